@@ -1,0 +1,98 @@
+import { EventTooLargeError, InvalidEventError, UnserializableError } from './errors.js'
+
+/** What can be said of an event beside its data. */
+export interface EventOptions {
+  /** Name of the event (`addEventListener(name)` in the browser). Default: none, which browsers call `message`. */
+  event?: string | undefined
+  /** The event's own id, at most once in the log. Default: `<epoch>-<seq>`, given by the log. */
+  id?: string | undefined
+}
+
+const LINE_BREAK = /\r\n|\r|\n/g
+const HAS_LINE_BREAK = /[\r\n]/
+const NAME_FORBIDDEN = /[\r\n\0]/
+// biome-ignore lint/suspicious/noControlCharactersInRegex: an id comes back in a header, where no control character may stand
+const ID_FORBIDDEN = /[\x00-\x1f\x7f]/
+const FIELDS = new Set(['event', 'id'])
+
+/**
+ * Checks the options of one event.
+ *
+ * @throws InvalidEventError on an unknown field, on a line break or NUL in `event`, and on an `id` that is blank or
+ *   holds a control character: the browser sends it back in the `Last-Event-ID` header (WHATWG HTML 9.2.4), which
+ *   could not carry it.
+ */
+export function checkEventOptions(options: EventOptions): void {
+  for (const field in options) {
+    if (!FIELDS.has(field)) throw new InvalidEventError(field, 'a value', "nothing: the fields are 'event' and 'id'")
+  }
+  const { event, id } = options
+  if (event !== undefined && (typeof event !== 'string' || NAME_FORBIDDEN.test(event))) {
+    throw new InvalidEventError('event', show(event), 'a string without line breaks and NUL')
+  }
+  if (id !== undefined && (typeof id !== 'string' || ID_FORBIDDEN.test(id) || id.trim() === '')) {
+    throw new InvalidEventError('id', show(id), 'a string that is not blank and has no control characters')
+  }
+}
+
+/**
+ * Turns data into text.
+ *
+ * @throws UnserializableError when `serialize` throws, or gives anything but a string (JSON has no form for
+ *   `undefined`, functions and symbols).
+ */
+export function serializeData(data: unknown, serialize: (data: unknown) => string): string {
+  let text: unknown
+  try {
+    text = serialize(data)
+  } catch (cause) {
+    const error = new UnserializableError(cause instanceof Error ? cause.message : String(cause))
+    error.cause = cause
+    throw error
+  }
+  if (typeof text !== 'string') throw new UnserializableError(`serialize gave ${show(text)}, not a string`)
+  return text
+}
+
+/**
+ * The lines of an event that follow its id: name and data, up to and with the blank line that dispatches it (WHATWG
+ * HTML 9.2.5). CR, LF and CRLF in the text each begin another `data:` line; the client joins the lines with LF.
+ *
+ * @throws InvalidEventError when the text is not a string.
+ * @throws EventTooLargeError when text, name and id have more than `maxBytes` bytes of UTF-8.
+ */
+export function encodeBody(text: string, options: EventOptions, maxBytes: number): string {
+  if (typeof text !== 'string') throw new InvalidEventError('data', show(text), 'a string')
+  const { event = '', id = '' } = options
+  const bytes = Buffer.byteLength(text) + Buffer.byteLength(event) + Buffer.byteLength(id)
+  if (bytes > maxBytes) throw new EventTooLargeError(bytes, maxBytes)
+  const data = HAS_LINE_BREAK.test(text) ? text.replace(LINE_BREAK, '\ndata: ') : text
+  return event === '' ? `data: ${data}\n\n` : `event: ${event}\ndata: ${data}\n\n`
+}
+
+/** A whole frame: the id, where the event has one, and its body. */
+export function encodeFrame(id: string | undefined, body: string): Buffer {
+  return Buffer.from(id === undefined ? body : `id: ${id}\n${body}`)
+}
+
+/**
+ * The first block of a stream. The id sets the client's last event id without dispatching anything (WHATWG HTML
+ * 9.2.6), so that a client cut off before its first event resumes too.
+ */
+export function encodeConnected(retry: number | undefined, id: string | undefined): Buffer {
+  return Buffer.from(
+    `: connected\n${retry === undefined ? '' : `retry: ${retry}\n`}${id === undefined ? '' : `id: ${id}\n`}\n`
+  )
+}
+
+/** A block that only sets the reconnection time, in ms. */
+export function encodeRetry(retry: number): Buffer {
+  return Buffer.from(`retry: ${retry}\n\n`)
+}
+
+/** A comment, which clients ignore and proxies take for traffic. */
+export const KEEP_ALIVE = Buffer.from(': keepalive\n\n')
+
+function show(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(value.slice(0, 64)) : String(value)
+}

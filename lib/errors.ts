@@ -1,0 +1,92 @@
+import createError from '@fastify/error'
+
+/** An option that `register` cannot take. Names the option, what it got and what it takes. */
+export const InvalidOptionError = createError<[string, string, string]>(
+  'PYLON_SSE_ERR_INVALID_OPTION',
+  "Option '%s' got %s; it takes %s.",
+  500,
+  TypeError
+)
+
+/** A field of an event (`event`, `id`, the text, or a field that does not exist) that cannot be sent. */
+export const InvalidEventError = createError<[string, string, string]>(
+  'PYLON_SSE_ERR_INVALID_EVENT',
+  "Event field '%s' got %s; it takes %s.",
+  500,
+  TypeError
+)
+
+/** Data that `serialize` could not turn into text; `cause` holds what it threw. */
+export const UnserializableError = createError<[string]>(
+  'PYLON_SSE_ERR_UNSERIALIZABLE',
+  'The data of an event cannot be serialized: %s.',
+  500,
+  TypeError
+)
+
+/** An event larger than `maxEventBytes`. */
+export const EventTooLargeError = createError<[number, number]>(
+  'PYLON_SSE_ERR_EVENT_TOO_LARGE',
+  'The event has %d bytes; maxEventBytes allows %d.',
+  500,
+  RangeError
+)
+
+/** An `id` that another event in the log has: a client that resumes from it could not be told from where. */
+export const DuplicateIdError = createError<[string]>(
+  'PYLON_SSE_ERR_DUPLICATE_ID',
+  "The log already holds an event with the id '%s'; each event needs an id of its own.",
+  500
+)
+
+/** `publish` after `app.close()`. */
+export const ClosedError = createError('PYLON_SSE_ERR_CLOSED', 'The event stream is closed.', 503)
+
+/** A request that arrives while the app closes. */
+export const ClosingError = createError('PYLON_SSE_ERR_CLOSING', 'The server is closing; try again later.', 503)
+
+/** A request whose `Accept` rules out every form in which the events are served. */
+export const NotAcceptableError = createError(
+  'PYLON_SSE_ERR_NOT_ACCEPTABLE',
+  'This resource is served as text/event-stream, which the Accept header of the request rules out.',
+  406
+)
+
+/** A request past `maxClientsPerIp`. */
+export const TooManyClientsError = createError<[number]>(
+  'PYLON_SSE_ERR_TOO_MANY_CLIENTS',
+  'Your address already has %d event streams open, as many as it may have.',
+  429
+)
+
+/** An `onSend` hook consumed the stream instead of passing it on. */
+export const StreamConsumedError = createError(
+  'PYLON_SSE_ERR_STREAM_CONSUMED',
+  'An onSend hook has replaced or read the event stream; it must pass the payload of this route on as it is.',
+  500
+)
+
+/**
+ * Why a client's stream ended:
+ *
+ * - `disconnected`: the client went away, or the network did;
+ * - `closed`: the app called `client.close()`;
+ * - `shutdown`: the app is closing;
+ * - `overflow`: it fell more than `queueDepth` events behind, and `overflow` is `'disconnect'`;
+ * - `stalled`: it took no bytes for `stallTimeout`;
+ * - `error`: `onConnect` threw.
+ */
+export type DisconnectReason = 'disconnected' | 'closed' | 'shutdown' | 'overflow' | 'stalled' | 'error'
+
+/**
+ * Why a client was told to refetch its state:
+ *
+ * - `overflow`: it read too slowly, and its oldest events were dropped;
+ * - `expired`: it resumed from an event that the log no longer holds;
+ * - `unknown`: it resumed from an id that this log never gave, or gave in another life (before a restart);
+ * - `backplane`: the process itself missed events of others.
+ */
+export type ResyncReason = 'overflow' | 'expired' | 'unknown' | 'backplane'
+
+/** Why a request did not become a client. */
+export type RejectReason = 'notAcceptable' | 'tooManyClients' | 'closing'

@@ -1,0 +1,161 @@
+import { encodeFrame } from './encode.js'
+
+/** An event as the log holds it. */
+export interface LogEntry {
+  /** Its place in the log: 1 for the first event of this life, one more for each. */
+  readonly seq: number
+  readonly id: string
+  /** The encoded event, id line included. */
+  readonly frame: Buffer
+  /** Bytes appended to the log up to and with this event, so that a distance in bytes is a subtraction. */
+  readonly end: number
+}
+
+export interface EventLogOptions {
+  /** Names this life of the log, so that a cursor from another is recognised. Holds no `-`. */
+  epoch: string
+  /** Events from the newest back that a client may resume over. */
+  replay: number
+  /** Events held at most; at least `replay`. */
+  events: number
+  /** Bytes of encoded events held at most. */
+  bytes: number
+}
+
+/** Where a client that shows an id stands: at a place in the log, or at none, and why. */
+export type Position = { seq: number } | { lost: 'expired'; missed: number } | { lost: 'unknown'; missed: null }
+
+/**
+ * The bounded log of events, a ring. A cursor is the `seq` of the last event a reader has; reading from it gives what
+ * follows. Appending past a bound evicts the oldest.
+ */
+export class EventLog {
+  readonly epoch: string
+  readonly #replay: number
+  readonly #maxEvents: number
+  readonly #maxBytes: number
+  /** Place of an event: `seq & mask`. Grows by doubling, as the log fills. */
+  #ring: (LogEntry | undefined)[] = new Array(64)
+  #mask = 63
+  #head = 0
+  #oldest = 1
+  #end = 0
+  #bytes = 0
+  /** Events whose id the user gave. The others are found by their number. */
+  readonly #ownIds = new Map<string, number>()
+
+  constructor({ epoch, replay, events, bytes }: EventLogOptions) {
+    this.epoch = epoch
+    this.#replay = replay
+    this.#maxEvents = Math.max(events, 1)
+    this.#maxBytes = bytes
+  }
+
+  /** `seq` of the newest event; 0 before the first. */
+  get head(): number {
+    return this.#head
+  }
+
+  /** `seq` of the oldest event held; `head + 1` when it holds none. */
+  get oldest(): number {
+    return this.#oldest
+  }
+
+  /** Events held. */
+  get size(): number {
+    return this.#head - this.#oldest + 1
+  }
+
+  /** Bytes held. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** The cursor at a place, as clients are told it. */
+  cursorAt(seq: number): string {
+    return `${this.epoch}-${seq}`
+  }
+
+  /** Whether an event can have this id: none held has it, and it is not of the form the log gives itself. */
+  isFree(id: string): boolean {
+    return !this.#ownIds.has(id.trim()) && !id.trim().startsWith(`${this.epoch}-`)
+  }
+
+  /** The event at a place that the log holds. */
+  at(seq: number): LogEntry {
+    return this.#ring[seq & this.#mask]!
+  }
+
+  /** What `oldest` will be once an event of so many bytes is appended, the newest event always being held. */
+  oldestAfter(bytes: number): number {
+    let oldest = this.#oldest
+    if (this.#head + 1 - oldest >= this.#maxEvents) oldest = this.#head + 2 - this.#maxEvents
+    const floor = this.#end + bytes - this.#maxBytes
+    while (oldest <= this.#head && this.at(oldest).end - this.at(oldest).frame.length < floor) oldest++
+    return oldest
+  }
+
+  /**
+   * Encodes the event that is next.
+   *
+   * @param body what follows the id line
+   * @param ownId the id the user gave, which `isFree`; the log gives `<epoch>-<seq>` otherwise
+   */
+  encode(body: string, ownId?: string): LogEntry {
+    const seq = this.#head + 1
+    const id = ownId ?? this.cursorAt(seq)
+    const frame = encodeFrame(id, body)
+    return { seq, id, frame, end: this.#end + frame.length }
+  }
+
+  /** Appends the event that `encode` gave last, evicting the oldest where a bound is reached. */
+  append(entry: LogEntry): void {
+    const { seq, id, frame, end } = entry
+    this.#evictUpTo(this.oldestAfter(frame.length))
+    if (seq - this.#oldest > this.#mask) this.#grow()
+    this.#ring[seq & this.#mask] = entry
+    this.#head = seq
+    this.#end = end
+    this.#bytes += frame.length
+    if (id !== this.cursorAt(seq)) this.#ownIds.set(id.trim(), seq)
+  }
+
+  /**
+   * Where a client stands that shows `id` as the last it has.
+   *
+   * White space around an id is lost in the header it comes back in (RFC 9110 5.5), so it does not count here.
+   */
+  positionOf(id: string): Position {
+    const key = id.trim()
+    const seq = this.#ownIds.get(key) ?? this.#parse(key)
+    if (seq === undefined || seq > this.#head) return { lost: 'unknown', missed: null }
+    const missed = this.#head - seq
+    if (missed > this.#replay || seq < this.#oldest - 1) return { lost: 'expired', missed }
+    return { seq }
+  }
+
+  #parse(id: string): number | undefined {
+    const prefix = `${this.epoch}-`
+    if (!id.startsWith(prefix)) return undefined
+    const digits = id.slice(prefix.length)
+    return /^(0|[1-9]\d{0,15})$/.test(digits) ? Number(digits) : undefined
+  }
+
+  #evictUpTo(oldest: number): void {
+    for (let seq = this.#oldest; seq < oldest; seq++) {
+      const { id, frame } = this.at(seq)
+      this.#ring[seq & this.#mask] = undefined
+      this.#bytes -= frame.length
+      if (this.#ownIds.get(id.trim()) === seq) this.#ownIds.delete(id.trim())
+    }
+    this.#oldest = oldest
+  }
+
+  #grow(): void {
+    const ring = new Array<LogEntry | undefined>(this.#ring.length * 2)
+    const mask = ring.length - 1
+    for (let seq = this.#oldest; seq <= this.#head; seq++) ring[seq & mask] = this.at(seq)
+    this.#ring = ring
+    this.#mask = mask
+  }
+}

@@ -1,0 +1,205 @@
+import type { FastifyCorsOptions, FastifyCorsOptionsDelegate } from '@fastify/cors'
+import type { FastifyRequest, RouteShorthandOptions } from 'fastify'
+import type { SseClient } from './client.js'
+import { type DisconnectReason, InvalidOptionError } from './errors.js'
+
+/** Bounds of what can be replayed. */
+export interface HistoryOptions {
+  /** Events held at most. Default: 10,000. The oldest go first. */
+  events?: number
+  /**
+   * Bytes of encoded events held at most. Default: 16 MiB. The oldest go first. It bounds what slow clients can catch
+   * up on, too.
+   */
+  bytes?: number
+}
+
+/** Fastify's own options of the stream's route, but for those that make it this route. */
+export type SseRouteOptions = Omit<RouteShorthandOptions, 'exposeHeadRoute'>
+
+/** Options of the plugin. Bad ones make `register` fail with `PYLON_SSE_ERR_INVALID_OPTION`. */
+export interface PylonSseOptions {
+  /** URL of the stream, under the prefix given to `register`. Default: `'/events'`. */
+  path?: string
+  /** Name on the Fastify instance, so that an app can hold several hubs. Default: `'sse'`. */
+  decorator?: string
+  /** Groups of clients, each flushed in a turn of the event loop of its own. From 1 to 65,536. Default: 16. */
+  shards?: number
+  /**
+   * Events that a connected client may fall behind, from 1. Default: 1024. Past it `overflow` applies. What it replays
+   * after a reconnection does not count, nor does a burst that it is still reading.
+   */
+  queueDepth?: number
+  /**
+   * What happens past `queueDepth`. `'drop-oldest'` (default): the client loses its oldest events, and is told so by a
+   * `resync` event with the number; `'disconnect'`: its connection is cut, and it may resume.
+   */
+  overflow?: 'drop-oldest' | 'disconnect'
+  /** What can be replayed; `false` for nothing. Default: `{ events: 10_000, bytes: 16 MiB }`. */
+  history?: HistoryOptions | false
+  /** A comment goes to clients that got nothing for so many ms; `0` for none. Default: 30,000 ms. */
+  keepAliveInterval?: number
+  /** Reconnection time given to clients, ms. Default: none; browsers then take about 3,000 ms. */
+  retry?: number
+  /**
+   * Streams that one address may have open, from 1; `false` for no limit. Default: 64. Past it a request is answered
+   * with 429. Counted by `request.ip`, IPv6 by /64, IPv4-mapped as IPv4; a unix socket has no address and no limit.
+   */
+  maxClientsPerIp?: number | false
+  /** Bytes of UTF-8 that an event's data, name and id may have, from 1. A larger one is refused. Default: 1 MiB. */
+  maxEventBytes?: number
+  /** A client that takes no bytes for so many ms is disconnected; `0` for never. Default: 60,000 ms. */
+  stallTimeout?: number
+  /**
+   * Options of `@fastify/cors` for this route alone, or its delegate; `false` leaves CORS to the app. Default: any
+   * origin, `{ origin: '*' }`.
+   */
+  cors?: FastifyCorsOptions | FastifyCorsOptionsDelegate | false
+  /** Fastify's route options (`onRequest`, `preHandler`, `config`, `schema`, `logLevel`, …). Default: none. */
+  route?: SseRouteOptions
+  /**
+   * Called when a client has its head. What it sends with `client.send()` comes before whatever is broadcast from then
+   * on, also while a promise it returns is pending. When it throws, the error is logged and the stream ended, with a
+   * jittered `retry:`. Default: none.
+   */
+  onConnect?: (client: SseClient, request: FastifyRequest) => void | Promise<void>
+  /** Called once when a connected client has gone. What it throws is logged. Default: none. */
+  onDisconnect?: (client: SseClient, reason: DisconnectReason) => void | Promise<void>
+  /** Turns data into text. Default: `JSON.stringify`. */
+  serialize?: (data: unknown) => string
+}
+
+/** The options with their defaults. */
+export interface ResolvedOptions {
+  path: string
+  decorator: string
+  shards: number
+  queueDepth: number
+  overflow: 'drop-oldest' | 'disconnect'
+  history: { events: number; bytes: number }
+  keepAliveInterval: number
+  retry: number | undefined
+  maxClientsPerIp: number
+  maxEventBytes: number
+  stallTimeout: number
+  cors: FastifyCorsOptions | FastifyCorsOptionsDelegate | false
+  route: SseRouteOptions
+  onConnect: PylonSseOptions['onConnect']
+  onDisconnect: PylonSseOptions['onDisconnect']
+  serialize: (data: unknown) => string
+}
+
+/** The largest delay that timers take, ms. */
+const MAX_DELAY = 2 ** 31 - 1
+const HISTORY = { events: 10_000, bytes: 16 * 1024 * 1024 }
+/** Route options that are this plugin's to set. */
+const OWN_ROUTE_OPTIONS = ['method', 'url', 'path', 'handler', 'exposeHeadRoute', 'prefixTrailingSlash']
+/** What `register` takes for itself and hands to the plugin all the same. */
+const REGISTER_OPTIONS = ['prefix', 'logLevel', 'logSerializers']
+
+type Check = (name: string, value: unknown) => void
+
+const CHECKS: Record<keyof PylonSseOptions, Check> = {
+  path: (name, value) => {
+    if (typeof value !== 'string' || !/^\/[^?#]*$/.test(value)) refuse(name, value, "a path such as '/events'")
+  },
+  decorator: (name, value) => {
+    if (typeof value !== 'string' || value === '') refuse(name, value, 'a name')
+  },
+  shards: whole(1, 65_536),
+  queueDepth: whole(1),
+  overflow: (name, value) => {
+    if (value !== 'drop-oldest' && value !== 'disconnect') refuse(name, value, "'drop-oldest' or 'disconnect'")
+  },
+  history: (name, value) => {
+    if (value === false) return
+    object(name, value)
+    for (const [key, bound] of Object.entries(value as HistoryOptions)) {
+      if (!(key in HISTORY)) refuse(`${name}.${key}`, bound, 'nothing: it has events and bytes')
+      if (bound !== undefined) whole(1)(`${name}.${key}`, bound)
+    }
+  },
+  keepAliveInterval: whole(0, MAX_DELAY),
+  retry: whole(0, MAX_DELAY),
+  maxClientsPerIp: (name, value) => {
+    if (value !== false && value !== Number.POSITIVE_INFINITY) whole(1)(name, value)
+  },
+  maxEventBytes: whole(1),
+  stallTimeout: whole(0, MAX_DELAY),
+  cors: (name, value) => {
+    if (value !== false && typeof value !== 'function') object(name, value)
+  },
+  route: (name, value) => {
+    object(name, value)
+    for (const key of OWN_ROUTE_OPTIONS) {
+      const own = (value as Record<string, unknown>)[key]
+      if (own !== undefined) refuse(`${name}.${key}`, own, 'nothing: the plugin sets it')
+    }
+  },
+  onConnect: callable,
+  onDisconnect: callable,
+  serialize: callable
+}
+
+/**
+ * Checks the options and fills in the defaults.
+ *
+ * @throws InvalidOptionError that names the option, what it got and what it takes
+ */
+export function resolveOptions(options: PylonSseOptions): ResolvedOptions {
+  for (const [name, value] of Object.entries(options)) {
+    if (REGISTER_OPTIONS.includes(name)) continue
+    const check = Object.hasOwn(CHECKS, name) ? CHECKS[name as keyof PylonSseOptions] : undefined
+    if (check === undefined) throw new InvalidOptionError(name, show(value), `nothing: there is no such option`)
+    if (value !== undefined) check(name, value)
+  }
+  const { history } = options
+  return {
+    path: options.path ?? '/events',
+    decorator: options.decorator ?? 'sse',
+    shards: options.shards ?? 16,
+    queueDepth: options.queueDepth ?? 1024,
+    overflow: options.overflow ?? 'drop-oldest',
+    history: {
+      events: history === false ? 0 : (history?.events ?? HISTORY.events),
+      bytes: (history !== false && history?.bytes) || HISTORY.bytes
+    },
+    keepAliveInterval: options.keepAliveInterval ?? 30_000,
+    retry: options.retry,
+    maxClientsPerIp: options.maxClientsPerIp === false ? Number.POSITIVE_INFINITY : (options.maxClientsPerIp ?? 64),
+    maxEventBytes: options.maxEventBytes ?? 1024 * 1024,
+    stallTimeout: options.stallTimeout ?? 60_000,
+    cors: options.cors ?? { origin: '*' },
+    route: options.route ?? {},
+    onConnect: options.onConnect,
+    onDisconnect: options.onDisconnect,
+    serialize: options.serialize ?? JSON.stringify
+  }
+}
+
+function whole(min: number, max = Number.MAX_SAFE_INTEGER): Check {
+  return (name, value) => {
+    if (!Number.isSafeInteger(value) || (value as number) < min || (value as number) > max) {
+      const upTo = max === Number.MAX_SAFE_INTEGER ? '' : ` to ${max}`
+      refuse(name, value, `a whole number from ${min}${upTo}`)
+    }
+  }
+}
+
+function object(name: string, value: unknown): void {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) refuse(name, value, 'an object')
+}
+
+function callable(name: string, value: unknown): void {
+  if (typeof value !== 'function') refuse(name, value, 'a function')
+}
+
+function refuse(name: string, value: unknown, takes: string): never {
+  throw new InvalidOptionError(name, show(value), takes)
+}
+
+function show(value: unknown): string {
+  if (typeof value === 'string') return `'${value}'`
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
+  return String(value)
+}

@@ -1,0 +1,216 @@
+import { type IncomingMessage, ServerResponse } from 'node:http'
+import type { Http2ServerRequest, Http2ServerResponse, Http2Session } from 'node:http2'
+import { Socket } from 'node:net'
+import type { Chunk } from './chunk.js'
+
+/** What a stream tells its owner. */
+export interface StreamListener {
+  /** It takes bytes again after a `write` that returned false. */
+  onDrain(): void
+  /** It is gone, whoever ended it. Called once, for streams that were never opened too. */
+  onClose(): void
+}
+
+export type Request = IncomingMessage | Http2ServerRequest
+export type Response = ServerResponse | Http2ServerResponse
+export type Headers = Record<string, number | string | string[] | undefined>
+
+/** How long an ended stream may take to get its last bytes out, ms. */
+const END_GRACE = 1000
+
+/**
+ * The bytes of one response.
+ *
+ * On HTTP/1.1 frames go straight to the socket, already in chunked coding, so that all clients share one Buffer and a
+ * write costs one system call. That is right only while the socket is this response's own: its head is out, and its
+ * end is not. Everything else (HTTP/2, HTTP/1.0, `inject`, a response whose `write` someone has wrapped) goes through
+ * the response's own `write`.
+ */
+export class EventStream {
+  readonly #req: Request
+  readonly #res: Response
+  readonly #listener: StreamListener
+  /** The socket, where frames go straight to it. */
+  #socket: Socket | undefined
+  #session: Http2Session | undefined
+  #taken = false
+  #ended = false
+  #gone = false
+  #grace: NodeJS.Timeout | undefined
+
+  constructor(req: Request, res: Response, listener: StreamListener) {
+    this.#req = req
+    this.#res = res
+    this.#listener = listener
+    res.once('close', this.#onClose)
+    // A response that waits for its turn on an HTTP/1 connection is not told that the connection has closed.
+    if (isHttp1(res) && res.socket === null) req.socket.once('close', this.#onClose)
+    // Errors of a connection end in 'close'; without a listener they would end the process.
+    res.on('error', noop)
+  }
+
+  /** Whether it is over, on either side. */
+  get closed(): boolean {
+    return this.#ended || this.#gone
+  }
+
+  /**
+   * Takes the response over. Head and first bytes go out as soon as it is this response's turn on its connection;
+   * `opened` is called then, or never, when the stream closes before.
+   */
+  open(headers: Headers, first: Chunk, opened: () => void): void {
+    if (this.closed) return
+    this.#taken = true
+    const res = this.#res
+    if (!isHttp1(res)) {
+      this.#session = res.stream.session
+      if (this.#session === undefined) return
+      holdSession(this.#session)
+      res.writeHead(200, headers as Record<string, string>)
+    } else if (res.socket === null) {
+      // HTTP/1.1 pipelining: an earlier response is not finished. Node flushes after 'socket', hence the turn.
+      res.once('socket', () => setImmediate(() => this.open(headers, first, opened)))
+      return
+    } else {
+      // A stream is silent while nothing happens, which is no reason to cut it. Node sets the next timeout itself.
+      res.socket.setTimeout?.(0)
+      const persistent = this.#req.httpVersion === '1.1' && res.shouldKeepAlive
+      res.writeHead(200, persistent ? { ...headers, connection: 'keep-alive' } : headers)
+    }
+    if (isHttp1(res) && writesToSocket(res)) {
+      this.#socket = res.socket
+      this.#socket.on('drain', this.#onDrain)
+      // Head and first block in one packet.
+      this.#socket.cork()
+      res.flushHeaders()
+      this.#socket.write(first.framed)
+      this.#socket.uncork()
+    } else {
+      res.on('drain', this.#onDrain)
+      write(res, first)
+    }
+    opened()
+  }
+
+  /**
+   * Writes a chunk.
+   *
+   * @returns false when nothing more should be written before `onDrain`; this chunk is taken all the same
+   */
+  write(chunk: Chunk): boolean {
+    const socket = this.#socket
+    // What the kernel took at once is no backpressure, however large it was.
+    if (socket !== undefined) return socket.write(chunk.framed) || socket.writableLength === 0
+    return write(this.#res, chunk)
+  }
+
+  /**
+   * Writes a last chunk, if any, and ends the response properly; cuts it where its bytes are not out in a second.
+   * `onClose` follows. A response that was not taken over is left to Fastify.
+   *
+   * @param connection cut the whole connection, where HTTP/2 shares it between streams
+   */
+  end(last?: Chunk, connection = false): void {
+    if (this.closed) return
+    this.#ended = true
+    if (!this.#taken) return
+    const res = this.#res
+    if (!res.headersSent) (res as ServerResponse).writeHead(503)
+    else if (last !== undefined) this.write(last)
+    res.end()
+    if (this.#gone) return
+    this.#grace = setTimeout(() => this.destroy(connection), END_GRACE)
+    this.#grace.unref()
+  }
+
+  /**
+   * Cuts the response: an end would wait behind bytes that a client does not take. `onClose` follows.
+   *
+   * @param connection cut the whole connection, where HTTP/2 shares it between streams
+   */
+  destroy(connection = false): void {
+    if (this.#gone) return
+    this.#ended = true
+    const res = this.#res
+    if (isHttp1(res)) {
+      res.destroy()
+      this.#req.socket.destroy()
+    } else {
+      res.stream?.destroy()
+      if (connection) this.#session?.destroy()
+    }
+  }
+
+  readonly #onDrain = (): void => {
+    if (!this.#ended) this.#listener.onDrain()
+  }
+
+  readonly #onClose = (): void => {
+    if (this.#gone) return
+    this.#gone = true
+    clearTimeout(this.#grace)
+    const res = this.#res
+    res.off('close', this.#onClose)
+    res.off('drain', this.#onDrain)
+    this.#socket?.off('drain', this.#onDrain)
+    if (isHttp1(res)) {
+      this.#req.socket.off('close', this.#onClose)
+      if (this.#taken) finish(res)
+    } else if (this.#session !== undefined) {
+      releaseSession(this.#session)
+    }
+    this.#listener.onClose()
+  }
+}
+
+/** Not by `instanceof` alone: the compatibility API of HTTP/2 has a response class of its own. */
+function isHttp1(res: Response): res is ServerResponse {
+  return res instanceof ServerResponse
+}
+
+function writesToSocket(res: ServerResponse): res is ServerResponse & { socket: Socket } {
+  return (
+    res.socket instanceof Socket &&
+    res.chunkedEncoding &&
+    res.write === ServerResponse.prototype.write &&
+    res.end === ServerResponse.prototype.end
+  )
+}
+
+/**
+ * A response that its client cuts emits 'close' and no 'finish' on HTTP/1 (it emits both on HTTP/2), and Fastify runs
+ * `onResponse` on 'finish' alone. Nearly every stream ends by its client's leaving: that is how it finishes.
+ */
+function finish(res: ServerResponse): void {
+  if (!res.headersSent || res.writableFinished || !(res.socket instanceof Socket)) return
+  res.end()
+  res.emit('finish')
+}
+
+/** Open streams by HTTP/2 session, with the timeout that the session has without them. */
+const sessions = new WeakMap<Http2Session, { streams: number; timeout: number }>()
+
+/** Node and Fastify close a session on which nothing happens for a while, which says nothing about a stream. */
+function holdSession(session: Http2Session & { timeout?: number }): void {
+  const held = sessions.get(session)
+  if (held !== undefined) {
+    held.streams++
+    return
+  }
+  sessions.set(session, { streams: 1, timeout: session.timeout ?? 0 })
+  session.setTimeout(0)
+}
+
+function releaseSession(session: Http2Session): void {
+  const held = sessions.get(session)!
+  if (--held.streams > 0) return
+  sessions.delete(session)
+  if (!session.destroyed) session.setTimeout(held.timeout)
+}
+
+/** The two response classes differ in the rest of their `write` alone. */
+function write(res: Response, chunk: Chunk): boolean {
+  return (res as ServerResponse).write(chunk.plain)
+}
+
+function noop(): void {}
