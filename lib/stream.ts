@@ -108,7 +108,7 @@ export class EventStream {
    * Writes a last chunk, if any, and ends the response properly; cuts it where its bytes are not out in a second.
    * `onClose` follows. A response that was not taken over is left to Fastify.
    *
-   * @param connection cut the whole connection, where HTTP/2 shares it between streams
+   * @param connection end the HTTP/2 session, too, once its other streams have: an idle one would keep the server open
    */
   end(last?: Chunk, connection = false): void {
     if (this.closed) return
@@ -118,6 +118,7 @@ export class EventStream {
     if (!res.headersSent) (res as ServerResponse).writeHead(503)
     else if (last !== undefined) this.write(last)
     res.end()
+    if (connection && this.#session?.closed === false) this.#session.close()
     if (this.#gone) return
     this.#grace = setTimeout(() => this.destroy(connection), END_GRACE)
     this.#grace.unref()
