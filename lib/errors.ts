@@ -1,7 +1,9 @@
-import createError from '@fastify/error'
+import { createError, type FastifyErrorConstructor } from '@fastify/error'
+
+type ErrorClass<Args extends unknown[] = []> = FastifyErrorConstructor<{ code: string }, Args>
 
 /** An option that `register` cannot take. Names the option, what it got and what it takes. */
-export const InvalidOptionError = createError<[string, string, string]>(
+export const InvalidOptionError: ErrorClass<[string, string, string]> = createError(
   'PYLON_SSE_ERR_INVALID_OPTION',
   "Option '%s' got %s; it takes %s.",
   500,
@@ -9,7 +11,7 @@ export const InvalidOptionError = createError<[string, string, string]>(
 )
 
 /** A field of an event (`event`, `id`, the text, or a field that does not exist) that cannot be sent. */
-export const InvalidEventError = createError<[string, string, string]>(
+export const InvalidEventError: ErrorClass<[string, string, string]> = createError(
   'PYLON_SSE_ERR_INVALID_EVENT',
   "Event field '%s' got %s; it takes %s.",
   500,
@@ -17,7 +19,7 @@ export const InvalidEventError = createError<[string, string, string]>(
 )
 
 /** Data that `serialize` could not turn into text; `cause` holds what it threw. */
-export const UnserializableError = createError<[string]>(
+export const UnserializableError: ErrorClass<[string]> = createError(
   'PYLON_SSE_ERR_UNSERIALIZABLE',
   'The data of an event cannot be serialized: %s.',
   500,
@@ -25,7 +27,7 @@ export const UnserializableError = createError<[string]>(
 )
 
 /** An event larger than `maxEventBytes`. */
-export const EventTooLargeError = createError<[number, number]>(
+export const EventTooLargeError: ErrorClass<[number, number]> = createError(
   'PYLON_SSE_ERR_EVENT_TOO_LARGE',
   'The event has %d bytes; maxEventBytes allows %d.',
   500,
@@ -33,34 +35,38 @@ export const EventTooLargeError = createError<[number, number]>(
 )
 
 /** An `id` that another event in the log has: a client that resumes from it could not be told from where. */
-export const DuplicateIdError = createError<[string]>(
+export const DuplicateIdError: ErrorClass<[string]> = createError(
   'PYLON_SSE_ERR_DUPLICATE_ID',
   "The log already holds an event with the id '%s'; each event needs an id of its own.",
   500
 )
 
 /** `publish` after `app.close()`. */
-export const ClosedError = createError('PYLON_SSE_ERR_CLOSED', 'The event stream is closed.', 503)
+export const ClosedError: ErrorClass = createError('PYLON_SSE_ERR_CLOSED', 'The event stream is closed.', 503)
 
 /** A request that arrives while the app closes. */
-export const ClosingError = createError('PYLON_SSE_ERR_CLOSING', 'The server is closing; try again later.', 503)
+export const ClosingError: ErrorClass = createError(
+  'PYLON_SSE_ERR_CLOSING',
+  'The server is closing; try again later.',
+  503
+)
 
 /** A request whose `Accept` rules out every form in which the events are served. */
-export const NotAcceptableError = createError(
+export const NotAcceptableError: ErrorClass = createError(
   'PYLON_SSE_ERR_NOT_ACCEPTABLE',
   'This resource is served as text/event-stream, which the Accept header of the request rules out.',
   406
 )
 
 /** A request past `maxClientsPerIp`. */
-export const TooManyClientsError = createError<[number]>(
+export const TooManyClientsError: ErrorClass<[number]> = createError(
   'PYLON_SSE_ERR_TOO_MANY_CLIENTS',
   'Your address already has %d event streams open, as many as it may have.',
   429
 )
 
 /** An `onSend` hook consumed the stream instead of passing it on. */
-export const StreamConsumedError = createError(
+export const StreamConsumedError: ErrorClass = createError(
   'PYLON_SSE_ERR_STREAM_CONSUMED',
   'An onSend hook has replaced or read the event stream; it must pass the payload of this route on as it is.',
   500

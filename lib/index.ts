@@ -7,6 +7,18 @@ import { addRoute } from './route.js'
 export type { SseClient } from './client.js'
 export type { EventOptions } from './encode.js'
 export type { DisconnectReason, RejectReason, ResyncReason } from './errors.js'
+export {
+  ClosedError,
+  ClosingError,
+  DuplicateIdError,
+  EventTooLargeError,
+  InvalidEventError,
+  InvalidOptionError,
+  NotAcceptableError,
+  StreamConsumedError,
+  TooManyClientsError,
+  UnserializableError
+} from './errors.js'
 export type { Sse } from './hub.js'
 export type { HistoryOptions, PylonSseOptions, SseRouteOptions } from './options.js'
 export type { SseStats } from './stats.js'
