@@ -1,0 +1,221 @@
+import { createParser } from 'eventsource-parser'
+import { deferred } from './deferred.js'
+import { IdParser } from './id-parser.js'
+import { Watch } from './watch.js'
+
+/** A field that the server did not send is undefined: `message` and the inherited id are for clients to fill in. */
+export interface SseEvent {
+  id: string | undefined
+  event: string | undefined
+  data: string
+}
+
+export interface Head {
+  status: number
+  /** In the order and letter case of the wire; a name that came twice is here twice. */
+  rawHeaders: [name: string, value: string][]
+}
+
+/**
+ * One answer of a server as a test sees it: what has come so far, and promises for what is to come. It does no I/O:
+ * each transport feeds it by `receiveHead`, `receive`, `finish` and `hangUp`.
+ *
+ * Events are consumed by `next`, `take` and `until`, in order; `events` keeps them all. Every wait rejects at once when
+ * what it waits for can no longer come, and after `ms` otherwise.
+ */
+export class EventReader {
+  readonly events: SseEvent[] = []
+  readonly comments: string[] = []
+  readonly retries: number[] = []
+  /** Every last event id that the stream has set, those of blocks without data included. */
+  readonly ids: string[] = []
+  /** The decoded body so far, byte for byte what the server wrote, framing removed. */
+  body = ''
+  /** The body came to its proper end: not merely that the connection is gone. */
+  ended = false
+  isClosed = false
+  /** What broke the connection, if the transport said so: often ECONNRESET. */
+  error: Error | undefined
+  /** The server broke the protocol: every wait from now on rejects with it. */
+  failure: Error | undefined
+  /** Resolves, never rejects, when the connection is gone. */
+  readonly closed: Promise<void>
+
+  readonly #closed = deferred()
+  readonly #watch = new Watch(() => this.#summary())
+  // Fatal, so that a character cut in two by a dropped frame is noticed; the BOM stays, since `body` is exact.
+  readonly #decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+  readonly #idParser = new IdParser((id) => this.ids.push(id))
+  readonly #parser = createParser({
+    onEvent: ({ id, event, data }) => this.events.push({ id, event, data }),
+    onComment: (comment) => this.comments.push(comment),
+    onRetry: (retry) => this.retries.push(retry)
+  })
+  #head: Head | undefined
+  #headers: Headers | undefined
+  #consumed = 0
+
+  constructor() {
+    this.closed = this.#closed.promise
+  }
+
+  // -- what has come
+
+  get status(): number {
+    return this.#arrivedHead().status
+  }
+
+  get rawHeaders(): [name: string, value: string][] {
+    return this.#arrivedHead().rawHeaders
+  }
+
+  get headers(): Headers {
+    this.#headers ??= new Headers(this.rawHeaders)
+    return this.#headers
+  }
+
+  /** What a browser would send in Last-Event-ID if it reconnected now. */
+  get lastEventId(): string {
+    return this.ids.at(-1) ?? ''
+  }
+
+  // -- what is to come
+
+  head(ms?: number): Promise<Head> {
+    const isOver = () => this.isClosed
+    return this.#wait('the head', ms, () => this.#head, isOver)
+  }
+
+  async next(ms?: number): Promise<SseEvent> {
+    const [event] = await this.take(1, ms)
+    return event!
+  }
+
+  /** The next `n` events that are not yet consumed. */
+  take(n: number, ms?: number): Promise<SseEvent[]> {
+    const look = () => {
+      if (this.events.length - this.#consumed < n) return undefined
+      const from = this.#consumed
+      this.#consumed += n
+      return this.events.slice(from, this.#consumed)
+    }
+    return this.#wait(n === 1 ? 'the next event' : `the next ${n} events`, ms, look)
+  }
+
+  /** The first unconsumed event that satisfies `predicate`; those before it are consumed too. */
+  until(predicate: (event: SseEvent) => boolean, ms?: number): Promise<SseEvent> {
+    let looked = 0
+    const look = () => {
+      for (looked = Math.max(looked, this.#consumed); looked < this.events.length; looked++) {
+        const event = this.events[looked]!
+        if (!predicate(event)) continue
+        this.#consumed = looked + 1
+        return event
+      }
+      return undefined
+    }
+    return this.#wait(`an event such that ${predicate}`, ms, look)
+  }
+
+  /** Resolves once `text` has come as a comment `times` times since the beginning. */
+  waitForComment(text: string, times = 1, ms?: number): Promise<string> {
+    const look = () => (this.comments.filter((comment) => comment === text).length >= times ? text : undefined)
+    return this.#wait(`comment '${text}' (${times} in all)`, ms, look)
+  }
+
+  /** The `times`-th `retry:` since the beginning. */
+  waitForRetry(times = 1, ms?: number): Promise<number> {
+    return this.#wait(`a retry field (${times} in all)`, ms, () => this.retries[times - 1])
+  }
+
+  /** Resolves once `id`, or any id when none is given, has been the last event id. */
+  waitForId(id?: string, ms?: number): Promise<string> {
+    const look = () => (id === undefined ? this.ids[0] : this.ids.find((seen) => seen === id))
+    return this.#wait(id === undefined ? 'an id' : `id '${id}'`, ms, look)
+  }
+
+  /** The clean end of the body; rejects when the connection is cut instead. */
+  waitForEnd(ms?: number): Promise<true> {
+    const isOver = () => this.isClosed
+    return this.#wait('the clean end', ms, () => this.ended || undefined, isOver)
+  }
+
+  /** The end of the connection, clean or not; then `ended` and `error` say which. */
+  waitForClose(ms?: number): Promise<true> {
+    const isOver = () => false
+    return this.#wait('the connection to close', ms, () => this.isClosed || undefined, isOver)
+  }
+
+  // -- for the transport
+
+  receiveHead(head: Head): void {
+    this.#head = head
+    this.#watch.changed()
+  }
+
+  receive(bytes: Uint8Array): void {
+    const text = this.#decoder.decode(bytes, { stream: true })
+    // eventsource-parser looks for the BOM as three characters, so it misses a decoded one.
+    const stream = this.body === '' ? text.replace(/^\uFEFF/, '') : text
+    this.body += text
+    this.#parser.feed(stream)
+    this.#idParser.feed(stream)
+    this.#watch.changed()
+  }
+
+  finish(): void {
+    this.#decoder.decode()
+    this.ended = true
+    this.#watch.changed()
+  }
+
+  fail(error: Error): void {
+    this.failure ??= error
+    this.#watch.changed()
+  }
+
+  hangUp(error?: Error): void {
+    if (this.isClosed) return
+    this.error = error
+    this.isClosed = true
+    this.#closed.resolve()
+    this.#watch.changed()
+  }
+
+  // -- inner
+
+  #arrivedHead(): Head {
+    if (!this.#head) throw new Error('the head has not come yet: await head() first')
+    return this.#head
+  }
+
+  #wait<T>(
+    what: string,
+    ms: number | undefined,
+    look: () => T | undefined,
+    isOver = () => this.ended || this.isClosed
+  ): Promise<T> {
+    const lookOrGiveUp = () => {
+      // First, so that no test passes on bytes that came along with foreign ones.
+      if (this.failure) throw this.failure
+      const found = look()
+      if (found === undefined && isOver()) throw new Error(`over before ${what}; seen so far: ${this.#summary()}`)
+      return found
+    }
+    return this.#watch.until(lookOrGiveUp, what, ms)
+  }
+
+  #summary(): string {
+    const parts = [
+      this.#head ? `status ${this.#head.status}` : 'no head',
+      `${this.events.length} events (${this.#consumed} consumed), the last ${JSON.stringify(this.events.slice(-3))}`,
+      `comments ${JSON.stringify(this.comments.slice(-5))}`,
+      `retries ${JSON.stringify(this.retries)}`,
+      `last event id '${this.lastEventId}'`,
+      `body of ${this.body.length} characters ending in ${JSON.stringify(this.body.slice(-100))}`,
+      this.ended ? 'ended' : 'not ended',
+      this.isClosed ? `closed${this.error ? ` by ${this.error.message}` : ''}` : 'open'
+    ]
+    return parts.join(', ')
+  }
+}
