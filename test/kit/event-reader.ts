@@ -1,14 +1,6 @@
-import { createParser } from 'eventsource-parser'
 import { deferred } from './deferred.js'
-import { IdParser } from './id-parser.js'
+import { EventRecord, type SseEvent } from './event-record.js'
 import { Watch } from './watch.js'
-
-/** A field that the server did not send is undefined: `message` and the inherited id are for clients to fill in. */
-export interface SseEvent {
-  id: string | undefined
-  event: string | undefined
-  data: string
-}
 
 export interface Head {
   status: number
@@ -23,14 +15,7 @@ export interface Head {
  * Events are consumed by `next`, `take` and `until`, in order; `events` keeps them all. Every wait rejects at once when
  * what it waits for can no longer come, and after `ms` otherwise.
  */
-export class EventReader {
-  readonly events: SseEvent[] = []
-  readonly comments: string[] = []
-  readonly retries: number[] = []
-  /** Every last event id that the stream has set, those of blocks without data included. */
-  readonly ids: string[] = []
-  /** The decoded body so far, byte for byte what the server wrote, framing removed. */
-  body = ''
+export class EventReader extends EventRecord {
   /** The body came to its proper end: not merely that the connection is gone. */
   ended = false
   isClosed = false
@@ -43,19 +28,12 @@ export class EventReader {
 
   readonly #closed = deferred()
   readonly #watch = new Watch(() => this.#summary())
-  // Fatal, so that a character cut in two by a dropped frame is noticed; the BOM stays, since `body` is exact.
-  readonly #decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-  readonly #idParser = new IdParser((id) => this.ids.push(id))
-  readonly #parser = createParser({
-    onEvent: ({ id, event, data }) => this.events.push({ id, event, data }),
-    onComment: (comment) => this.comments.push(comment),
-    onRetry: (retry) => this.retries.push(retry)
-  })
   #head: Head | undefined
   #headers: Headers | undefined
   #consumed = 0
 
   constructor() {
+    super()
     this.closed = this.#closed.promise
   }
 
@@ -72,11 +50,6 @@ export class EventReader {
   get headers(): Headers {
     this.#headers ??= new Headers(this.rawHeaders)
     return this.#headers
-  }
-
-  /** What a browser would send in Last-Event-ID if it reconnected now. */
-  get lastEventId(): string {
-    return this.ids.at(-1) ?? ''
   }
 
   // -- what is to come
@@ -154,19 +127,12 @@ export class EventReader {
   }
 
   receive(bytes: Uint8Array): void {
-    const text = this.#decoder.decode(bytes, { stream: true })
-    // eventsource-parser looks for the BOM as three characters, so it misses a decoded one.
-    const stream = this.body === '' ? text.replace(/^\uFEFF/, '') : text
-    this.body += text
-    this.#parser.feed(stream)
-    this.#idParser.feed(stream)
-    this.#watch.changed()
+    this.#record(bytes)
   }
 
   finish(): void {
-    this.#decoder.decode()
     this.ended = true
-    this.#watch.changed()
+    this.#record()
   }
 
   fail(error: Error): void {
@@ -183,6 +149,15 @@ export class EventReader {
   }
 
   // -- inner
+
+  #record(bytes?: Uint8Array): void {
+    try {
+      this.record(bytes)
+      this.#watch.changed()
+    } catch (error) {
+      this.fail(error as Error)
+    }
+  }
 
   #arrivedHead(): Head {
     if (!this.#head) throw new Error('the head has not come yet: await head() first')

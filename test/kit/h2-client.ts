@@ -55,8 +55,10 @@ export class H2Client extends EventReader {
         if (options.stuckBefore) this.pause()
         this.receiveHead(headOf(raw as string[]))
       })
-      .on('data', (bytes: Buffer) => this.#orFail(() => this.receive(bytes)))
-      .on('end', () => this.#orFail(() => this.#stream.rstCode === 0 && this.finish()))
+      .on('data', (bytes: Buffer) => this.receive(bytes))
+      .on('end', () => {
+        if (this.#stream.rstCode === 0) this.finish()
+      })
       .on('error', onError)
       .on('close', () => {
         // Nobody else would: a session with no stream left keeps its connection, and the server waits for it.
@@ -83,15 +85,6 @@ export class H2Client extends EventReader {
   abort(): Promise<void> {
     this.#session.destroy()
     return this.closed
-  }
-
-  #orFail(read: () => unknown): void {
-    try {
-      read()
-    } catch (error) {
-      this.fail(error as Error)
-      this.#stream.close(http2.constants.NGHTTP2_PROTOCOL_ERROR)
-    }
   }
 }
 

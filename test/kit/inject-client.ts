@@ -1,5 +1,4 @@
-import type { Readable } from 'node:stream'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import { EventReader } from './event-reader.js'
 import { headersOf, pathOf, type StreamRequest } from './stream-request.js'
 
@@ -11,23 +10,24 @@ export async function injectClient(app: FastifyInstance, request: StreamRequest 
     headers: Object.fromEntries(headersOf(request)),
     payloadAsStream: true
   })
-  const rawHeaders = Object.entries(response.headers).flatMap(([name, value]) =>
-    [value ?? []].flat().map((single): [string, string] => [name, String(single)])
-  )
-  return new InjectClient({ status: response.statusCode, rawHeaders }, response.stream())
+  return new InjectClient(response)
 }
 
 export class InjectClient extends EventReader {
-  readonly #stream: Readable
+  readonly #response: LightMyRequestResponse
 
-  constructor(head: { status: number; rawHeaders: [string, string][] }, stream: Readable) {
+  constructor(response: LightMyRequestResponse) {
     super()
-    this.#stream = stream
-    this.receiveHead(head)
+    this.#response = response
+    const rawHeaders = Object.entries(response.headers).flatMap(([name, value]) =>
+      [value ?? []].flat().map((single): [string, string] => [name, String(single)])
+    )
+    this.receiveHead({ status: response.statusCode, rawHeaders })
     let error: Error | undefined
-    stream
-      .on('data', (bytes: Buffer) => this.#orFail(() => this.receive(bytes)))
-      .on('end', () => this.#orFail(() => this.finish()))
+    response
+      .stream()
+      .on('data', (bytes: Buffer) => this.receive(bytes))
+      .on('end', () => this.finish())
       .on('error', (reason) => {
         error = reason
       })
@@ -35,24 +35,16 @@ export class InjectClient extends EventReader {
   }
 
   pause(): void {
-    this.#stream.pause()
+    this.#response.stream().pause()
   }
 
   resume(): void {
-    this.#stream.resume()
+    this.#response.stream().resume()
   }
 
+  /** From the server's side, as a lost connection is: light-my-request does not tell it of a reader that destroys. */
   close(): Promise<void> {
-    this.#stream.destroy()
+    this.#response.raw.res.destroy()
     return this.closed
-  }
-
-  #orFail(read: () => void): void {
-    try {
-      read()
-    } catch (error) {
-      this.fail(error as Error)
-      this.#stream.destroy()
-    }
   }
 }

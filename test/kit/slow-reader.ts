@@ -2,16 +2,17 @@ import { type ConnectOptions, connect, type SseClient } from './sse-client.js'
 import type { Target } from './stream-request.js'
 
 /**
- * What must be written to a client that does not read before the server's `write` is sure to go unanswered by `drain`,
- * in bytes: a client is stuck only once the kernel is full, and Node cannot set its buffers. Measured on Linux 6.18.
+ * How many bytes to write to a client that does not read, so that `drain` is sure to stay away. A client is stuck only
+ * once the kernel is full, and Node cannot set the kernel's buffers; these have room above what was measured on Linux
+ * 6.18, with Node's own buffer:
  *
- * Over TCP the kernel took 3.9 MiB from a client that never read, 4.6 to 5.2 MiB from one that read at full speed
- * before: nearly all of it is the sender's buffer, which grows to tcp_wmem's 4 MiB, while the receiver's stays at
- * 128 KiB as long as nobody reads. Over a unix socket, whose buffers do not grow, it took 208 KiB, and less when the
- * writes were small: where the address does not matter, a stuck client is twenty times cheaper there. Over HTTP/2 the
- * client's window stops the server after 64 KiB.
+ * - TCP and TLS: 4.0 MB when it never read, up to 5.2 MB when it read at full speed first. Nearly all of it is the
+ *   sender's buffer, which grows to tcp_wmem's 4 MiB; the receiver's does not grow while nobody reads.
+ * - Unix socket: 0.26 MB, less with small writes; its buffers do not grow. Where no address is needed, a stuck client
+ *   is twenty times cheaper there.
+ * - HTTP/2: 0.13 MB (0.07 on Node 20): the client's flow control window of 64 KiB, and Node's buffer.
  */
-export const KERNEL_HOLDS = { tcp: 8 * 2 ** 20, unix: 2 ** 20, http2: 2 ** 18 } as const
+export const KERNEL_HOLDS = { tcp: 8 * 2 ** 20, unix: 2 ** 19, http2: 2 ** 18 } as const
 
 /**
  * A client that asks for the stream and then reads nothing, as a suspended laptop does. `resume()` makes it an
