@@ -7,6 +7,8 @@ import type { EventLog } from './event-log.js'
 const CHUNK_BYTES = 64 * 1024
 /** Bytes of chunks kept for others at the same cursor, whatever the number of clients. */
 const KEPT_BYTES = 4 * 1024 * 1024
+/** What a chunk costs beside its bytes, about. */
+const OVERHEAD = 512
 
 const CRLF = Buffer.from('\r\n')
 
@@ -21,7 +23,8 @@ export class Chunk {
     let size = 0
     for (const part of parts) size += part.length
     const length = size.toString(16)
-    const framed = Buffer.allocUnsafe(length.length + 2 + size + 2)
+    // Not from Node's pool: what waits in a full socket would keep 8 KiB of others' bytes with it.
+    const framed = Buffer.allocUnsafeSlow(length.length + 2 + size + 2)
     let offset = framed.write(`${length}\r\n`, 'latin1')
     this.#start = offset
     for (const part of parts) offset += part.copy(framed, offset)
@@ -87,13 +90,15 @@ export class ChunkReader {
     this.#latest = chunk
     this.#forget(cursor)
     this.#kept.set(cursor, chunk)
-    this.#keptBytes += chunk.size
+    this.#keptBytes += chunk.size + OVERHEAD
     while (this.#keptBytes > KEPT_BYTES) this.#forget(this.#kept.keys().next().value!)
     return chunk
   }
 
   #forget(cursor: number): void {
-    this.#keptBytes -= this.#kept.get(cursor)?.size ?? 0
+    const chunk = this.#kept.get(cursor)
+    if (chunk === undefined) return
+    this.#keptBytes -= chunk.size + OVERHEAD
     this.#kept.delete(cursor)
   }
 

@@ -1,15 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import { Chunk, type ChunkReader } from './chunk.js'
 import {
-  checkEventOptions,
   encodeBody,
   encodeConnected,
   encodeFrame,
   encodeRetry,
   KEEP_ALIVE,
+  readEventOptions,
   serializeData
 } from './encode.js'
-import type { DisconnectReason, ResyncReason } from './errors.js'
+import { type DisconnectReason, InvalidEventError, type ResyncReason } from './errors.js'
 import type { EventLog, Position } from './event-log.js'
 import type { Counters } from './stats.js'
 import { EventStream, type Headers, type Request, type Response, type StreamListener } from './stream.js'
@@ -22,6 +22,8 @@ export interface SseClient {
   readonly ip: string | undefined
   /** When it connected. */
   readonly connectedAt: Date
+  /** Whether its stream has ended. */
+  readonly closed: boolean
   /** The app's own data about it. */
   state: unknown
   /**
@@ -40,6 +42,14 @@ export interface SseClient {
   send(data: unknown, options?: { event?: string | undefined }): boolean
   /** Ends the stream properly. A browser's EventSource reconnects; to keep it out, answer its next request with 204. */
   close(): void
+}
+
+/** Limits of a quiet or stuck client, ms; `Infinity` for none. */
+export interface CareLimits {
+  /** Without a write for so long, it gets a keepalive. */
+  readonly keepAliveInterval: number
+  /** Without taking bytes for so long, it is cut. */
+  readonly stallTimeout: number
 }
 
 /** What the clients of a hub have in common. */
@@ -88,8 +98,10 @@ export class Client implements SseClient, StreamListener {
   #reading = false
   #opened = false
   #ended = false
-  /** Since when its socket is full, ms on the clock of `performance.now()`; 0 while it takes bytes. */
+  /** Since when its full socket has taken nothing, ms on the clock of `performance.now()`; 0 while it is not full. */
   #blockedSince = 0
+  /** What was still to be taken when it was last looked at, bytes. */
+  #pendingSeen = 0
   /** When it was last written to, same clock. */
   #lastWrite = 0
   /**
@@ -128,6 +140,11 @@ export class Client implements SseClient, StreamListener {
     return this.#ended
   }
 
+  /** Whether its connection is through with the stream. */
+  get gone(): boolean {
+    return this.#stream.gone
+  }
+
   /** Events it is behind the log. */
   get lag(): number {
     return this.#context.log.head - this.#cursor
@@ -159,9 +176,13 @@ export class Client implements SseClient, StreamListener {
     else if (this.#reading) this.#read(now)
   }
 
-  /** Keeps a quiet connection alive, and cuts a stuck one. The limits are in ms. */
-  tend(now: number, keepAliveInterval: number, stallTimeout: number): void {
+  /** Keeps a quiet connection alive, and cuts a stuck one. */
+  tend(now: number, { keepAliveInterval, stallTimeout }: CareLimits): void {
     if (this.#blockedSince !== 0) {
+      const { pending } = this.#stream
+      // It takes bytes, if fewer than make it drain.
+      if (pending !== this.#pendingSeen) this.#blockedSince = now
+      this.#pendingSeen = pending
       if (now - this.#blockedSince >= stallTimeout) this.#cut('stalled')
     } else if (now - this.#lastWrite >= keepAliveInterval) {
       this.#write(KEEP_ALIVE_CHUNK, now)
@@ -169,9 +190,10 @@ export class Client implements SseClient, StreamListener {
   }
 
   send(data: unknown, options: { event?: string | undefined } = {}): boolean {
-    checkEventOptions(options)
+    const { event, id } = readEventOptions(options)
+    if (id !== undefined) throw new InvalidEventError('id', 'a value', 'nothing: what goes to one client has no id')
     const { serialize, maxEventBytes, queueDepth, log } = this.#context
-    const body = encodeBody(serializeData(data, serialize), options, maxEventBytes)
+    const body = encodeBody(serializeData(data, serialize), { event }, maxEventBytes)
     if (this.#ended) return false
     const chunk = new Chunk([encodeFrame(undefined, body)])
     this.#directs.push({ after: this.#reading ? log.head : this.#cursor, chunk })
@@ -215,7 +237,7 @@ export class Client implements SseClient, StreamListener {
   }
 
   /** Resolves when its connection is through with the stream. */
-  gone(): Promise<void> {
+  whenGone(): Promise<void> {
     return new Promise((resolve) => {
       this.#onGone = resolve
     })

@@ -5,15 +5,8 @@ export type CorsOption = FastifyCorsOptions | FastifyCorsOptionsDelegate
 
 type Hook = (request: FastifyRequest, reply: FastifyReply, ...rest: unknown[]) => void
 type HookName = 'onRequest' | 'preParsing' | 'preValidation' | 'preHandler' | 'preSerialization'
-
-/** What a route needs to have a CORS policy of its own. */
-export interface CorsPolicy {
-  /** The hook of @fastify/cors, with its place in the life of a request. */
-  readonly name: HookName
-  readonly hook: Hook
-  /** For an app that has @fastify/cors, too: its hook, which runs first, follows the route's `config.cors`. */
-  readonly config: NonNullable<RouteShorthandOptions['config']>
-}
+/** A route's `config`, in which @fastify/cors looks for the route's own policy. */
+type RouteConfig = NonNullable<RouteShorthandOptions['config']>
 
 /**
  * Every option of @fastify/cors, so that nothing of the app's own policy shows through: it merges a route's
@@ -34,12 +27,14 @@ const DEFAULTS = {
 }
 
 /**
- * Has @fastify/cors make its hook without the rest of what it registers: a decorator and `OPTIONS *`, which an app
- * that registers it for itself has already, or will have.
+ * Gives a scope the hook of @fastify/cors without the rest of what it registers: a decorator and `OPTIONS *`, which an
+ * app that registers it for itself has already, or will have.
+ *
+ * @returns the `config` for the scope's routes, by which an app's own @fastify/cors follows their policy, too
  */
-export async function corsPolicy(app: FastifyInstance, cors: CorsOption): Promise<CorsPolicy> {
+export async function addCorsHook(scope: FastifyInstance, cors: CorsOption): Promise<RouteConfig> {
   let made: { name: HookName; hook: Hook } | undefined
-  const host = Object.create(app, {
+  const host = Object.create(scope, {
     decorateRequest: { value: () => host },
     options: { value: () => host },
     addHook: {
@@ -55,15 +50,21 @@ export async function corsPolicy(app: FastifyInstance, cors: CorsOption): Promis
   const { name, hook } = made!
   if (typeof cors === 'function' || cors.delegator) {
     // A delegate decides by request, which a config cannot say: the app's hook is silenced, and this one not told.
-    const unsilenced = { routeOptions: { value: { config: {} } } }
-    const own: Hook = (request, ...rest) => hook(Object.create(request, unsilenced), ...rest)
-    return { name, hook: own, config: { cors: false } as object }
+    scope.addHook(name as 'onRequest', (request, ...rest) => hook(unsilenced(request), ...rest))
+    return { cors: false } as RouteConfig
   }
+  scope.addHook(name as 'onRequest', hook)
   const { cacheControl } = cors
   const policy = {
     ...DEFAULTS,
     ...cors,
     ...(typeof cacheControl === 'number' && { cacheControl: `max-age=${cacheControl}` })
   }
-  return { name, hook, config: { cors: policy } as object }
+  return { cors: policy } as RouteConfig
+}
+
+function unsilenced(request: FastifyRequest): FastifyRequest {
+  const { routeOptions } = request
+  const config = { ...routeOptions.config, cors: undefined }
+  return Object.create(request, { routeOptions: { value: { ...routeOptions, config } } })
 }

@@ -13,26 +13,50 @@ const HAS_LINE_BREAK = /[\r\n]/
 const NAME_FORBIDDEN = /[\r\n\0]/
 // biome-ignore lint/suspicious/noControlCharactersInRegex: an id comes back in a header, where no control character may stand
 const ID_FORBIDDEN = /[\x00-\x1f\x7f]/
-const FIELDS = new Set(['event', 'id'])
+/** Neither lone surrogates nor their replacement: as UTF-8 they are one, so that ids would not stay apart. */
+const ID_AMBIGUOUS = /[\p{Surrogate}\ufffd]/u
+/** Bytes of an id. It comes back in a header, and servers and proxies refuse large ones. */
+const MAX_ID_BYTES = 1024
+const FIELDS: readonly string[] = ['event', 'id']
 
 /**
- * Checks the options of one event.
+ * Reads the options of one event, once: what was checked is what is sent, whatever becomes of the object.
  *
- * @throws InvalidEventError on an unknown field, on a line break or NUL in `event`, and on an `id` that is blank or
- *   holds a control character: the browser sends it back in the `Last-Event-ID` header (WHATWG HTML 9.2.4), which
- *   could not carry it.
+ * @throws InvalidEventError on an unknown field, on a line break or NUL in `event`, and on an `id` that is blank, has
+ *   more than 1,024 bytes, or holds control characters, lone surrogates or U+FFFD: the browser sends it back as UTF-8
+ *   in the `Last-Event-ID` header (WHATWG HTML 9.2.4), which could not carry it.
  */
-export function checkEventOptions(options: EventOptions): void {
+export function readEventOptions(options: EventOptions): EventOptions {
+  if (typeof options !== 'object' || options === null) {
+    throw new InvalidEventError('options', show(options), 'an object')
+  }
   for (const field in options) {
-    if (!FIELDS.has(field)) throw new InvalidEventError(field, 'a value', "nothing: the fields are 'event' and 'id'")
+    if (!FIELDS.includes(field)) {
+      throw new InvalidEventError(field, 'a value', `nothing: the fields are ${FIELDS.join(' and ')}`)
+    }
   }
   const { event, id } = options
   if (event !== undefined && (typeof event !== 'string' || NAME_FORBIDDEN.test(event))) {
     throw new InvalidEventError('event', show(event), 'a string without line breaks and NUL')
   }
-  if (id !== undefined && (typeof id !== 'string' || ID_FORBIDDEN.test(id) || id.trim() === '')) {
-    throw new InvalidEventError('id', show(id), 'a string that is not blank and has no control characters')
+  if (id !== undefined && !isId(id)) {
+    throw new InvalidEventError(
+      'id',
+      show(id),
+      `a string that is not blank, of ${MAX_ID_BYTES} bytes at most, without control characters and U+FFFD`
+    )
   }
+  return { event, id }
+}
+
+function isId(id: unknown): boolean {
+  return (
+    typeof id === 'string' &&
+    id.trim() !== '' &&
+    !ID_FORBIDDEN.test(id) &&
+    !ID_AMBIGUOUS.test(id) &&
+    Buffer.byteLength(id) <= MAX_ID_BYTES
+  )
 }
 
 /**
@@ -46,7 +70,7 @@ export function serializeData(data: unknown, serialize: (data: unknown) => strin
   try {
     text = serialize(data)
   } catch (cause) {
-    const error = new UnserializableError(cause instanceof Error ? cause.message : String(cause))
+    const error = new UnserializableError(cause instanceof Error ? cause.message : show(cause))
     error.cause = cause
     throw error
   }
@@ -72,7 +96,11 @@ export function encodeBody(text: string, options: EventOptions, maxBytes: number
 
 /** A whole frame: the id, where the event has one, and its body. */
 export function encodeFrame(id: string | undefined, body: string): Buffer {
-  return Buffer.from(id === undefined ? body : `id: ${id}\n${body}`)
+  const text = id === undefined ? body : `id: ${id}\n${body}`
+  // Not from Node's pool: a frame that the log keeps would keep 8 KiB of others' bytes with it.
+  const frame = Buffer.allocUnsafeSlow(Buffer.byteLength(text))
+  frame.write(text)
+  return frame
 }
 
 /**
@@ -94,5 +122,6 @@ export function encodeRetry(retry: number): Buffer {
 export const KEEP_ALIVE = Buffer.from(': keepalive\n\n')
 
 function show(value: unknown): string {
-  return typeof value === 'string' ? JSON.stringify(value.slice(0, 64)) : String(value)
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 64))
+  return typeof value === 'object' && value !== null ? 'an object' : String(value)
 }

@@ -65,6 +65,13 @@ export const TooManyClientsError: ErrorClass<[number]> = createError(
   429
 )
 
+/** A hook wrote to the raw response, which the stream was to have. */
+export const HeadSentError: ErrorClass = createError(
+  'PYLON_SSE_ERR_HEAD_SENT',
+  'A hook has sent a head on the raw response; the event stream cannot begin.',
+  500
+)
+
 /** An `onSend` hook consumed the stream instead of passing it on. */
 export const StreamConsumedError: ErrorClass = createError(
   'PYLON_SSE_ERR_STREAM_CONSUMED',

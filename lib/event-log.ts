@@ -76,9 +76,14 @@ export class EventLog {
     return `${this.epoch}-${seq}`
   }
 
-  /** Whether an event can have this id: none held has it, and it is not of the form the log gives itself. */
-  isFree(id: string): boolean {
-    return !this.#ownIds.has(id.trim()) && !id.trim().startsWith(`${this.epoch}-`)
+  /** Whether an event that it holds has this id, given by the user. */
+  has(id: string): boolean {
+    return this.#ownIds.has(id.trim())
+  }
+
+  /** Whether an id is of the form that the log gives itself. */
+  isReserved(id: string): boolean {
+    return id.trim().startsWith(`${this.epoch}-`)
   }
 
   /** The event at a place that the log holds. */
@@ -95,29 +100,30 @@ export class EventLog {
     return oldest
   }
 
+  /** Bytes that an event will have, at most. */
+  sizeOf(body: string, ownId = this.cursorAt(Number.MAX_SAFE_INTEGER)): number {
+    return Buffer.byteLength(`id: ${ownId}\n`) + Buffer.byteLength(body)
+  }
+
   /**
-   * Encodes the event that is next.
+   * Appends an event, evicting the oldest where a bound is reached.
    *
    * @param body what follows the id line
-   * @param ownId the id the user gave, which `isFree`; the log gives `<epoch>-<seq>` otherwise
+   * @param ownId the id the user gave, which it neither `has` nor `isReserved`; the log gives `<epoch>-<seq>` otherwise
    */
-  encode(body: string, ownId?: string): LogEntry {
+  append(body: string, ownId?: string): LogEntry {
     const seq = this.#head + 1
     const id = ownId ?? this.cursorAt(seq)
     const frame = encodeFrame(id, body)
-    return { seq, id, frame, end: this.#end + frame.length }
-  }
-
-  /** Appends the event that `encode` gave last, evicting the oldest where a bound is reached. */
-  append(entry: LogEntry): void {
-    const { seq, id, frame, end } = entry
     this.#evictUpTo(this.oldestAfter(frame.length))
     if (seq - this.#oldest > this.#mask) this.#grow()
+    this.#end += frame.length
+    this.#bytes += frame.length
+    const entry = { seq, id, frame, end: this.#end }
     this.#ring[seq & this.#mask] = entry
     this.#head = seq
-    this.#end = end
-    this.#bytes += frame.length
-    if (id !== this.cursorAt(seq)) this.#ownIds.set(id.trim(), seq)
+    if (ownId !== undefined) this.#ownIds.set(ownId.trim(), seq)
+    return entry
   }
 
   /**
@@ -146,7 +152,7 @@ export class EventLog {
       const { id, frame } = this.at(seq)
       this.#ring[seq & this.#mask] = undefined
       this.#bytes -= frame.length
-      if (this.#ownIds.get(id.trim()) === seq) this.#ownIds.delete(id.trim())
+      this.#ownIds.delete(id.trim())
     }
     this.#oldest = oldest
   }

@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto'
+import { Caretaker } from './caretaker.js'
 import { ChunkReader } from './chunk.js'
 import { Client, type ClientContext, type SseClient } from './client.js'
-import { checkEventOptions, type EventOptions, encodeBody, serializeData } from './encode.js'
-import { ClosedError, type DisconnectReason, DuplicateIdError, type RejectReason } from './errors.js'
+import { type EventOptions, encodeBody, readEventOptions, serializeData } from './encode.js'
+import { ClosedError, type DisconnectReason, DuplicateIdError, InvalidEventError, type RejectReason } from './errors.js'
 import { EventLog } from './event-log.js'
 import { IpLimit, type Release } from './ip-limit.js'
 import type { ResolvedOptions } from './options.js'
 import { Shard } from './shard.js'
+import type { Sse } from './sse.js'
 import { Counters, type SseStats } from './stats.js'
 import type { Request, Response } from './stream.js'
 
@@ -17,44 +19,12 @@ export interface Logger {
   error(fields: object, message: string): void
 }
 
-/** The hub as the app sees it, `app.sse`. */
-export interface Sse {
-  /**
-   * Sends data to every client. Returns at once; never throws because of a client.
-   *
-   * @param data turned into text by `serialize` (`JSON.stringify`)
-   * @param options `event`: its name; `id`: its own id, default `<epoch>-<seq>`
-   * @throws UnserializableError, InvalidEventError, DuplicateIdError, EventTooLargeError: then nothing is broadcast
-   */
-  broadcast(data: unknown, options?: EventOptions): void
-  /** As `broadcast`, with text as it is: CR, LF and CRLF in it reach the client as LF. */
-  broadcastMessage(text: string, options?: EventOptions): void
-  /**
-   * As `broadcast`.
-   *
-   * @returns the event's id, once it is accepted. Rejects with what `broadcast` throws, and with `ClosedError` after
-   *   `app.close()`.
-   */
-  publish(data: unknown, options?: EventOptions): Promise<string>
-  /** Clients connected to this process. */
-  readonly clientCount: number
-  /** The clients connected to this process. */
-  readonly clients: Iterable<SseClient>
-  /** Figures of this process, since it began. */
-  stats(): SseStats
-}
-
-/** A visit comes round to every client this often within the shorter of the two intervals it serves. */
-const VISITS = 8
-/** Turns over which one round of visits is spread. */
-const PHASES = 32
-/** The shortest and the longest wait between two turns, ms. */
-const MIN_TICK = 5
-const MAX_TICK = 1000
 /** Least time between two warnings of dropped events, ms. */
 const WARN_INTERVAL = 10_000
 /** Reconnection time that clients are left with where `retry` is not set, ms: what browsers take by themselves. */
 const DEFAULT_RETRY = 3000
+/** How long `close` waits for `onDisconnect`, ms. */
+const PARTING_GRACE = 500
 
 /** Takes events in, and hands them to the clients. */
 export class Hub implements Sse {
@@ -70,10 +40,12 @@ export class Hub implements Sse {
   readonly #slots = new Map<Client, Release>()
   readonly #woken: Shard[] = []
   #turn: NodeJS.Immediate | undefined
-  #tendTimer: NodeJS.Timeout | undefined
-  #phase = 0
+  readonly #caretaker: Caretaker
   #nextNumber = 0
   #closing = false
+  #closed = false
+  /** Calls of `onDisconnect` that are under way. */
+  readonly #partings = new Set<Promise<void>>()
   #saidClosed = false
   #droppedUntold = 0
   #lastWarning = Number.NEGATIVE_INFINITY
@@ -91,6 +63,11 @@ export class Hub implements Sse {
       bytes: history.bytes
     })
     this.#shards = Array.from({ length: options.shards }, () => new Shard(this.#log))
+    const limits = {
+      keepAliveInterval: options.keepAliveInterval || Number.POSITIVE_INFINITY,
+      stallTimeout: options.stallTimeout || Number.POSITIVE_INFINITY
+    }
+    this.#caretaker = new Caretaker(this.#shards, limits, (now) => this.#warnOfDrops(now))
     this.#ipLimit = new IpLimit(options.maxClientsPerIp)
     this.#context = {
       log: this.#log,
@@ -137,6 +114,23 @@ export class Hub implements Sse {
     return this.#counters.snapshot(this.clientCount, slowestLag)
   }
 
+  /** What the app gets: the public part, which may be taken apart. */
+  get face(): Sse {
+    const hub = this
+    return Object.freeze({
+      broadcast: hub.broadcast.bind(hub),
+      broadcastMessage: hub.broadcastMessage.bind(hub),
+      publish: hub.publish.bind(hub),
+      get clientCount() {
+        return hub.clientCount
+      },
+      get clients() {
+        return hub.clients
+      },
+      stats: hub.stats.bind(hub)
+    })
+  }
+
   /** Whether `close` has been called. */
   get closing(): boolean {
     return this.#closing
@@ -149,16 +143,7 @@ export class Hub implements Sse {
 
   /** Begins to look after quiet and stuck clients. */
   start(): void {
-    const { keepAliveInterval, stallTimeout } = this.#options
-    const keepAlive = keepAliveInterval || Number.POSITIVE_INFINITY
-    const stall = stallTimeout || Number.POSITIVE_INFINITY
-    const shorter = Math.min(keepAlive, stall)
-    if (shorter === Number.POSITIVE_INFINITY || this.#closing) return
-    const tick = Math.min(MAX_TICK, Math.max(MIN_TICK, shorter / VISITS / PHASES))
-    // With short intervals a turn cannot be as short as the spread asks: fewer turns make a round then.
-    const phases = Math.max(1, Math.min(PHASES, Math.floor(shorter / VISITS / tick)))
-    this.#tendTimer = setInterval(() => this.#tend(keepAlive, stall, phases), tick)
-    this.#tendTimer.unref()
+    if (!this.#closing) this.#caretaker.start()
   }
 
   /**
@@ -188,16 +173,18 @@ export class Hub implements Sse {
    */
   async close(): Promise<void> {
     this.#closing = true
-    clearInterval(this.#tendTimer)
+    this.#caretaker.stop()
     clearImmediate(this.#turn)
     this.#woken.length = 0
     for (const client of [...this.#waiting]) client.end('shutdown')
     const gone = [...this.#opened()].map((client) => {
-      const promise = client.gone()
+      const promise = client.whenGone()
       client.end('shutdown', this.retryWithJitter())
       return promise
     })
     await Promise.all(gone)
+    await this.#whenParted()
+    this.#closed = true
     this.#context.chunks.clear()
   }
 
@@ -212,21 +199,47 @@ export class Hub implements Sse {
 
   /** @returns the event's id, or `undefined` after `close` */
   #accept(text: () => string, options: EventOptions): string | undefined {
+    const checked = readEventOptions(options)
+    const { id } = checked
+    const body = encodeBody(text(), checked, this.#options.maxEventBytes)
+    // What follows runs no code of the app: an event that its `serialize` broadcasts is in the log by now.
     if (this.#closing) {
-      if (!this.#saidClosed)
-        this.#logger.warn({}, 'SSE: an event was broadcast after the app had closed; it goes nowhere')
-      this.#saidClosed = true
+      this.#sayClosed()
       return undefined
     }
-    checkEventOptions(options)
-    const { id } = options
-    if (id !== undefined && !this.#log.isFree(id)) throw new DuplicateIdError(id)
-    const entry = this.#log.encode(encodeBody(text(), options, this.#options.maxEventBytes), id)
-    this.#makeRoom(entry.frame.length)
-    this.#log.append(entry)
+    if (id !== undefined) this.#checkOwnId(id)
+    this.#makeRoom(this.#log.sizeOf(body, id))
+    const entry = this.#log.append(body, id)
     this.#counters.events++
     this.#wake()
     return entry.id
+  }
+
+  #checkOwnId(id: string): void {
+    if (this.#log.has(id)) throw new DuplicateIdError(id)
+    if (this.#log.isReserved(id)) {
+      throw new InvalidEventError('id', `'${id}'`, 'no id of the form that the log gives events itself')
+    }
+  }
+
+  /** The app's own goodbyes are waited for, but not for ever: they may use what the app closes next. */
+  async #whenParted(): Promise<void> {
+    // Those that the last clients' end has asked for begin in a microtask.
+    await null
+    let timer: NodeJS.Timeout | undefined
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, PARTING_GRACE)
+    })
+    await Promise.race([Promise.all(this.#partings), patience])
+    clearTimeout(timer)
+  }
+
+  #sayClosed(): void {
+    // Amid the closing it is what `onDisconnect` broadcasts, and nobody's mistake.
+    if (!this.#closed) return
+    if (!this.#saidClosed)
+      this.#logger.warn({}, 'SSE: an event was broadcast after the app had closed; it goes nowhere')
+    this.#saidClosed = true
   }
 
   /** A burst larger than the log would evict events that have not been offered to anyone: they are flushed first. */
@@ -255,13 +268,6 @@ export class Hub implements Sse {
     if (this.#woken.length > 0) this.#turn ??= setImmediate(this.#flushOne)
   }
 
-  #tend(keepAlive: number, stall: number, phases: number): void {
-    const now = performance.now()
-    this.#phase = (this.#phase + 1) % phases
-    for (const shard of this.#shards) shard.tend(now, this.#phase, phases, keepAlive, stall)
-    this.#warnOfDrops(now)
-  }
-
   #onOpen(client: Client): void {
     this.#waiting.delete(client)
     this.#counters.accepted++
@@ -275,19 +281,26 @@ export class Hub implements Sse {
     if (this.#waiting.delete(client)) return
     this.#shards[client.number % this.#shards.length]!.delete(client)
     this.#counters.disconnects[reason]++
+    // The app's code, loggers included, may broadcast, which must not happen amid a flush.
+    queueMicrotask(() => {
+      const parting = this.#tellEnd(client, reason)
+      this.#partings.add(parting)
+      parting.finally(() => this.#partings.delete(parting))
+    })
+  }
+
+  async #tellEnd(client: Client, reason: DisconnectReason): Promise<void> {
     this.#logger.debug({ client: client.id, ip: client.ip, reason }, 'SSE client disconnected')
-    const { onDisconnect } = this.#options
-    // In a turn of its own: the app's code may broadcast, which must not happen amid a flush.
-    if (onDisconnect !== undefined) {
-      Promise.resolve()
-        .then(() => onDisconnect(client, reason))
-        .catch((err) => this.#logger.error({ err, client: client.id }, 'SSE onDisconnect failed'))
+    try {
+      await this.#options.onDisconnect?.(client, reason)
+    } catch (err) {
+      this.#logger.error({ err, client: client.id }, 'SSE onDisconnect failed')
     }
   }
 
   #onDrop(events: number): void {
+    if (this.#droppedUntold === 0) queueMicrotask(() => this.#warnOfDrops(performance.now()))
     this.#droppedUntold += events
-    this.#warnOfDrops(performance.now())
   }
 
   #warnOfDrops(now: number): void {

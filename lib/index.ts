@@ -1,8 +1,9 @@
-import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
+import type { FastifyInstance, FastifyPluginAsync, RegisterOptions } from 'fastify'
 import fp from 'fastify-plugin'
-import { Hub, type Sse } from './hub.js'
+import { Hub } from './hub.js'
 import { type PylonSseOptions, resolveOptions } from './options.js'
-import { addRoute } from './route.js'
+import { addRoutes } from './route.js'
+import type { Sse } from './sse.js'
 
 export type { SseClient } from './client.js'
 export type { EventOptions } from './encode.js'
@@ -12,6 +13,7 @@ export {
   ClosingError,
   DuplicateIdError,
   EventTooLargeError,
+  HeadSentError,
   InvalidEventError,
   InvalidOptionError,
   NotAcceptableError,
@@ -19,8 +21,8 @@ export {
   TooManyClientsError,
   UnserializableError
 } from './errors.js'
-export type { Sse } from './hub.js'
 export type { HistoryOptions, PylonSseOptions, SseRouteOptions } from './options.js'
+export type { Sse } from './sse.js'
 export type { SseStats } from './stats.js'
 
 declare module 'fastify' {
@@ -30,16 +32,20 @@ declare module 'fastify' {
   }
 }
 
-async function plugin(app: FastifyInstance, options: PylonSseOptions & { prefix?: string }): Promise<void> {
+async function plugin(app: FastifyInstance, options: PylonSseOptions & RegisterOptions): Promise<void> {
   const resolved = resolveOptions(options)
-  // fastify-plugin shares the app's scope, and so its hooks in whatever order they are added; a prefix is ours to apply.
-  const prefix = options.prefix?.replace(/\/$/, '') ?? ''
   const hub = new Hub(resolved, app.log)
-  app.decorate(resolved.decorator, hub)
+  app.decorate(resolved.decorator, hub.face)
   app.addHook('onReady', async () => hub.start())
   // Before the server stops listening: it waits for open streams.
   app.addHook('preClose', async () => hub.close())
-  await addRoute(app, hub, { ...resolved, path: prefix + resolved.path })
+  // fastify-plugin has these pass by, since it gives the plugin no scope.
+  const { prefix = '', logLevel, logSerializers } = options
+  await app.register(async (scope) => addRoutes(scope, hub, resolved), {
+    prefix,
+    ...(logLevel && { logLevel }),
+    ...(logSerializers && { logSerializers })
+  })
 }
 
 /**

@@ -15,7 +15,7 @@ export interface HistoryOptions {
 }
 
 /** Fastify's own options of the stream's route, but for those that make it this route. */
-export type SseRouteOptions = Omit<RouteShorthandOptions, 'exposeHeadRoute'>
+export type SseRouteOptions = Omit<RouteShorthandOptions, 'exposeHeadRoute' | 'prefixTrailingSlash'>
 
 /** Options of the plugin. Bad ones make `register` fail with `PYLON_SSE_ERR_INVALID_OPTION`. */
 export interface PylonSseOptions {
@@ -113,21 +113,21 @@ const CHECKS: Record<keyof PylonSseOptions, Check> = {
   },
   history: (name, value) => {
     if (value === false) return
-    object(name, value)
+    object(name, value, 'an object or false')
     for (const [key, bound] of Object.entries(value as HistoryOptions)) {
-      if (!(key in HISTORY)) refuse(`${name}.${key}`, bound, 'nothing: it has events and bytes')
+      if (!Object.hasOwn(HISTORY, key)) refuse(`${name}.${key}`, bound, 'nothing: it has events and bytes')
       if (bound !== undefined) whole(1)(`${name}.${key}`, bound)
     }
   },
   keepAliveInterval: whole(0, MAX_DELAY),
   retry: whole(0, MAX_DELAY),
   maxClientsPerIp: (name, value) => {
-    if (value !== false && value !== Number.POSITIVE_INFINITY) whole(1)(name, value)
+    if (value !== false && value !== Number.POSITIVE_INFINITY) whole(1, undefined, ', or false')(name, value)
   },
   maxEventBytes: whole(1),
   stallTimeout: whole(0, MAX_DELAY),
   cors: (name, value) => {
-    if (value !== false && typeof value !== 'function') object(name, value)
+    if (value !== false && typeof value !== 'function') object(name, value, 'an object, a function or false')
   },
   route: (name, value) => {
     object(name, value)
@@ -147,6 +147,9 @@ const CHECKS: Record<keyof PylonSseOptions, Check> = {
  * @throws InvalidOptionError that names the option, what it got and what it takes
  */
 export function resolveOptions(options: PylonSseOptions): ResolvedOptions {
+  const own = (options.route?.config as { cors?: unknown } | undefined)?.cors
+  if (own !== undefined && options.cors !== false)
+    refuse('route.config.cors', own, 'nothing: the option cors is for that')
   for (const [name, value] of Object.entries(options)) {
     if (REGISTER_OPTIONS.includes(name)) continue
     const check = Object.hasOwn(CHECKS, name) ? CHECKS[name as keyof PylonSseOptions] : undefined
@@ -177,17 +180,17 @@ export function resolveOptions(options: PylonSseOptions): ResolvedOptions {
   }
 }
 
-function whole(min: number, max = Number.MAX_SAFE_INTEGER): Check {
+function whole(min: number, max = Number.MAX_SAFE_INTEGER, or = ''): Check {
   return (name, value) => {
     if (!Number.isSafeInteger(value) || (value as number) < min || (value as number) > max) {
       const upTo = max === Number.MAX_SAFE_INTEGER ? '' : ` to ${max}`
-      refuse(name, value, `a whole number from ${min}${upTo}`)
+      refuse(name, value, `a whole number from ${min}${upTo}${or}`)
     }
   }
 }
 
-function object(name: string, value: unknown): void {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) refuse(name, value, 'an object')
+function object(name: string, value: unknown, takes = 'an object'): void {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) refuse(name, value, takes)
 }
 
 function callable(name: string, value: unknown): void {
@@ -201,5 +204,7 @@ function refuse(name: string, value: unknown, takes: string): never {
 function show(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
+  if (typeof value === 'function') return 'a function'
+  if (typeof value === 'bigint') return `${value}n`
   return String(value)
 }

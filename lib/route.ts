@@ -1,11 +1,14 @@
+import { validateHeaderName, validateHeaderValue } from 'node:http'
+import type { Http2ServerResponse } from 'node:http2'
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest, onSendHookHandler, RouteOptions } from 'fastify'
 import Negotiator from 'negotiator'
 import type { Client } from './client.js'
-import { corsPolicy } from './cors.js'
-import { ClosingError, NotAcceptableError, StreamConsumedError, TooManyClientsError } from './errors.js'
+import { addCorsHook } from './cors.js'
+import { ClosingError, HeadSentError, NotAcceptableError, StreamConsumedError, TooManyClientsError } from './errors.js'
 import type { Hub } from './hub.js'
 import type { ResolvedOptions } from './options.js'
+import { EventStream, type Headers } from './stream.js'
 
 const EVENT_STREAM = 'text/event-stream'
 const HEAD = {
@@ -17,13 +20,17 @@ const HEAD = {
   'x-content-type-options': 'nosniff'
 }
 
-/** Adds the route of the stream, and with `cors` the one of its preflight. */
-export async function addRoute(app: FastifyInstance, hub: Hub, options: ResolvedOptions): Promise<void> {
+/**
+ * Adds the routes of the stream to a scope of their own, where the CORS hook comes before the hooks that the app adds
+ * later: an app's authentication would otherwise refuse the preflight, which carries no credentials.
+ */
+export async function addRoutes(scope: FastifyInstance, hub: Hub, options: ResolvedOptions): Promise<void> {
   const { path: url, route, cors } = options
   const { onSend, ...userRoute } = route
-  const stream: RouteOptions = {
+  const config = { ...route.config, ...(cors !== false && (await addCorsHook(scope, cors))) }
+  const stream: Omit<RouteOptions, 'method'> = {
     ...userRoute,
-    method: ['GET', 'HEAD'],
+    config: config as NonNullable<RouteOptions['config']>,
     url,
     exposeHeadRoute: false,
     // Ours comes last, for what the others set on the reply to arrive.
@@ -32,25 +39,26 @@ export async function addRoute(app: FastifyInstance, hub: Hub, options: Resolved
   }
   // @fastify/compress would hold events back; an app that registers it globally does not mean streams.
   Object.assign(stream, { compress: false })
-  if (cors !== false) {
-    const { name, hook, config } = await corsPolicy(app, cors)
-    const { constraints, logLevel } = route
-    const shared = { url, ...(constraints && { constraints }), ...(logLevel && { logLevel }) }
-    app.route({
-      ...shared,
-      method: 'OPTIONS',
-      schema: { hide: true } as object,
-      config,
-      [name]: hook,
-      // The hook answers, except where the policy says that there is no cross-origin access.
-      handler: (_request, reply) => reply.callNotFound()
-    })
-    stream.config = { ...route.config, ...config } as NonNullable<RouteOptions['config']>
-    // Before the user's own hooks: an answer of theirs, a 401 say, must be readable across origins.
-    Object.assign(stream, { [name]: [hook, ...list<unknown>(route[name])] })
-  }
-  app.route(stream)
+  scope.route({ ...stream, method: 'GET' })
+  // Kept out of API descriptions, which would have every operation twice.
+  scope.route({ ...stream, method: 'HEAD', schema: { ...route.schema, hide: true } as object })
+  if (cors === false) return
+  const { host } = (route.constraints ?? {}) as { host?: string | RegExp }
+  scope.route({
+    method: 'OPTIONS',
+    url,
+    // Of the constraints the host's alone: a preflight carries no other header.
+    ...(host !== undefined && { constraints: { host } }),
+    ...(route.logLevel && { logLevel: route.logLevel }),
+    schema: { hide: true } as object,
+    config: config as NonNullable<RouteOptions['config']>,
+    // The hook answers, except where the policy says that there is no cross-origin access.
+    handler: (_request, reply) => reply.callNotFound()
+  })
 }
+
+/** The bodies of requests that have been let in. */
+const admitted = new WeakMap<FastifyRequest, StreamBody>()
 
 /** Stands for the stream while `onSend` hooks run. They pass it on; none may read it. */
 class StreamBody extends Readable {
@@ -59,6 +67,8 @@ class StreamBody extends Readable {
   constructor(client: Client) {
     super()
     this.client = client
+    // `pipe` hands no error on. What a hook made of the stream is refused where it comes out.
+    this.on('error', () => {})
   }
 
   override _read(): void {
@@ -72,12 +82,14 @@ function answer(hub: Hub, options: ResolvedOptions, request: FastifyRequest, rep
     hub.reject('notAcceptable')
     throw new NotAcceptableError()
   }
-  if (hub.closing) {
-    hub.reject('closing')
-    throw new ClosingError()
-  }
+  if (hub.closing) throw closingError(hub, request, reply)
   if (request.method === 'HEAD') {
     reply.headers(HEAD).send()
+    return
+  }
+  if (EventStream.isGone(request.raw, reply.raw)) {
+    // While a hook took its time. There is nobody to answer, and nothing would tell again that the client has gone.
+    reply.hijack()
     return
   }
   const client = hub.admit(request.ip, lastEventId(request), request.raw, reply.raw)
@@ -86,25 +98,50 @@ function answer(hub: Hub, options: ResolvedOptions, request: FastifyRequest, rep
     reply.header('retry-after', Math.ceil(hub.retryWithJitter() / 1000))
     throw new TooManyClientsError(options.maxClientsPerIp)
   }
+  const body = new StreamBody(client)
+  admitted.set(request, body)
   // As a payload rather than past Fastify, so that onSend hooks run: @fastify/cookie sets its header in one.
-  reply.headers(HEAD).send(new StreamBody(client))
+  reply.headers(HEAD).send(body)
+}
+
+/** The server closes: also the connection, which would otherwise be kept, and keep the server from closing. */
+function closingError(hub: Hub, request: FastifyRequest, reply: FastifyReply): Error {
+  hub.reject('closing')
+  if (request.raw.httpVersionMajor === 1) reply.header('connection', 'close')
+  else (reply.raw as unknown as Http2ServerResponse).stream?.session?.close()
+  return new ClosingError()
 }
 
 /** The hook that takes the response over from Fastify, by not passing it on. */
 function takeOver(hub: Hub, { onConnect }: ResolvedOptions): onSendHookHandler {
   return function takeOverStream(request, reply, payload, done) {
-    if (!(payload instanceof StreamBody)) {
-      done(null, payload)
+    const body = admitted.get(request)
+    if (body === undefined || payload !== body) {
+      // An answer of another hook, an error say, stands; something made of the stream would never end.
+      const isStream = typeof (payload as Partial<Readable> | null)?.pipe === 'function'
+      if (body !== undefined && isStream) done(new StreamConsumedError())
+      else done(null, payload)
       return
     }
-    const { client } = payload
+    const { client } = body
+    if (client.gone) {
+      reply.hijack()
+      return
+    }
     if (client.closed) {
-      done(new ClosingError())
+      done(closingError(hub, request, reply))
+      return
+    }
+    reply.removeHeader('content-length')
+    const headers = reply.getHeaders()
+    try {
+      checkHead(headers, reply)
+    } catch (error) {
+      done(error as Error)
       return
     }
     reply.hijack()
-    reply.removeHeader('content-length')
-    client.open(reply.getHeaders(), () => {
+    client.open(headers, () => {
       if (onConnect === undefined) client.start()
       else welcome(client, request)
     })
@@ -118,6 +155,15 @@ function takeOver(hub: Hub, { onConnect }: ResolvedOptions): onSendHookHandler {
       request.log.error({ err, client: client.id }, 'SSE onConnect failed')
       client.end('error', hub.retryWithJitter())
     }
+  }
+}
+
+/** Throws what writing the head would, while Fastify can still answer with the error. */
+function checkHead(headers: Headers, reply: FastifyReply): void {
+  if (reply.raw.headersSent) throw new HeadSentError()
+  for (const [name, value] of Object.entries(headers)) {
+    validateHeaderName(name)
+    for (const single of list(value)) validateHeaderValue(name, String(single))
   }
 }
 

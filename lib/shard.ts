@@ -1,4 +1,4 @@
-import type { Client } from './client.js'
+import type { CareLimits, Client } from './client.js'
 import type { EventLog } from './event-log.js'
 
 /** A group of clients that is flushed in one turn of the event loop. */
@@ -34,10 +34,10 @@ export class Shard {
     for (const client of this.clients) client.advance(now)
   }
 
-  /** Sends keepalives and cuts stuck clients, among those whose number is `phase` modulo `phases`. Limits in ms. */
-  tend(now: number, phase: number, phases: number, keepAliveInterval: number, stallTimeout: number): void {
+  /** Looks after those of its clients whose number is `phase` modulo `phases`. */
+  tend(now: number, phase: number, phases: number, limits: CareLimits): void {
     for (const client of this.clients) {
-      if (client.number % phases === phase) client.tend(now, keepAliveInterval, stallTimeout)
+      if (client.number % phases === phase) client.tend(now, limits)
     }
   }
 }

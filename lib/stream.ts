@@ -44,14 +44,32 @@ export class EventStream {
     this.#listener = listener
     res.once('close', this.#onClose)
     // A response that waits for its turn on an HTTP/1 connection is not told that the connection has closed.
-    if (isHttp1(res) && res.socket === null) req.socket.once('close', this.#onClose)
+    if (isHttp1(res) && res.socket === null) onConnectionClose(req.socket, this.#onClose)
     // Errors of a connection end in 'close'; without a listener they would end the process.
     res.on('error', noop)
+  }
+
+  /** Whether the client of a response has gone: nothing will tell of it again. */
+  static isGone(req: Request, res: Response): boolean {
+    if (isHttp1(res)) return res.destroyed || req.socket.destroyed
+    return res.stream === undefined || res.stream.destroyed || res.stream.closed
   }
 
   /** Whether it is over, on either side. */
   get closed(): boolean {
     return this.#ended || this.#gone
+  }
+
+  /** Whether the client has gone. */
+  get gone(): boolean {
+    return this.#gone
+  }
+
+  /** Bytes written that the client's connection has still to take. */
+  get pending(): number {
+    const socket: (Socket & { _handle?: { writeQueueSize?: number } }) | undefined = this.#socket
+    // A write counts in `writableLength` until the last of its bytes is out; Node's own timeouts look here, too.
+    return socket?._handle?.writeQueueSize ?? socket?.writableLength ?? this.#res.writableLength
   }
 
   /**
@@ -69,13 +87,13 @@ export class EventStream {
       res.writeHead(200, headers as Record<string, string>)
     } else if (res.socket === null) {
       // HTTP/1.1 pipelining: an earlier response is not finished. Node flushes after 'socket', hence the turn.
-      res.once('socket', () => setImmediate(() => this.open(headers, first, opened)))
+      res.once('socket', () => setImmediate(this.#openOrDestroy, headers, first, opened))
       return
     } else {
       // A stream is silent while nothing happens, which is no reason to cut it. Node sets the next timeout itself.
       res.socket.setTimeout?.(0)
       const persistent = this.#req.httpVersion === '1.1' && res.shouldKeepAlive
-      res.writeHead(200, persistent ? { ...headers, connection: 'keep-alive' } : headers)
+      res.writeHead(200, persistent ? { connection: 'keep-alive', ...headers } : headers)
     }
     if (isHttp1(res) && writesToSocket(res)) {
       this.#socket = res.socket
@@ -100,7 +118,7 @@ export class EventStream {
   write(chunk: Chunk): boolean {
     const socket = this.#socket
     // What the kernel took at once is no backpressure, however large it was.
-    if (socket !== undefined) return socket.write(chunk.framed) || socket.writableLength === 0
+    if (socket !== undefined) return socket.write(chunk.framed) || (socket.writable && socket.writableLength === 0)
     return write(this.#res, chunk)
   }
 
@@ -115,8 +133,12 @@ export class EventStream {
     this.#ended = true
     if (!this.#taken) return
     const res = this.#res
-    if (!res.headersSent) (res as ServerResponse).writeHead(503)
-    else if (last !== undefined) this.write(last)
+    if (!res.headersSent) {
+      // It waits for its turn on the connection. Those before it take the time they take.
+      ;(res as ServerResponse).writeHead(503, { connection: 'close' }).end()
+      return
+    }
+    if (last !== undefined) this.write(last)
     res.end()
     if (connection && this.#session?.closed === false) this.#session.close()
     if (this.#gone) return
@@ -142,6 +164,15 @@ export class EventStream {
     }
   }
 
+  readonly #openOrDestroy = (headers: Headers, first: Chunk, opened: () => void): void => {
+    try {
+      this.open(headers, first, opened)
+    } catch {
+      // Nobody is left to answer with an error: Fastify has handed the response over.
+      this.destroy()
+    }
+  }
+
   readonly #onDrain = (): void => {
     if (!this.#ended) this.#listener.onDrain()
   }
@@ -155,7 +186,7 @@ export class EventStream {
     res.off('drain', this.#onDrain)
     this.#socket?.off('drain', this.#onDrain)
     if (isHttp1(res)) {
-      this.#req.socket.off('close', this.#onClose)
+      offConnectionClose(this.#req.socket, this.#onClose)
       if (this.#taken) finish(res)
     } else if (this.#session !== undefined) {
       releaseSession(this.#session)
@@ -176,6 +207,26 @@ function writesToSocket(res: ServerResponse): res is ServerResponse & { socket: 
     res.write === ServerResponse.prototype.write &&
     res.end === ServerResponse.prototype.end
   )
+}
+
+/** What to call when a connection closes, under one listener: a client may send any number of requests at once. */
+const onClose = new WeakMap<Socket, Set<() => void>>()
+
+function onConnectionClose(connection: Socket, callback: () => void): void {
+  const callbacks = onClose.get(connection)
+  if (callbacks !== undefined) {
+    callbacks.add(callback)
+    return
+  }
+  const added = new Set([callback])
+  onClose.set(connection, added)
+  connection.once('close', () => {
+    for (const call of added) call()
+  })
+}
+
+function offConnectionClose(connection: Socket, callback: () => void): void {
+  onClose.get(connection)?.delete(callback)
 }
 
 /**

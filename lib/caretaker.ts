@@ -1,0 +1,47 @@
+import type { CareLimits } from './client.js'
+import type { Shard } from './shard.js'
+
+/** A visit comes round to every client this often within the shorter of the limits. */
+const VISITS = 8
+/** Turns over which one round of visits is spread, so that thousands of keepalives do not fall into one. */
+const PHASES = 32
+/** The shortest and the longest wait between two turns, ms. */
+const MIN_TICK = 5
+const MAX_TICK = 1000
+
+/** Looks after clients that are quiet or stuck, a fraction of them at a time. */
+export class Caretaker {
+  readonly #shards: readonly Shard[]
+  readonly #limits: CareLimits
+  readonly #afterTurn: (now: number) => void
+  #timer: NodeJS.Timeout | undefined
+  #phase = 0
+
+  constructor(shards: readonly Shard[], limits: CareLimits, afterTurn: (now: number) => void) {
+    this.#shards = shards
+    this.#limits = limits
+    this.#afterTurn = afterTurn
+  }
+
+  start(): void {
+    const { keepAliveInterval, stallTimeout } = this.#limits
+    const shorter = Math.min(keepAliveInterval, stallTimeout)
+    if (shorter === Number.POSITIVE_INFINITY) return
+    const tick = Math.min(MAX_TICK, Math.max(MIN_TICK, shorter / VISITS / PHASES))
+    // With short limits a turn cannot be as short as the spread asks: fewer turns make a round then.
+    const phases = Math.max(1, Math.min(PHASES, Math.floor(shorter / VISITS / tick)))
+    this.#timer = setInterval(() => this.#turn(phases), tick)
+    this.#timer.unref()
+  }
+
+  stop(): void {
+    clearInterval(this.#timer)
+  }
+
+  #turn(phases: number): void {
+    const now = performance.now()
+    this.#phase = (this.#phase + 1) % phases
+    for (const shard of this.#shards) shard.tend(now, this.#phase, phases, this.#limits)
+    this.#afterTurn(now)
+  }
+}
