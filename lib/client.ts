@@ -98,10 +98,12 @@ export class Client implements SseClient, StreamListener {
   #reading = false
   #opened = false
   #ended = false
-  /** Since when its full socket has taken nothing, ms on the clock of `performance.now()`; 0 while it is not full. */
-  #blockedSince = 0
-  /** What was still to be taken when it was last looked at, bytes. */
-  #pendingSeen = 0
+  /** Whether its socket is full. */
+  #isBlocked = false
+  /** Bytes that it had still to take when it was last looked at. */
+  #pending = 0
+  /** When it was last seen to have taken bytes, or to have none to take, ms on the clock of `performance.now()`. */
+  #takenAt = 0
   /** When it was last written to, same clock. */
   #lastWrite = 0
   /**
@@ -152,12 +154,14 @@ export class Client implements SseClient, StreamListener {
 
   /** Takes the response over and sends the head; calls `opened` then, or never, when the client goes before. */
   open(headers: Headers, opened: () => void): void {
-    const { log, retry } = this.#context
+    const { log, retry, counters } = this.#context
     // A cursor told before the resync would hide the gap, if the client were cut off between the two.
     const id = this.#resync === undefined ? log.cursorAt(this.#cursor) : undefined
-    this.#stream.open(headers, new Chunk([encodeConnected(retry, id)]), () => {
+    const first = new Chunk([encodeConnected(retry, id)])
+    this.#stream.open(headers, first, () => {
       this.#opened = true
-      this.#lastWrite = performance.now()
+      counters.bytes += first.size
+      this.#takenAt = this.#lastWrite = performance.now()
       this.#context.onOpen(this)
       opened()
     })
@@ -167,26 +171,23 @@ export class Client implements SseClient, StreamListener {
   start(): void {
     if (this.#ended) return
     this.#reading = true
-    if (this.#blockedSince === 0) this.#read(performance.now())
+    if (!this.#isBlocked) this.#read(performance.now())
   }
 
   /** Brings it up to the head of the log, as far as its socket takes the bytes. */
   advance(now: number): void {
-    if (this.#blockedSince !== 0) this.#checkLag()
+    if (this.#isBlocked) this.#checkLag()
     else if (this.#reading) this.#read(now)
   }
 
   /** Keeps a quiet connection alive, and cuts a stuck one. */
   tend(now: number, { keepAliveInterval, stallTimeout }: CareLimits): void {
-    if (this.#blockedSince !== 0) {
-      const { pending } = this.#stream
-      // It takes bytes, if fewer than make it drain.
-      if (pending !== this.#pendingSeen) this.#blockedSince = now
-      this.#pendingSeen = pending
-      if (now - this.#blockedSince >= stallTimeout) this.#cut('stalled')
-    } else if (now - this.#lastWrite >= keepAliveInterval) {
-      this.#write(KEEP_ALIVE_CHUNK, now)
-    }
+    const { pending } = this.#stream
+    // It takes bytes, if fewer than make it drain.
+    if (pending === 0 || pending !== this.#pending) this.#takenAt = now
+    this.#pending = pending
+    if (now - this.#takenAt >= stallTimeout) this.#cut('stalled')
+    else if (!this.#isBlocked && now - this.#lastWrite >= keepAliveInterval) this.#write(KEEP_ALIVE_CHUNK, now)
   }
 
   send(data: unknown, options: { event?: string | undefined } = {}): boolean {
@@ -198,7 +199,7 @@ export class Client implements SseClient, StreamListener {
     const chunk = new Chunk([encodeFrame(undefined, body)])
     this.#directs.push({ after: this.#reading ? log.head : this.#cursor, chunk })
     this.#directBytes += chunk.size
-    if (this.#opened && this.#blockedSince === 0) this.#read(performance.now())
+    if (this.#opened && !this.#isBlocked) this.#read(performance.now())
     let dropped = 0
     while (this.#directs.length > queueDepth || (this.#directs.length > 1 && this.#directBytes > maxEventBytes)) {
       this.#directBytes -= this.#directs.shift()!.chunk.size
@@ -220,14 +221,16 @@ export class Client implements SseClient, StreamListener {
   end(reason: DisconnectReason, retry?: number): void {
     if (this.#ended) return
     // What was broadcast or sent before belongs to the stream that ends here.
-    if (this.#opened && this.#blockedSince === 0) this.#read(performance.now())
+    if (this.#opened && !this.#isBlocked) this.#read(performance.now())
     this.#finish(reason)
-    this.#stream.end(retry === undefined ? undefined : new Chunk([encodeRetry(retry)]), reason === 'shutdown')
+    const last = retry === undefined ? undefined : new Chunk([encodeRetry(retry)])
+    if (last !== undefined && this.#opened) this.#context.counters.bytes += last.size
+    this.#stream.end(last, reason === 'shutdown')
   }
 
   onDrain(): void {
-    if (this.#blockedSince === 0 || this.#ended) return
-    this.#blockedSince = 0
+    if (!this.#isBlocked || this.#ended) return
+    this.#isBlocked = false
     this.#read(performance.now())
   }
 
@@ -259,7 +262,7 @@ export class Client implements SseClient, StreamListener {
   #read(now: number): void {
     const { log, chunks, counters } = this.#context
     this.#checkLag()
-    while (!this.#ended && this.#blockedSince === 0) {
+    while (!this.#ended && !this.#isBlocked) {
       if (this.#resync !== undefined) {
         this.#tellResync(now)
         continue
@@ -281,13 +284,14 @@ export class Client implements SseClient, StreamListener {
       counters.deliveries += chunk.events
       this.#write(chunk, now)
     }
-    this.#behindFrom ??= log.head
   }
 
   #write(chunk: Chunk, now: number): void {
     this.#lastWrite = now
     this.#context.counters.bytes += chunk.size
-    if (!this.#stream.write(chunk)) this.#blockedSince = now
+    if (this.#stream.write(chunk)) return
+    this.#isBlocked = true
+    this.#behindFrom ??= this.#context.log.head
   }
 
   /** Moves the cursor on where the client has fallen too far behind, or the log no longer holds what it lacks. */

@@ -23,7 +23,9 @@ const DEFAULTS = {
   maxAge: null,
   cacheControl: null,
   preflight: true,
-  strictPreflight: true
+  strictPreflight: true,
+  // What it sets for options that a delegate gave, to have them vary by origin.
+  dynamic: false
 }
 
 /**

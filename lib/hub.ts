@@ -105,7 +105,7 @@ export class Hub implements Sse {
   }
 
   get clients(): Iterable<SseClient> {
-    return this.#opened()
+    return { [Symbol.iterator]: () => this.#opened() }
   }
 
   stats(): SseStats {

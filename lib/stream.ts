@@ -33,6 +33,8 @@ export class EventStream {
   /** The socket, where frames go straight to it. */
   #socket: Socket | undefined
   #session: Http2Session | undefined
+  /** The connection's timeout without the stream, ms. */
+  #timeout = 0
   #taken = false
   #ended = false
   #gone = false
@@ -90,8 +92,11 @@ export class EventStream {
       res.once('socket', () => setImmediate(this.#openOrDestroy, headers, first, opened))
       return
     } else {
-      // A stream is silent while nothing happens, which is no reason to cut it. Node sets the next timeout itself.
+      // A stream is silent while nothing happens, which is no reason to cut it.
+      this.#timeout = (res.socket as Partial<Socket>).timeout ?? 0
       res.socket.setTimeout?.(0)
+      // Unread, it would keep the connection from being read, and the client's leaving from being noticed.
+      if (hasBody(this.#req)) this.#req.resume()
       const persistent = this.#req.httpVersion === '1.1' && res.shouldKeepAlive
       res.writeHead(200, persistent ? { connection: 'keep-alive', ...headers } : headers)
     }
@@ -139,6 +144,8 @@ export class EventStream {
       return
     }
     if (last !== undefined) this.write(last)
+    // For what follows on the connection. Node replaces it where nothing does.
+    if (isHttp1(res)) res.socket?.setTimeout?.(this.#timeout)
     res.end()
     if (connection && this.#session?.closed === false) this.#session.close()
     if (this.#gone) return
@@ -200,6 +207,10 @@ function isHttp1(res: Response): res is ServerResponse {
   return res instanceof ServerResponse
 }
 
+function hasBody({ headers }: Request): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length']) > 0
+}
+
 function writesToSocket(res: ServerResponse): res is ServerResponse & { socket: Socket } {
   return (
     res.socket instanceof Socket &&
@@ -235,8 +246,15 @@ function offConnectionClose(connection: Socket, callback: () => void): void {
  */
 function finish(res: ServerResponse): void {
   if (!res.headersSent || res.writableFinished || !(res.socket instanceof Socket)) return
+  let finished = false
+  res.once('finish', () => {
+    finished = true
+  })
   res.end()
-  res.emit('finish')
+  // Without chunks an end has nothing to wait for, and finishes by itself.
+  setImmediate(() => {
+    if (!finished) res.emit('finish')
+  })
 }
 
 /** Open streams by HTTP/2 session, with the timeout that the session has without them. */
