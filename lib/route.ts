@@ -71,6 +71,11 @@ class StreamBody extends Readable {
     this.on('error', () => {})
   }
 
+  /** Whether someone has read it, or means to. */
+  get isRead(): boolean {
+    return this.destroyed || this.readableFlowing !== null
+  }
+
   override _read(): void {
     this.destroy(new StreamConsumedError())
   }
@@ -116,11 +121,14 @@ function closingError(hub: Hub, request: FastifyRequest, reply: FastifyReply): E
 function takeOver(hub: Hub, { onConnect }: ResolvedOptions): onSendHookHandler {
   return function takeOverStream(request, reply, payload, done) {
     const body = admitted.get(request)
-    if (body === undefined || payload !== body) {
-      // An answer of another hook, an error say, stands; something made of the stream would never end.
-      const isStream = typeof (payload as Partial<Readable> | null)?.pipe === 'function'
-      if (body !== undefined && isStream) done(new StreamConsumedError())
-      else done(null, payload)
+    if (body === undefined || typeof (payload as Partial<Readable> | null)?.pipe !== 'function') {
+      // The answer of another hook stands, or an error.
+      done(null, payload)
+      return
+    }
+    // What a hook makes of the stream would never end; one that reads it, reads nothing.
+    if (payload !== body || body.isRead) {
+      done(new StreamConsumedError())
       return
     }
     const { client } = body
