@@ -123,5 +123,6 @@ export const KEEP_ALIVE = Buffer.from(': keepalive\n\n')
 
 function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 64))
+  if (typeof value === 'function') return 'a function'
   return typeof value === 'object' && value !== null ? 'an object' : String(value)
 }

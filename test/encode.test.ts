@@ -1,0 +1,406 @@
+import assert from 'node:assert/strict'
+import { validateHeaderValue } from 'node:http'
+import { createParser } from 'eventsource-parser'
+import fc from 'fast-check'
+import t from 'tap'
+import {
+  type EventOptions,
+  encodeBody,
+  encodeConnected,
+  encodeFrame,
+  encodeRetry,
+  KEEP_ALIVE,
+  readEventOptions,
+  serializeData
+} from '../lib/encode.js'
+
+interface SentEvent extends EventOptions {
+  text: string
+}
+
+interface Received {
+  events: { id: string | undefined; event: string | undefined; data: string }[]
+  comments: string[]
+  retries: number[]
+  /** Lines that are no field of a stream. */
+  strays: string[]
+}
+
+function frameOf({ text, event, id }: SentEvent): Buffer {
+  const options = readEventOptions({ event, id })
+  return encodeFrame(options.id, encodeBody(text, options, Number.POSITIVE_INFINITY))
+}
+
+/** What a client makes of bytes that come to it in these pieces. */
+function receive(...pieces: Uint8Array[]): Received {
+  const received: Received = { events: [], comments: [], retries: [], strays: [] }
+  const parser = createParser({
+    onEvent: ({ id, event, data }) => received.events.push({ id, event, data }),
+    onComment: (comment) => received.comments.push(comment),
+    onRetry: (retry) => received.retries.push(retry),
+    onError: (error) => received.strays.push(error.message)
+  })
+  const decoder = new TextDecoder('utf-8', { fatal: true })
+  for (const piece of pieces) parser.feed(decoder.decode(piece, { stream: true }))
+  parser.feed(decoder.decode())
+  return received
+}
+
+/** UTF-8 has no form for half a character: the client gets the replacement character, as from JSON and from `fetch`. */
+function wellFormed(text: string): string {
+  return text.replace(/\p{Surrogate}/gu, '\ufffd')
+}
+
+function expected({ text, event, id }: SentEvent): Received['events'][number] {
+  const data = wellFormed(text).replaceAll('\r\n', '\n').replaceAll('\r', '\n')
+  return { id, event: event ? wellFormed(event) : undefined, data }
+}
+
+function onlyEvents(...events: SentEvent[]): Received {
+  return { events: events.map(expected), comments: [], retries: [], strays: [] }
+}
+
+/** Strings of UTF-16 code units, dense in what could mean something to a parser. */
+const wild = fc
+  .array(
+    fc.oneof(
+      { weight: 3, arbitrary: fc.constantFrom('\r', '\n', '\r\n', '\0', ' ', ':', '\ufeff', '\u2028', '\t') },
+      {
+        weight: 1,
+        arbitrary: fc.constantFrom('data: x', 'id: x', 'event: x', 'retry: 9', '\n\n: x', '\ud83d', '\ude00')
+      },
+      { weight: 2, arbitrary: fc.string({ unit: 'binary', maxLength: 6 }) },
+      { weight: 1, arbitrary: fc.integer({ min: 0, max: 0xffff }).map((unit) => String.fromCharCode(unit)) }
+    ),
+    { maxLength: 12 }
+  )
+  .map((parts) => parts.join(''))
+const goodName = wild.map((name) => name.replace(/[\r\n\0]/g, ''))
+const goodId = wild
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what an id may not hold
+  .map((id) => id.replace(/[\x00-\x1f\x7f]/g, '').replace(/[\p{Surrogate}\ufffd]/gu, ''))
+  .filter((id) => id.trim() !== '')
+
+const goodEvent: fc.Arbitrary<SentEvent> = fc.record({
+  text: wild,
+  event: fc.option(goodName, { nil: undefined }),
+  id: fc.option(goodId, { nil: undefined })
+})
+
+/** What is taken for text at times, and how an error shows it. */
+const NOT_TEXT: [text: unknown, shown: string][] = [
+  [undefined, 'undefined'],
+  [null, 'null'],
+  [5, '5'],
+  [Buffer.from('text'), 'an object'],
+  [Promise.resolve('text'), 'an object']
+]
+
+t.test('an event goes out as its id, its name, a line for each line of its text, and a blank line', async (t) => {
+  const frames: [sent: SentEvent, wire: string][] = [
+    [{ text: 'hello' }, 'data: hello\n\n'],
+    [{ text: 'hello', event: 'greeting' }, 'event: greeting\ndata: hello\n\n'],
+    [{ text: 'hello', id: '7' }, 'id: 7\ndata: hello\n\n'],
+    [{ text: 'a\nb', event: 'e', id: 'i' }, 'id: i\nevent: e\ndata: a\ndata: b\n\n'],
+    [{ text: 'hello', event: '' }, 'data: hello\n\n'],
+    [{ text: '' }, 'data: \n\n']
+  ]
+  for (const [sent, wire] of frames) t.equal(frameOf(sent).toString(), wire, JSON.stringify(sent))
+})
+
+t.test('text with any line breaks reaches the client as the same lines', async (t) => {
+  const texts: [text: string, data: string][] = [
+    ['a\nb', 'a\nb'],
+    ['a\rb', 'a\nb'],
+    ['a\r\nb', 'a\nb'],
+    ['a\n\rb', 'a\n\nb'],
+    ['a\r\r\nb', 'a\n\nb'],
+    ['\na', '\na'],
+    ['a\r\n', 'a\n'],
+    ['\r', '\n'],
+    // Line breaks elsewhere, not in an event stream.
+    ['a\u2028b\u2029c\u0085d\ve\ff', 'a\u2028b\u2029c\u0085d\ve\ff']
+  ]
+  t.strictSame(
+    texts.map(([text]) => [text, receive(frameOf({ text })).events.map(({ data }) => data)]),
+    texts.map(([text, data]) => [text, [data]])
+  )
+})
+
+t.test('what is sent is what is received, whatever the text, the name and the id', async () => {
+  fc.assert(
+    fc.property(goodEvent, (event) => assert.deepEqual(receive(frameOf(event)), onlyEvents(event))),
+    { numRuns: 500 }
+  )
+})
+
+t.test('the network may join events and cut their bytes anywhere', async () => {
+  fc.assert(
+    fc.property(
+      fc.array(goodEvent, { minLength: 2, maxLength: 5 }),
+      fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 8 }),
+      (events, cuts) => {
+        const bytes = Buffer.concat(events.map(frameOf))
+        const ends = [...cuts.map((cut) => Math.round(cut * bytes.length)).sort((a, b) => a - b), bytes.length]
+        const pieces = ends.map((end, i) => bytes.subarray(ends[i - 1] ?? 0, end))
+        assert.deepEqual(receive(...pieces), onlyEvents(...events))
+      }
+    ),
+    { numRuns: 300 }
+  )
+})
+
+t.test('bytes may come one by one', async (t) => {
+  const event = { text: 'zwölf\r\n😀\ufeff\ud83d', event: '名前', id: 'ü' }
+  const pieces = [...frameOf(event)].map((byte) => Uint8Array.of(byte))
+  t.strictSame(receive(...pieces), onlyEvents(event))
+})
+
+t.test('no name, id or text forges a field or a frame: it is refused, or arrives as what it is', async () => {
+  const frames = { sent: 0, refused: 0 }
+  fc.assert(
+    fc.property(wild, fc.oneof(wild, goodName), fc.oneof(wild, goodId), (text, event, id) => {
+      const before = { text: 'before' }
+      const after = { text: 'after' }
+      let frame: Buffer
+      try {
+        frame = frameOf({ text, event, id })
+        frames.sent++
+      } catch (error) {
+        assert.equal((error as { code?: string }).code, 'PYLON_SSE_ERR_INVALID_EVENT')
+        frames.refused++
+        return
+      }
+      const received = receive(frameOf(before), frame, frameOf(after))
+      assert.deepEqual(received, onlyEvents(before, { text, event, id }, after))
+    }),
+    { numRuns: 500 }
+  )
+  // Otherwise the property says nothing of one of the two.
+  assert.ok(frames.sent > 50 && frames.refused > 50, JSON.stringify(frames))
+})
+
+t.test('a name, an id or a text that cannot be sent is refused, and the error names the field', async (t) => {
+  const nameTakes = 'a string without line breaks and NUL'
+  const idTakes = 'a string that is not blank, of 1024 bytes at most, without control characters and U+FFFD'
+  const noField = 'nothing: the fields are event and id'
+  const refused: [field: string, value: unknown, shown: string, takes: string][] = [
+    ['event', 'a\nb', '"a\\nb"', nameTakes],
+    ['event', 'a\rb', '"a\\rb"', nameTakes],
+    ['event', 'a\r\n', '"a\\r\\n"', nameTakes],
+    ['event', '\0', '"\\u0000"', nameTakes],
+    ['event', 5, '5', nameTakes],
+    ['event', null, 'null', nameTakes],
+    ['event', ['a'], 'an object', nameTakes],
+    ['event', { toString: () => 'a' }, 'an object', nameTakes],
+    ['event', Object.create(null), 'an object', nameTakes],
+    ['event', Symbol('s'), 'Symbol(s)', nameTakes],
+    ['id', 'a\nb', '"a\\nb"', idTakes],
+    ['id', '\r', '"\\r"', idTakes],
+    ['id', '\0', '"\\u0000"', idTakes],
+    ['id', 'a\tb', '"a\\tb"', idTakes],
+    ['id', '\x1f', '"\\u001f"', idTakes],
+    ['id', '\x7f', '"\x7f"', idTakes],
+    ['id', '', '""', idTakes],
+    ['id', ' \u00a0', '" \u00a0"', idTakes],
+    ['id', 7, '7', idTakes],
+    ['id', null, 'null', idTakes],
+    ['id', ['a'], 'an object', idTakes],
+    ['id', '\ud83d', '"\\ud83d"', idTakes],
+    ['id', '\ude00\ud83d', '"\\ude00\\ud83d"', idTakes],
+    ['id', 'a\ufffd', '"a\ufffd"', idTakes],
+    ['id', 'x'.repeat(1025), `"${'x'.repeat(64)}"`, idTakes],
+    ['id', 'é'.repeat(513), `"${'é'.repeat(64)}"`, idTakes],
+    ['retry', 5, 'a value', noField],
+    ['retry', undefined, 'a value', noField],
+    ['Event', 'a', 'a value', noField]
+  ]
+  for (const [field, value, shown, takes] of refused) {
+    t.throws(
+      () => readEventOptions({ [field]: value }),
+      {
+        name: 'FastifyError',
+        code: 'PYLON_SSE_ERR_INVALID_EVENT',
+        message: `Event field '${field}' got ${shown}; it takes ${takes}.`
+      },
+      `${field}: ${shown}`
+    )
+  }
+  t.throws(() => readEventOptions(Object.create({ retry: 5 })), { message: "'retry' got a value" }, 'inherited')
+  for (const [text, shown] of NOT_TEXT) {
+    t.throws(() => encodeBody(text as never, {}, 100), {
+      code: 'PYLON_SSE_ERR_INVALID_EVENT',
+      message: `Event field 'data' got ${shown}; it takes a string.`
+    })
+  }
+})
+
+t.test('options that are no object are refused', async (t) => {
+  const refused: [options: unknown, shown: string][] = [
+    [null, 'null'],
+    [undefined, 'undefined'],
+    ['greeting', '"greeting"'],
+    [5, '5'],
+    [true, 'true']
+  ]
+  for (const [options, shown] of refused) {
+    t.throws(
+      () => readEventOptions(options as never),
+      {
+        code: 'PYLON_SSE_ERR_INVALID_EVENT',
+        message: `Event field 'options' got ${shown}; it takes an object.`
+      },
+      shown
+    )
+  }
+})
+
+t.test('an id of 1,024 bytes, as UTF-8, is taken', async (t) => {
+  for (const id of ['x'.repeat(1024), 'é'.repeat(512), '😀'.repeat(256)]) t.equal(readEventOptions({ id }).id, id)
+})
+
+t.test('every id that is taken comes back in a header as it was, whatever it is', async () => {
+  fc.assert(
+    fc.property(goodId, (id) => {
+      const { id: taken } = readEventOptions({ id })
+      assert.equal(taken, id)
+      // As the bytes of its UTF-8, which Node shows as Latin-1.
+      const header = Buffer.from(id).toString('latin1')
+      validateHeaderValue('last-event-id', header)
+      assert.equal(Buffer.from(header, 'latin1').toString(), id)
+    }),
+    { numRuns: 500 }
+  )
+})
+
+t.test('what was checked is what is sent, although the options change', async (t) => {
+  const reads = { event: 0, id: 0 }
+  const shifty = {
+    get event() {
+      return reads.event++ === 0 ? 'good' : 'bad\ndata: forged'
+    },
+    get id() {
+      return reads.id++ === 0 ? 'good' : 'bad\n\ndata: forged'
+    }
+  }
+  t.strictSame(readEventOptions(shifty), { event: 'good', id: 'good' })
+  t.strictSame(reads, { event: 1, id: 1 }, 'each is read once')
+
+  const changed: EventOptions = { event: 'good', id: 'good' }
+  const read = readEventOptions(changed)
+  Object.assign(changed, { event: 'bad\ndata: forged', id: 'bad\n\ndata: forged' })
+  t.strictSame(read, { event: 'good', id: 'good' })
+})
+
+t.test('a frame that is kept keeps no memory but its own', async (t) => {
+  for (const text of ['', 'x', 'é😀'.repeat(100), 'x'.repeat(5000)]) {
+    for (const id of [undefined, 'ü']) {
+      const frame = frameOf({ text, id })
+      t.equal(frame.buffer.byteLength, frame.length, `${frame.length} bytes`)
+    }
+  }
+})
+
+t.test('an error shows the beginning of a long value', async (t) => {
+  const id = `\n${'x'.repeat(1000)}`
+  t.throws(() => readEventOptions({ id }), { message: `got "\\n${'x'.repeat(63)}"; it takes` })
+})
+
+t.test('an option that is undefined is as one that is not given', async (t) => {
+  const event = { text: 'x', event: undefined, id: undefined }
+  t.equal(frameOf(event).toString(), frameOf({ text: 'x' }).toString())
+})
+
+t.test('data that has no form as text is refused, and the error says why', async (t) => {
+  const cycle: { self?: unknown } = {}
+  cycle.self = cycle
+  const broken = new Error('out of order')
+  const textless = Object.create(null)
+  const refused: [what: string, data: unknown, why: RegExp, cause?: unknown][] = [
+    ['undefined', undefined, /serialize gave undefined, not a string/],
+    ['a function', () => {}, /serialize gave undefined, not a string/],
+    ['a symbol', Symbol('s'), /serialize gave undefined, not a string/],
+    ['a cycle', cycle, /circular/],
+    ['a BigInt', 1n, /BigInt/],
+    ['a toJSON that throws', { toJSON: () => raise(broken) }, /out of order/, broken],
+    ['a toJSON that throws no error', { toJSON: () => raise('just text') }, /: "just text"\.$/, 'just text'],
+    ['a toJSON that throws what has no text', { toJSON: () => raise(textless) }, /: an object\.$/, textless]
+  ]
+  for (const [what, data, message, cause] of refused) {
+    t.throws(
+      () => serializeData(data, JSON.stringify),
+      { code: 'PYLON_SSE_ERR_UNSERIALIZABLE', message, ...(cause !== undefined && { cause }) },
+      what
+    )
+  }
+  for (const [text, shown] of NOT_TEXT) {
+    t.throws(() => serializeData('data', () => text as never), {
+      code: 'PYLON_SSE_ERR_UNSERIALIZABLE',
+      message: `The data of an event cannot be serialized: serialize gave ${shown}, not a string.`
+    })
+  }
+})
+
+t.test("data becomes text by the app's serializer alone", async (t) => {
+  t.equal(serializeData({ a: [1, 'ü'] }, JSON.stringify), '{"a":[1,"ü"]}')
+  t.equal(
+    serializeData(7n, (data) => `<${data}>`),
+    '<7>'
+  )
+  t.equal(
+    serializeData('x', () => ''),
+    ''
+  )
+})
+
+t.test('the bound of an event counts the UTF-8 bytes of its text, name and id, and no others', async (t) => {
+  const sizes: [sent: SentEvent, bytes: number][] = [
+    [{ text: '' }, 0],
+    [{ text: 'abc' }, 3],
+    [{ text: 'é😀' }, 6],
+    [{ text: '\ud83d' }, 3],
+    [{ text: 'a\nb\r\n' }, 5],
+    [{ text: 'abc', event: 'né', id: 'ü😀' }, 12]
+  ]
+  for (const [{ text, ...options }, bytes] of sizes) {
+    t.doesNotThrow(() => encodeBody(text, options, bytes), `${bytes} of ${bytes} bytes`)
+    t.throws(
+      () => encodeBody(text, options, bytes - 1),
+      {
+        code: 'PYLON_SSE_ERR_EVENT_TOO_LARGE',
+        message: `The event has ${bytes} bytes; maxEventBytes allows ${bytes - 1}.`
+      },
+      `${bytes} of ${bytes - 1} bytes`
+    )
+  }
+})
+
+t.test('a stream opens with a block that tells the reconnection time and the cursor, and is no event', async (t) => {
+  const openings: [retry: number | undefined, id: string | undefined, wire: string][] = [
+    [undefined, undefined, ': connected\n\n'],
+    [3000, undefined, ': connected\nretry: 3000\n\n'],
+    [0, 'e-0', ': connected\nretry: 0\nid: e-0\n\n'],
+    [undefined, 'e-41', ': connected\nid: e-41\n\n']
+  ]
+  for (const [retry, id, wire] of openings) {
+    const bytes = encodeConnected(retry, id)
+    t.equal(bytes.toString(), wire)
+    const retries = retry === undefined ? [] : [retry]
+    t.strictSame(receive(bytes), { events: [], comments: ['connected'], retries, strays: [] })
+  }
+})
+
+t.test('a reconnection time and a keepalive are no events, and leave the next event whole', async (t) => {
+  t.equal(encodeRetry(4500).toString(), 'retry: 4500\n\n')
+  t.equal(KEEP_ALIVE.toString(), ': keepalive\n\n')
+  const next = { text: 'next', id: '1' }
+  t.strictSame(receive(encodeRetry(4500), KEEP_ALIVE, frameOf(next)), {
+    ...onlyEvents(next),
+    comments: ['keepalive'],
+    retries: [4500]
+  })
+})
+
+function raise(reason: unknown): never {
+  throw reason
+}

@@ -1,0 +1,251 @@
+import t from 'tap'
+import { type PylonSseOptions, type ResolvedOptions, resolveOptions } from '../lib/options.js'
+
+const MIB = 1024 * 1024
+const MAX_DELAY = 2 ** 31 - 1
+
+const DEFAULTS: ResolvedOptions = {
+  path: '/events',
+  decorator: 'sse',
+  shards: 16,
+  queueDepth: 1024,
+  overflow: 'drop-oldest',
+  history: { events: 10_000, bytes: 16 * MIB },
+  keepAliveInterval: 30_000,
+  retry: undefined,
+  maxClientsPerIp: 64,
+  maxEventBytes: MIB,
+  stallTimeout: 60_000,
+  cors: { origin: '*' },
+  route: {},
+  onConnect: undefined,
+  onDisconnect: undefined,
+  serialize: JSON.stringify
+}
+
+const NAMES = Object.keys(DEFAULTS) as (keyof PylonSseOptions)[]
+
+function resolve(options: object): ResolvedOptions {
+  return resolveOptions(options as PylonSseOptions)
+}
+
+t.test('without options the defaults hold', async (t) => {
+  t.strictSame(resolve({}), DEFAULTS)
+})
+
+t.test('an option that is undefined has its default', async (t) => {
+  t.strictSame(resolve(Object.fromEntries(NAMES.map((name) => [name, undefined]))), DEFAULTS)
+})
+
+t.test('an option that is given replaces its default and no other', async (t) => {
+  const callback = () => {}
+  const delegate = () => ({ origin: 'https://example.com' })
+  const given: Record<keyof PylonSseOptions, unknown[]> = {
+    path: ['/', '/live/events', '/:room/events'],
+    decorator: ['live'],
+    shards: [1, 65_536],
+    queueDepth: [1, 1_000_000],
+    overflow: ['drop-oldest', 'disconnect'],
+    history: [{ events: 1, bytes: 1 }],
+    keepAliveInterval: [0, 1, MAX_DELAY],
+    retry: [0, 1, MAX_DELAY],
+    maxClientsPerIp: [1, 1_000_000, Number.POSITIVE_INFINITY],
+    maxEventBytes: [1, 1_000_000_000],
+    stallTimeout: [0, 1, MAX_DELAY],
+    cors: [{}, { origin: true, credentials: true }, delegate, false],
+    route: [{ logLevel: 'warn', config: { a: 1 } }, { onRequest: callback }],
+    onConnect: [callback, async () => {}],
+    onDisconnect: [callback],
+    serialize: [String]
+  }
+  t.strictSame(Object.keys(given), NAMES)
+  for (const name of NAMES) {
+    for (const value of given[name]) t.strictSame(resolve({ [name]: value }), { ...DEFAULTS, [name]: value }, name)
+  }
+})
+
+t.test('history is none when it is false, and each of its bounds has a default', async (t) => {
+  const { events, bytes } = DEFAULTS.history
+  const histories: [given: PylonSseOptions['history'], history: ResolvedOptions['history']][] = [
+    // Slow clients catch up on what the bytes allow, although nobody may replay.
+    [false, { events: 0, bytes }],
+    [{}, { events, bytes }],
+    [{ events: 5 }, { events: 5, bytes }],
+    [{ bytes: 5 }, { events, bytes: 5 }]
+  ]
+  for (const [history, resolved] of histories) t.strictSame(resolve({ history }).history, resolved)
+  t.strictSame(resolve({ history: { events: undefined, bytes: undefined } }).history, DEFAULTS.history)
+})
+
+t.test('false is no limit of clients per address', async (t) => {
+  t.equal(resolve({ maxClientsPerIp: false }).maxClientsPerIp, Number.POSITIVE_INFINITY)
+})
+
+t.test('what register takes for itself is let pass', async (t) => {
+  t.strictSame(resolve({ prefix: '/v1', logLevel: 'warn', logSerializers: {} }), DEFAULTS)
+})
+
+type Bad = [value: unknown, shown: string, name?: string, takes?: string]
+
+function wholeNumber(takes: string, ...beyond: number[]): { takes: string; bad: Bad[] } {
+  const bad: Bad[] = [
+    [1.5, '1.5'],
+    ['5', "'5'"],
+    [null, 'null'],
+    [true, 'true'],
+    [Number.NaN, 'NaN'],
+    [Number.NEGATIVE_INFINITY, '-Infinity'],
+    [2 ** 53, String(2 ** 53)],
+    [{}, 'an object'],
+    [[5], 'an array'],
+    [5n, '5n'],
+    [() => 5, 'a function']
+  ]
+  return { takes, bad: [...bad, ...beyond.map((value): Bad => [value, String(value)])] }
+}
+
+t.test('an option with a bad value is refused, and the error names it, what it got and what it takes', async (t) => {
+  const callable: { takes: string; bad: Bad[] } = {
+    takes: 'a function',
+    bad: [
+      ['log', "'log'"],
+      [{}, 'an object'],
+      [null, 'null'],
+      [false, 'false']
+    ]
+  }
+  const bound = 'a whole number from 1'
+  const refused: Record<keyof PylonSseOptions, { takes: string; bad: Bad[] }> = {
+    path: {
+      takes: "a path such as '/events'",
+      bad: [
+        ['', "''"],
+        ['events', "'events'"],
+        ['/events?all', "'/events?all'"],
+        ['/events#top', "'/events#top'"],
+        ['https://example.com/events', "'https://example.com/events'"],
+        [null, 'null'],
+        [5, '5']
+      ]
+    },
+    decorator: {
+      takes: 'a name',
+      bad: [
+        ['', "''"],
+        [null, 'null'],
+        [Symbol('sse'), 'Symbol(sse)']
+      ]
+    },
+    shards: wholeNumber('a whole number from 1 to 65536', 0, -1, 65_537, Number.POSITIVE_INFINITY),
+    queueDepth: wholeNumber(bound, 0, -1, Number.POSITIVE_INFINITY),
+    overflow: {
+      takes: "'drop-oldest' or 'disconnect'",
+      bad: [
+        ['drop', "'drop'"],
+        ['', "''"],
+        [null, 'null'],
+        [false, 'false']
+      ]
+    },
+    history: {
+      takes: 'an object or false',
+      bad: [
+        [true, 'true'],
+        [null, 'null'],
+        [1000, '1000'],
+        [[], 'an array'],
+        [{ events: 0 }, '0', 'history.events', bound],
+        [{ events: '5' }, "'5'", 'history.events', bound],
+        [{ bytes: -1 }, '-1', 'history.bytes', bound],
+        [{ bytes: null }, 'null', 'history.bytes', bound],
+        [{ events: 5, byte: 5 }, '5', 'history.byte', 'nothing: it has events and bytes'],
+        // What every object has, too.
+        [{ toString: 5 }, '5', 'history.toString', 'nothing: it has events and bytes'],
+        [{ constructor: undefined }, 'undefined', 'history.constructor', 'nothing: it has events and bytes']
+      ]
+    },
+    keepAliveInterval: wholeNumber(`a whole number from 0 to ${MAX_DELAY}`, -1, MAX_DELAY + 1),
+    retry: wholeNumber(`a whole number from 0 to ${MAX_DELAY}`, -1, MAX_DELAY + 1),
+    maxClientsPerIp: wholeNumber(`${bound}, or false`, 0, -1),
+    maxEventBytes: wholeNumber(bound, 0, -1, Number.POSITIVE_INFINITY),
+    stallTimeout: wholeNumber(`a whole number from 0 to ${MAX_DELAY}`, -1, MAX_DELAY + 1),
+    cors: {
+      takes: 'an object, a function or false',
+      bad: [
+        [true, 'true'],
+        ['*', "'*'"],
+        [null, 'null'],
+        [['https://example.com'], 'an array']
+      ]
+    },
+    route: {
+      takes: 'an object',
+      bad: [
+        [false, 'false'],
+        [null, 'null'],
+        [[], 'an array'],
+        ...['method', 'url', 'path', 'handler', 'exposeHeadRoute', 'prefixTrailingSlash'].map(
+          (key): Bad => [{ [key]: 'x' }, "'x'", `route.${key}`, 'nothing: the plugin sets it']
+        ),
+        ...[{ origin: 'https://example.com' }, false].map(
+          (cors): Bad => [
+            { config: { cors } },
+            cors === false ? 'false' : 'an object',
+            'route.config.cors',
+            'nothing: the option cors is for that'
+          ]
+        )
+      ]
+    },
+    onConnect: callable,
+    onDisconnect: callable,
+    serialize: callable
+  }
+  t.strictSame(Object.keys(refused), NAMES)
+  for (const option of NAMES) {
+    const { takes, bad } = refused[option]
+    for (const [value, shown, name = option, what = takes] of bad) {
+      t.throws(
+        () => resolve({ [option]: value }),
+        {
+          name: 'FastifyError',
+          code: 'PYLON_SSE_ERR_INVALID_OPTION',
+          message: `Option '${name}' got ${shown}; it takes ${what}.`
+        },
+        `${name}: ${shown}`
+      )
+    }
+  }
+})
+
+t.test("the route's own CORS configuration is taken where CORS is left to the app, and nowhere else", async (t) => {
+  const route = { config: { cors: { origin: 'https://example.com' } } }
+  t.strictSame(resolve({ route, cors: false }), { ...DEFAULTS, route, cors: false })
+  for (const cors of [undefined, { origin: true }, () => ({})]) {
+    t.throws(() => resolve({ route, cors }), {
+      code: 'PYLON_SSE_ERR_INVALID_OPTION',
+      message: "Option 'route.config.cors' got an object; it takes nothing: the option cors is for that."
+    })
+  }
+})
+
+t.test('an option that does not exist is refused', async (t) => {
+  const unknown: [name: string, value: unknown][] = [
+    ['keepAlive', 1000],
+    ['Path', undefined],
+    ['toString', undefined],
+    ['__proto__', 5]
+  ]
+  for (const [name, value] of unknown) {
+    // In an object literal, the last of them would be the prototype.
+    const options = Object.defineProperty({}, name, { value, enumerable: true })
+    t.throws(
+      () => resolve(options),
+      {
+        code: 'PYLON_SSE_ERR_INVALID_OPTION',
+        message: `Option '${name}' got ${value}; it takes nothing: there is no such option.`
+      },
+      name
+    )
+  }
+})
