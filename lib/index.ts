@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyPluginAsync, RegisterOptions } from 'fastify'
 import fp from 'fastify-plugin'
+import * as errors from './errors.js'
 import { Hub } from './hub.js'
 import { type PylonSseOptions, resolveOptions } from './options.js'
 import { addRoutes } from './route.js'
@@ -56,6 +57,9 @@ async function plugin(app: FastifyInstance, options: PylonSseOptions & RegisterO
  * app.sse.broadcast({ hello: 'everyone' })
  */
 const pylonSse: FastifyPluginAsync<PylonSseOptions> = fp(plugin, { fastify: '5.x', name: 'pylon-sse' })
+
+// A require() gets the plugin itself, and the error classes as its properties.
+Object.assign(pylonSse, errors)
 
 // The last name is what require() returns of an ES module.
 export { pylonSse as default, pylonSse, pylonSse as 'module.exports' }

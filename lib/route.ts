@@ -185,7 +185,7 @@ function acceptsEventStream(request: FastifyRequest): boolean {
 function lastEventId(request: FastifyRequest): string | undefined {
   const header = request.headers['last-event-id']
   if (typeof header === 'string' && header !== '') return decodeHeader(header)
-  const value = (request.query as Record<string, unknown> | undefined)?.lastEventId
+  const value = (request.query as Record<string, unknown>).lastEventId
   const first = Array.isArray(value) ? value[0] : value
   return typeof first === 'string' && first !== '' ? first : undefined
 }

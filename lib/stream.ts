@@ -81,16 +81,28 @@ export class EventStream {
   open(headers: Headers, first: Chunk, opened: () => void): void {
     if (this.closed) return
     this.#taken = true
+    try {
+      if (!this.#begin(headers, first, opened)) return
+    } catch {
+      // Nobody is left to answer with an error: Fastify has handed the response over.
+      this.destroy()
+      return
+    }
+    opened()
+  }
+
+  /** @returns whether the head is out; it may have to wait */
+  #begin(headers: Headers, first: Chunk, opened: () => void): boolean {
     const res = this.#res
     if (!isHttp1(res)) {
       this.#session = res.stream.session
-      if (this.#session === undefined) return
+      if (this.#session === undefined) return false
       holdSession(this.#session)
       res.writeHead(200, headers as Record<string, string>)
     } else if (res.socket === null) {
       // HTTP/1.1 pipelining: an earlier response is not finished. Node flushes after 'socket', hence the turn.
-      res.once('socket', () => setImmediate(this.#openOrDestroy, headers, first, opened))
-      return
+      res.once('socket', () => setImmediate(() => this.open(headers, first, opened)))
+      return false
     } else {
       // A stream is silent while nothing happens, which is no reason to cut it.
       this.#timeout = (res.socket as Partial<Socket>).timeout ?? 0
@@ -112,7 +124,7 @@ export class EventStream {
       res.on('drain', this.#onDrain)
       write(res, first)
     }
-    opened()
+    return true
   }
 
   /**
@@ -168,15 +180,6 @@ export class EventStream {
     } else {
       res.stream?.destroy()
       if (connection) this.#session?.destroy()
-    }
-  }
-
-  readonly #openOrDestroy = (headers: Headers, first: Chunk, opened: () => void): void => {
-    try {
-      this.open(headers, first, opened)
-    } catch {
-      // Nobody is left to answer with an error: Fastify has handed the response over.
-      this.destroy()
     }
   }
 

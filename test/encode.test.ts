@@ -194,6 +194,7 @@ t.test('a name, an id or a text that cannot be sent is refused, and the error na
     ['event', ['a'], 'an object', nameTakes],
     ['event', { toString: () => 'a' }, 'an object', nameTakes],
     ['event', Object.create(null), 'an object', nameTakes],
+    ['event', () => 'a', 'a function', nameTakes],
     ['event', Symbol('s'), 'Symbol(s)', nameTakes],
     ['id', 'a\nb', '"a\\nb"', idTakes],
     ['id', '\r', '"\\r"', idTakes],

@@ -17,7 +17,10 @@ export interface ServeOptions {
   /** Runs on the bare app, before the plugin is registered. */
   setup?: (app: FastifyInstance) => unknown
   fastify?: FastifyServerOptions
-  /** Default: http, which is HTTP/1.1 over TCP in clear text; unix is the same over a unix socket. */
+  /**
+   * Default: http, which is HTTP/1.1 over TCP in clear text; unix is the same over a unix socket. http2 has TLS, and
+   * speaks HTTP/1.1 with those who know no other.
+   */
   transport?: 'http' | 'https' | 'http2' | 'h2c' | 'unix'
 }
 
@@ -37,7 +40,7 @@ export async function serve(t: Test, options: ServeOptions = {}): Promise<Served
   // The server types of the four transports have no common ancestor but this one.
   const app = fastify({
     ...options.fastify,
-    ...(tlsOptions && { https: tlsOptions }),
+    ...(tlsOptions && { https: { ...tlsOptions, allowHTTP1: transport === 'http2' } }),
     ...((transport === 'http2' || transport === 'h2c') && { http2: true })
   } as FastifyServerOptions) as unknown as FastifyInstance
 

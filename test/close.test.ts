@@ -1,0 +1,271 @@
+import dns from 'node:dns'
+import type { AddressInfo } from 'node:net'
+import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
+import t, { type Test } from 'tap'
+import pylonSse, { type DisconnectReason, type PylonSseOptions } from '../lib/index.js'
+import { requireBinary } from './kit/binary.js'
+import { Connections } from './kit/connections.js'
+import { gatherCrowd } from './kit/crowd.js'
+import { gate } from './kit/deferred.js'
+import { LogLines } from './kit/log-lines.js'
+import { type Served, type ServeOptions, serve } from './kit/server.js'
+import { KERNEL_HOLDS } from './kit/slow-reader.js'
+import { slowdown } from './kit/slowdown.js'
+import { connect } from './kit/sse-client.js'
+
+/** Two seconds of a machine that is idle otherwise. On a busy one, the share that others take of it is measured. */
+async function closesInTime(t: Test, app: FastifyInstance): Promise<void> {
+  const before = slowdown()
+  const start = performance.now()
+  await app.close()
+  const took = performance.now() - start
+  const limit = 2000 * Math.max(before, slowdown())
+  t.ok(took < limit, `closed after ${took.toFixed()} of ${limit.toFixed()} ms`)
+}
+
+interface HeldApp extends Served {
+  /** The app closes, all its streams have ended, and the server listens still. */
+  streamsEnded: Promise<void>
+  closeServer(): void
+}
+
+/** Serves an app that holds its closing between the end of its streams and the end of its server. */
+async function serveHeld(t: Test, { sse, setup, ...options }: ServeOptions & { sse?: PylonSseOptions } = {}) {
+  const end = gate()
+  const s = await serve(t, {
+    ...options,
+    sse: false,
+    setup: async (app) => {
+      await setup?.(app)
+      await app.register(pylonSse, sse ?? {})
+      app.addHook('preClose', () => end.pass())
+    }
+  })
+  t.teardown(() => end.open())
+  return { ...s, streamsEnded: end.reached, closeServer: () => end.open() } satisfies HeldApp
+}
+
+t.test(
+  'an app with 2,000 open streams, some of them stuck, closes within two seconds, to the good of all',
+  async (t) => {
+    const [readers, stuck, retry] = [1995, 5, 4000]
+    let connections!: Connections
+    const { app, ...target } = await serve(t, {
+      sse: { retry, maxClientsPerIp: false, maxEventBytes: 2 * KERNEL_HOLDS.tcp },
+      setup: (app) => {
+        connections = new Connections(app)
+      }
+    })
+    const crowd = await gatherCrowd(t, target, { readers, stuck })
+    const bulk = 'x'.repeat(KERNEL_HOLDS.tcp)
+    for (const client of app.sse.clients) if (client.ip === '127.0.0.2') client.send(bulk)
+    t.equal([...connections.sockets].filter(({ writableLength }) => writableLength > 0).length, stuck)
+    t.equal(app.sse.clientCount, readers + stuck)
+
+    app.sse.broadcast('the last')
+    await closesInTime(t, app)
+    t.match(app.sse.stats(), { connected: 0, disconnects: { shutdown: readers + stuck } })
+
+    const farewells = await crowd.farewells
+    t.equal(farewells.filter(({ ended }) => ended).length, readers, 'a proper end')
+    t.equal(farewells.filter(({ lastData }) => lastData === '"the last"').length, readers, 'what was broadcast before')
+    const retries = farewells.map(({ retries }) => retries[1]!)
+    t.ok(
+      retries.every((value) => value >= retry && value <= 2 * retry),
+      'a reconnection time, from once to twice the usual'
+    )
+    t.ok(Math.min(...retries) < 1.25 * retry && Math.max(...retries) > 1.75 * retry, 'spread over the whole of it')
+    t.ok(new Set(retries).size > readers / 10, 'so that they do not come back at once')
+  }
+)
+
+for (const transport of ['h2c', 'http2'] as const) {
+  t.test(`connections of HTTP/2 do not keep an app from closing, over ${transport}`, async (t) => {
+    if (transport === 'http2' && !requireBinary(t, 'openssl')) return
+    const s = await serve(t, { transport })
+    const reader = await s.connectH2()
+    const [beside, stuckBeside] = [
+      await s.connectH2({ over: reader }),
+      await s.connectH2({ over: reader, stuckBefore: 'body' })
+    ]
+    const stuck = await s.connectH2({ stuckBefore: 'body' })
+    s.app.sse.broadcastMessage('x'.repeat(KERNEL_HOLDS.http2))
+    s.app.sse.broadcast('the last')
+    await reader.take(2)
+    await closesInTime(t, s.app)
+    for (const client of [reader, beside]) {
+      await client.waitForEnd()
+      t.equal(client.events.at(-1)?.data, '"the last"')
+      t.equal(client.retries.length, 1)
+    }
+    for (const client of [stuck, stuckBeside]) await client.waitForClose()
+  })
+}
+
+t.test('while the app closes, whoever comes is told to try again later', async (t) => {
+  for (const return503OnClosing of [true, false]) {
+    const s = await serveHeld(t, {
+      fastify: { return503OnClosing },
+      setup: (app) => {
+        app.get('/plain', async () => 'plain')
+      }
+    })
+    const early = await s.connect({ path: '/plain' })
+    const client = await s.connect()
+    const closed = s.app.close()
+    await s.streamsEnded
+    await client.waitForEnd()
+    const late = await s.connect({ waitForHead: false })
+    for (const answer of [early.request({}), late]) {
+      await answer.waitForEnd()
+      t.equal(answer.status, 503)
+      t.match(JSON.parse(answer.body), {
+        statusCode: 503,
+        error: 'Service Unavailable',
+        ...(!return503OnClosing && { code: 'PYLON_SSE_ERR_CLOSING' })
+      })
+    }
+    t.equal(s.app.sse.stats().rejected.closing, return503OnClosing ? 0 : 2)
+    s.closeServer()
+    await closed
+  }
+})
+
+const places: Record<string, { hook?: 'onRequest' | 'onSend'; transport?: 'h2c' }> = {
+  'held in an onRequest hook': { hook: 'onRequest' },
+  'held in an onSend hook': { hook: 'onSend' },
+  'held in an onSend hook over HTTP/2': { hook: 'onSend', transport: 'h2c' },
+  'waiting for its turn on the connection': {}
+}
+
+for (const [where, { hook, transport }] of Object.entries(places)) {
+  t.test(`a request that is ${where} when the app closes is told to try again later`, async (t) => {
+    const held = gate()
+    const hold = async ({ headers }: FastifyRequest) => {
+      if (headers['x-held']) await held.pass()
+    }
+    const left: DisconnectReason[] = []
+    const s = await serveHeld(t, {
+      transport: transport ?? 'http',
+      sse: { onDisconnect: (_client, reason) => void left.push(reason) },
+      setup: (app) => {
+        if (hook) app.addHook(hook as 'onRequest', hold)
+        else app.get('/slow', { preHandler: hold }, async () => 'slow')
+      }
+    })
+    const marked = { headers: { 'x-held': 'yes' } }
+    const request = hook ? marked : { before: [{ ...marked, path: '/slow' }] }
+    const client = await (transport ? s.connectH2 : s.connect)({ ...request, waitForHead: false })
+    await held.reached
+    const closed = s.app.close()
+    await s.streamsEnded
+    held.open()
+    await client.waitForEnd()
+    t.equal(client.status, 503)
+    s.closeServer()
+    await closed
+    t.strictSame(left, [], 'it was no client')
+    t.equal(s.app.sse.stats().accepted, 0)
+  })
+}
+
+t.test('a client whose onConnect is at work when the app closes is let go like any other', async (t) => {
+  const held = gate()
+  const left: DisconnectReason[] = []
+  const s = await serve(t, {
+    sse: {
+      retry: 1000,
+      async onConnect(client) {
+        client.send('before')
+        await held.pass()
+        t.equal(client.send('after'), false)
+      },
+      onDisconnect: (_client, reason) => void left.push(reason)
+    }
+  })
+  const client = await s.connect()
+  await held.reached
+  s.app.sse.broadcast('held back until onConnect is through')
+  const closed = s.app.close()
+  await client.waitForEnd()
+  await closed
+  held.open()
+  t.strictSame(
+    client.events.map(({ data }) => data),
+    ['"before"']
+  )
+  t.equal(client.retries.length, 2)
+  t.strictSame(left, ['shutdown'])
+})
+
+t.test('a broadcast after the app has closed goes nowhere and says so once, publish rejects', async (t) => {
+  const log = new LogLines()
+  const { app, connect } = await serve(t, { fastify: { logger: { level: 'warn', stream: log } } })
+  const client = await connect()
+  app.sse.broadcast('before')
+  await app.close()
+  await client.waitForEnd()
+  t.strictSame(log.lines, [])
+  app.sse.broadcast('after')
+  app.sse.broadcastMessage('after')
+  await t.rejects(app.sse.publish('after'), { code: 'PYLON_SSE_ERR_CLOSED' })
+  t.match(log.lines, [{ level: 40, msg: /closed/ }])
+  t.equal(log.lines.length, 1)
+  t.equal(client.events.length, 1)
+  t.match(app.sse.stats(), { events: 1, deliveries: 1 })
+})
+
+t.test('closing twice is closing once', async (t) => {
+  const left: DisconnectReason[] = []
+  const { app, connect } = await serve(t, {
+    sse: { onDisconnect: (_client, reason) => void left.push(reason) }
+  })
+  const client = await connect()
+  await Promise.all([app.close(), app.close()])
+  await app.close()
+  await client.waitForEnd()
+  t.equal(client.retries.length, 1)
+  t.strictSame(left, ['shutdown'])
+})
+
+t.test('an app that closes before it is ready, or before it listens, has closed its stream as well', async (t) => {
+  const stages: Record<string, (app: FastifyInstance) => unknown> = {
+    'before it has loaded': () => {},
+    'before it is ready': (app) => app.after(),
+    'before it listens': (app) => app.ready()
+  }
+  for (const [when, stage] of Object.entries(stages)) {
+    const app = fastify()
+    app.register(pylonSse)
+    await stage(app)
+    await app.close()
+    await t.rejects(app.sse.publish('after'), { code: 'PYLON_SSE_ERR_CLOSED' }, when)
+  }
+})
+
+t.test('an app that listens on every address of its name ends the streams on all of them', async (t) => {
+  const addresses = ['127.0.0.1', '127.0.0.2']
+  const { lookup } = dns
+  t.intercept(dns, 'lookup', {
+    // Not every machine has IPv6, where localhost has its other address.
+    value: (name: string, options: dns.LookupOptions, callback: (...result: unknown[]) => void) => {
+      if (name !== 'localhost' || !options.all) return Reflect.apply(lookup, dns, [name, options, callback])
+      callback(
+        null,
+        addresses.map((address) => ({ address, family: 4 }))
+      )
+    }
+  })
+  const app = fastify()
+  await app.register(pylonSse)
+  await app.listen({ host: 'localhost', port: 0 })
+  const { port } = app.server.address() as AddressInfo
+  const clients = await Promise.all(addresses.map((host) => connect({ host, port })))
+  t.teardown(() => Promise.all(clients.map((client) => client.abort())))
+  app.sse.broadcast('the last')
+  await app.close()
+  for (const client of clients) {
+    await client.waitForEnd()
+    t.equal(client.events.at(-1)?.data, '"the last"')
+  }
+})

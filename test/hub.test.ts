@@ -1,0 +1,114 @@
+import type { FastifyInstance } from 'fastify'
+import t, { type Test } from 'tap'
+import { EventLog } from '../lib/event-log.js'
+import { Hub } from '../lib/hub.js'
+import { type PylonSseOptions, resolveOptions } from '../lib/options.js'
+import { addRoutes } from '../lib/route.js'
+import { Shard } from '../lib/shard.js'
+import { Connections } from './kit/connections.js'
+import { type Served, serve } from './kit/server.js'
+import { writesByTurn } from './kit/turns.js'
+
+const silent = { debug() {}, warn() {}, error() {} }
+
+/** The numbers of the clients, by shard. */
+function numbersOf(hub: Hub): number[][] {
+  return hub.shards.map(({ clients }) => [...clients].map(({ number }) => number))
+}
+
+/** A hub behind its route, without the plugin that hides it from the app. */
+async function serveHub(t: Test, options: PylonSseOptions = {}): Promise<Served & { hub: Hub }> {
+  const resolved = resolveOptions(options)
+  const hub = new Hub(resolved, silent)
+  const setup = (app: FastifyInstance) => {
+    app.addHook('preClose', () => hub.close())
+    return app.register((scope) => addRoutes(scope, hub, resolved))
+  }
+  return { ...(await serve(t, { sse: false, setup })), hub }
+}
+
+async function connectInTurn(s: Pick<Served, 'connect'>, count: number) {
+  const clients = []
+  for (let i = 0; i < count; i++) clients.push(await s.connect())
+  return clients
+}
+
+t.test('a hub has sixteen shards at the start, and no clients', async (t) => {
+  const hub = new Hub(resolveOptions({}), silent)
+  t.strictSame(numbersOf(hub), new Array(16).fill([]))
+  t.equal(hub.clientCount, 0)
+  t.strictSame([...hub.clients], [])
+})
+
+t.test('a broadcast on a hub without clients writes nothing, and occupies no turn of the event loop', async (t) => {
+  const turns = t.capture(globalThis, 'setImmediate', setImmediate)
+  const hub = new Hub(resolveOptions({}), silent)
+  hub.broadcast({ n: 1 })
+  hub.broadcastMessage('hello')
+  t.match(await hub.publish('third'), /-3$/)
+  t.equal(turns().length, 0)
+  t.match(hub.stats(), { connected: 0, events: 3, deliveries: 0, bytes: 0, dropped: 0 })
+})
+
+t.test('a keepalive on a shard without clients does nothing, nor does a flush', async (t) => {
+  const log = new EventLog({ epoch: 'life', replay: 10, events: 10, bytes: 1000 })
+  const shard = new Shard(log)
+  shard.tend(performance.now(), 0, 1, { keepAliveInterval: 0, stallTimeout: 0 })
+  log.append('data: 1\n\n')
+  shard.flush(performance.now())
+  shard.tend(performance.now(), 0, 1, { keepAliveInterval: 0, stallTimeout: 0 })
+  t.equal(shard.clients.size, 0)
+  t.equal(shard.offered, 1, 'and holds no event back from being evicted')
+})
+
+t.test('clients are numbered in the order of their arrival, and dealt to the shards in turn', async (t) => {
+  const { hub, ...s } = await serveHub(t)
+  const clients = await connectInTurn(s, 35)
+  const dealt = Array.from({ length: 16 }, (_, i) => [i, i + 16, i + 32].filter((number) => number < 35))
+  t.strictSame(numbersOf(hub), dealt)
+
+  hub.broadcast('everyone')
+  const events = await Promise.all(clients.map((client) => client.next()))
+  t.strictSame(
+    events.map(({ data }) => data),
+    new Array(35).fill('"everyone"')
+  )
+
+  for (const client of hub.shards.flatMap((shard) => [...shard.clients])) if (client.number % 2) client.close()
+  await Promise.all(clients.filter((_, i) => i % 2).map((client) => client.waitForEnd()))
+  await connectInTurn(s, 2)
+  t.equal(hub.clientCount, 18 + 2)
+  t.strictSame(
+    numbersOf(hub),
+    dealt.map((numbers, i) => [
+      ...numbers.filter((number) => number % 2 === 0),
+      ...(i === 3 ? [35] : i === 4 ? [36] : [])
+    ]),
+    'the number of a client that has gone is not given again'
+  )
+})
+
+t.test('clients are dealt to as many shards as the option says', async (t) => {
+  for (const shards of [1, 3]) {
+    const { hub, ...s } = await serveHub(t, { shards })
+    await connectInTurn(s, 4)
+    t.strictSame(numbersOf(hub), shards === 1 ? [[0, 1, 2, 3]] : [[0, 3], [1], [2]])
+  }
+})
+
+t.test('a broadcast is written one shard a turn, so that the app serves others in between', async (t) => {
+  let connections!: Connections
+  const s = await serve(t, {
+    sse: { shards: 4 },
+    setup: (app) => {
+      connections = new Connections(app)
+    }
+  })
+  const clients = await connectInTurn(s, 10)
+  const writes = writesByTurn(connections.sockets)
+  s.app.sse.broadcast(1)
+  s.app.sse.broadcast(2)
+  t.strictSame(writes, [], 'nor in the turn of the caller')
+  await Promise.all(clients.map((client) => client.take(2)))
+  t.strictSame(writes, [3, 3, 2, 2], 'one write a client, whatever the number of events')
+})

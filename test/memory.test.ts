@@ -1,0 +1,55 @@
+import { setImmediate as turn } from 'node:timers/promises'
+import v8 from 'node:v8'
+import vm from 'node:vm'
+import t from 'tap'
+import { gatherCrowd } from './kit/crowd.js'
+import { broadcastNumbers } from './kit/numbered.js'
+import { serve } from './kit/server.js'
+
+const MB = 2 ** 20
+const LOG_BYTES = 16 * MB
+const EVENT_BYTES = 32 * 1024
+/** Enough for whoever does not read to be stuck, and for the log to be full. */
+const ROUND = (24 * MB) / EVENT_BYTES
+
+v8.setFlagsFromString('--expose-gc')
+const collectGarbage: () => void = vm.runInNewContext('gc')
+
+/** What the process keeps, in bytes: without the garbage, which depends on the collector's mood. */
+async function kept(): Promise<number> {
+  for (let i = 0; i < 3; i++) {
+    collectGarbage()
+    // What was found unused may be given back only later.
+    await turn()
+  }
+  const { heapUsed, external } = process.memoryUsage()
+  return heapUsed + external
+}
+
+t.test('a hundred stuck clients cost little beside the log, and no more the longer they are stuck', async (t) => {
+  const { app, socketPath } = await serve(t, { transport: 'unix', sse: { stallTimeout: 0 } })
+  let last = 0
+  const broadcast = async () => {
+    for (const end = last + ROUND; last < end; last++) {
+      broadcastNumbers(app, last + 1, last + 1, EVENT_BYTES)
+      await turn()
+    }
+  }
+
+  const before = await kept()
+  // At two places of the log, so that what they wait for is not the same.
+  for (let i = 0; i < 2; i++) {
+    await gatherCrowd(t, { socketPath: socketPath! }, { readers: 0, stuck: 50 })
+    await broadcast()
+  }
+  const stuck = await kept()
+  t.ok(stuck - before < LOG_BYTES + 64 * MB, `${(stuck - before) / MB} MiB`)
+  for (let i = 0; i < 3; i++) await broadcast()
+  const longer = await kept()
+  t.ok(longer - stuck < 2 * MB, `${(longer - stuck) / MB} MiB more`)
+
+  const { connected, slowestLag, dropped } = app.sse.stats()
+  t.equal(connected, 100)
+  t.ok(slowestLag > 400, 'they are stuck')
+  t.ok(dropped > 100 * 3 * ROUND, 'all of them')
+})

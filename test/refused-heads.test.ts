@@ -1,0 +1,83 @@
+import type { ServerResponse } from 'node:http'
+import type { FastifyReply } from 'fastify'
+import t from 'tap'
+import { LogLines } from './kit/log-lines.js'
+import { serve } from './kit/server.js'
+
+/** What hooks do to the raw response that leaves no way to begin the stream properly. */
+const MISDEEDS: Record<string, (raw: ServerResponse) => void> = {
+  'has sent a head on the raw response': (raw) => void raw.writeHead(200),
+  'has set a status message that cannot be sent': (raw) => {
+    raw.statusMessage = 'line\nbreak'
+  }
+}
+
+for (const [what, misdeed] of Object.entries(MISDEEDS)) {
+  t.test(`a request whose hook ${what} ends, takes no slot, and harms nobody`, async (t) => {
+    const onRequest = async ({ headers }: { headers: object }, reply: FastifyReply) => {
+      if ('x-misdeed' in headers) misdeed(reply.raw)
+    }
+    const s = await serve(t, { sse: { maxClientsPerIp: 2 }, setup: (app) => app.addHook('onRequest', onRequest) })
+    const healthy = await s.connect()
+    for (const before of [[], [{ path: '/events', method: 'HEAD' }]]) {
+      const bad = await s.connect({ headers: { 'x-misdeed': '1' }, before, waitForHead: false })
+      await bad.waitForClose()
+    }
+    t.equal((await s.connect()).status, 200, 'the other slot is free')
+    s.app.sse.broadcast('still here')
+    t.equal((await healthy.next()).data, '"still here"')
+  })
+}
+
+t.test('an error of a response stays its own', async (t) => {
+  let raw!: ServerResponse
+  const s = await serve(t, {
+    sse: {
+      route: {
+        onRequest: async (_request: unknown, reply: FastifyReply) => {
+          raw = reply.raw
+        }
+      }
+    }
+  })
+  const client = await s.connect()
+  raw.emit('error', new Error('of one response'))
+  s.app.sse.broadcast('after')
+  t.equal((await client.next()).data, '"after"')
+})
+
+t.test('log level and serializers given to register are those of the requests for the stream', async (t) => {
+  const log = new LogLines()
+  const s = await serve(t, { sse: false, fastify: { logger: { level: 'info', stream: log } }, setup: register })
+  async function register(app: Parameters<NonNullable<Parameters<typeof serve>[1]>['setup'] & object>[0]) {
+    const { pylonSse } = await import('../lib/index.js')
+    await app.register(pylonSse, { path: '/quiet', decorator: 'quiet', logLevel: 'warn' })
+    await app.register(pylonSse, { path: '/told', decorator: 'told', logSerializers: { req: () => 'as told' } })
+  }
+  await s.connect({ path: '/quiet' })
+  await s.connect({ path: '/told' })
+  const line = await log.waitFor('incoming request')
+  t.equal(line.req, 'as told')
+  t.equal(log.matching('incoming request').length, 1)
+})
+
+t.test(
+  'the first of several ids in the query counts, and one beyond Latin-1 in a header is taken as it is',
+  async (t) => {
+    const s = await serve(t)
+    const id = await s.app.sse.publish(1)
+    s.app.sse.broadcast(2, { id: '€' })
+    s.app.sse.broadcast(3)
+    const client = await s.connect({ path: `/events?lastEventId=${id}&lastEventId=none` })
+    t.strictSame(
+      (await client.take(2)).map(({ data }) => data),
+      ['2', '3']
+    )
+    const response = await s.app.inject({ url: '/events', headers: { 'last-event-id': '€' }, payloadAsStream: true })
+    for await (const bytes of response.stream()) {
+      if (!String(bytes).includes('data:')) continue
+      t.match(String(bytes), /id: \w+-2\n\nid: \w+-3\ndata: 3\n/)
+      break
+    }
+  }
+)
