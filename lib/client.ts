@@ -100,9 +100,6 @@ export class Client implements SseClient, StreamListener {
   #ended = false
   /** Whether its socket is full. */
   #isBlocked = false
-  /** Bytes written to it, and those of them that it had taken when it was last looked at. */
-  #written = 0
-  #taken = 0
   /** When it was last seen to have taken bytes, or to have none to take, ms on the clock of `performance.now()`. */
   #takenAt = 0
   /** When it was last written to, same clock. */
@@ -183,11 +180,8 @@ export class Client implements SseClient, StreamListener {
 
   /** Keeps a quiet connection alive, and cuts a stuck one. */
   tend(now: number, { keepAliveInterval, stallTimeout }: CareLimits): void {
-    const { pending } = this.#stream
-    const taken = this.#written - pending
-    // It takes bytes, if fewer than make it drain.
-    if (pending === 0 || taken > this.#taken) this.#takenAt = now
-    this.#taken = taken
+    // It may take bytes, if fewer than make it drain.
+    if (this.#stream.hasTaken()) this.#takenAt = now
     if (now - this.#takenAt >= stallTimeout) this.#cut('stalled')
     else if (!this.#isBlocked && now - this.#lastWrite >= keepAliveInterval) this.#write(KEEP_ALIVE_CHUNK, now)
   }
@@ -291,7 +285,6 @@ export class Client implements SseClient, StreamListener {
   #write(chunk: Chunk, now: number): void {
     this.#lastWrite = now
     this.#context.counters.bytes += chunk.size
-    this.#written += chunk.size
     if (this.#stream.write(chunk)) return
     this.#isBlocked = true
     this.#behindFrom ??= this.#context.log.head

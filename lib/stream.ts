@@ -35,7 +35,12 @@ export class EventStream {
   #session: Http2Session | undefined
   /** The connection's timeout without the stream, ms. */
   #timeout = 0
-  #taken = false
+  /** Bytes written, and what of them had been taken, and had not, when `hasTaken` was last asked. */
+  #written = 0
+  #taken = 0
+  #queued = 0
+  /** Whether the response has been taken over. */
+  #isOurs = false
   #ended = false
   #gone = false
   #grace: NodeJS.Timeout | undefined
@@ -67,11 +72,17 @@ export class EventStream {
     return this.#gone
   }
 
-  /** Bytes written that the client's connection has still to take. */
-  get pending(): number {
+  /** Whether the client has taken bytes since this was last asked, or has none to take. */
+  hasTaken(): boolean {
+    const { writableLength } = this.#socket ?? this.#res
+    const taken = this.#written - writableLength
+    // A write counts in `writableLength` until the last of its bytes is out. Node's own timeouts look here, too.
     const socket: (Socket & { _handle?: { writeQueueSize?: number } }) | undefined = this.#socket
-    // A write counts in `writableLength` until the last of its bytes is out; Node's own timeouts look here, too.
-    return socket?._handle?.writeQueueSize ?? socket?.writableLength ?? this.#res.writableLength
+    const queued = socket?._handle?.writeQueueSize ?? 0
+    const hasTaken = writableLength === 0 || taken > this.#taken || queued !== this.#queued
+    this.#taken = taken
+    this.#queued = queued
+    return hasTaken
   }
 
   /**
@@ -80,7 +91,7 @@ export class EventStream {
    */
   open(headers: Headers, first: Chunk, opened: () => void): void {
     if (this.closed) return
-    this.#taken = true
+    this.#isOurs = true
     try {
       if (!this.#begin(headers, first, opened)) return
     } catch {
@@ -134,6 +145,7 @@ export class EventStream {
    */
   write(chunk: Chunk): boolean {
     const socket = this.#socket
+    this.#written += socket === undefined ? chunk.size : chunk.framed.length
     // What the kernel took at once is no backpressure, however large it was.
     if (socket !== undefined) return socket.write(chunk.framed) || (socket.writable && socket.writableLength === 0)
     return write(this.#res, chunk)
@@ -148,7 +160,7 @@ export class EventStream {
   end(last?: Chunk, connection = false): void {
     if (this.closed) return
     this.#ended = true
-    if (!this.#taken) return
+    if (!this.#isOurs) return
     const res = this.#res
     if (!res.headersSent) {
       // It waits for its turn on the connection. Those before it take the time they take.
@@ -197,7 +209,7 @@ export class EventStream {
     this.#socket?.off('drain', this.#onDrain)
     if (isHttp1(res)) {
       offConnectionClose(this.#req.socket, this.#onClose)
-      if (this.#taken) finish(res)
+      if (this.#isOurs) finish(res)
     } else if (this.#session !== undefined) {
       releaseSession(this.#session)
     }
