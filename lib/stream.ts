@@ -106,9 +106,8 @@ export class EventStream {
   #begin(headers: Headers, first: Chunk, opened: () => void): boolean {
     const res = this.#res
     if (!isHttp1(res)) {
-      this.#session = res.stream.session
-      if (this.#session === undefined) return false
-      holdSession(this.#session)
+      // It has one unless it is gone, and then there is nothing to begin.
+      this.#session = holdSession(res.stream.session!)
       res.writeHead(200, headers as Record<string, string>)
     } else if (res.socket === null) {
       // HTTP/1.1 pipelining: an earlier response is not finished. Node flushes after 'socket', hence the turn.
@@ -158,7 +157,6 @@ export class EventStream {
    * @param connection end the HTTP/2 session, too, once its other streams have: an idle one would keep the server open
    */
   end(last?: Chunk, connection = false): void {
-    if (this.closed) return
     this.#ended = true
     if (!this.#isOurs) return
     const res = this.#res
@@ -172,7 +170,6 @@ export class EventStream {
     if (isHttp1(res)) res.socket?.setTimeout?.(this.#timeout)
     res.end()
     if (connection && this.#session?.closed === false) this.#session.close()
-    if (this.#gone) return
     this.#grace = setTimeout(() => this.destroy(connection), END_GRACE)
     this.#grace.unref()
   }
@@ -183,7 +180,6 @@ export class EventStream {
    * @param connection cut the whole connection, where HTTP/2 shares it between streams
    */
   destroy(connection = false): void {
-    if (this.#gone) return
     this.#ended = true
     const res = this.#res
     if (isHttp1(res)) {
@@ -200,7 +196,6 @@ export class EventStream {
   }
 
   readonly #onClose = (): void => {
-    if (this.#gone) return
     this.#gone = true
     clearTimeout(this.#grace)
     const res = this.#res
@@ -276,14 +271,16 @@ function finish(res: ServerResponse): void {
 const sessions = new WeakMap<Http2Session, { streams: number; timeout: number }>()
 
 /** Node and Fastify close a session on which nothing happens for a while, which says nothing about a stream. */
-function holdSession(session: Http2Session & { timeout?: number }): void {
+function holdSession(session: Http2Session & { timeout?: number }): Http2Session {
   const held = sessions.get(session)
   if (held !== undefined) {
     held.streams++
-    return
+    return session
   }
+  /* c8 ignore next: Fastify gives sessions a timeout; a server of the app's own may give none */
   sessions.set(session, { streams: 1, timeout: session.timeout ?? 0 })
   session.setTimeout(0)
+  return session
 }
 
 function releaseSession(session: Http2Session): void {
