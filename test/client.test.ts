@@ -199,7 +199,7 @@ for (const [how, fail] of failures) {
       const client = await connect({ headers: { 'x-fail': '1' } })
       await client.waitForEnd()
       t.equal(client.status, 200)
-      const jittered = client.retries.at(-1)!
+      const [, jittered = Number.NaN] = client.retries
       t.ok(jittered >= 1000 && jittered <= 2000, `${jittered} ms`)
       t.equal(client.events.length, how.includes('sent') ? 1 : 0)
       await guests.waitForLeaving()
@@ -220,14 +220,14 @@ t.test('close() ends the stream properly, after all that was broadcast and sent 
   const { app, connect } = await serve(t, { sse: guests.hooks })
   const [client, other] = [await connect(), await connect()]
   const [guest] = guests.here
-  app.sse.broadcast('last')
   guest!.send('bye')
+  app.sse.broadcast('last')
   guest!.close()
   app.sse.broadcast('too late')
   t.equal(guest!.send('too late'), false)
   t.equal(app.sse.clientCount, 1)
   await client.waitForEnd()
-  t.strictSame(await data(client, 2), ['"last"', '"bye"'])
+  t.strictSame(await data(client, 2), ['"bye"', '"last"'])
   t.equal(client.events.length, 2)
   t.strictSame(client.retries, [], 'the reconnection time stays what it was')
   await guests.waitForLeaving()

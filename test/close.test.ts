@@ -1,4 +1,6 @@
 import dns from 'node:dns'
+import { once } from 'node:events'
+import http2 from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import t, { type Test } from 'tap'
@@ -8,6 +10,7 @@ import { Connections } from './kit/connections.js'
 import { gatherCrowd } from './kit/crowd.js'
 import { gate } from './kit/deferred.js'
 import { LogLines } from './kit/log-lines.js'
+import { withTimeout } from './kit/patience.js'
 import { type Served, type ServeOptions, serve } from './kit/server.js'
 import { KERNEL_HOLDS } from './kit/slow-reader.js'
 import { slowdown } from './kit/slowdown.js'
@@ -101,6 +104,20 @@ for (const transport of ['h2c', 'http2'] as const) {
     for (const client of [stuck, stuckBeside]) await client.waitForClose()
   })
 }
+
+t.test(
+  'a client that would keep its connection of HTTP/2, as browsers do, does not keep the app from closing',
+  async (t) => {
+    const { app, url } = await serve(t, { transport: 'h2c' })
+    const session = http2.connect(url)
+    t.teardown(() => session.destroy())
+    const stream = session.request({ ':path': '/events' }).resume()
+    await once(stream, 'response')
+    const [closed] = await Promise.all([withTimeout(once(session, 'close'), 'the end of the connection'), app.close()])
+    t.ok(closed)
+    t.equal(stream.rstCode, http2.constants.NGHTTP2_NO_ERROR, 'its stream has come to a proper end')
+  }
+)
 
 t.test('while the app closes, whoever comes is told to try again later', async (t) => {
   for (const return503OnClosing of [true, false]) {

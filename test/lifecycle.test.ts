@@ -35,11 +35,16 @@ t.test('nothing runs where there is nothing to look after', async (t) => {
   await app.close()
 })
 
-t.test('an app that closes before it is ready never begins to run', async (t) => {
+t.test('an app that closes before it is ready, or while it gets ready, leaves nothing running', async (t) => {
   const timers = new LibTimers(t)
-  const app = fastify()
-  app.register(pylonSse)
-  await app.close()
+  const early = fastify()
+  early.register(pylonSse)
+  await early.close()
+  t.strictSame(timers.pending, [])
+
+  const amid = fastify()
+  amid.register(pylonSse)
+  await Promise.all([amid.ready(), amid.close()])
   t.strictSame(timers.pending, [])
 })
 

@@ -178,11 +178,15 @@ t.test('5. Isolated: slow, stuck and hostile clients delay nobody else', async (
   unfinished!.write('GET /events HTTP/1.1\r\nhost:')
   oversized!.write(`GET /events HTTP/1.1\r\nlast-event-id: ${'x'.repeat(100 * KIB)}\r\n\r\n`)
   flood!.write(request.repeat(1000))
+  const lame = { localAddress: '127.0.0.67' }
   await Promise.all([
-    served.connect({ ...hostile, stuckBefore: 'head' }),
-    stuckClient(served, hostile),
-    served.connect(hostile).then((client) => client.endRequests())
+    served.connect({ ...lame, stuckBefore: 'head' }),
+    stuckClient(served, lame),
+    stuckClient(served, lame),
+    served.connect(lame).then((client) => client.endRequests())
   ])
+  // Behind them in their shards.
+  readers.push(await served.connect(), await served.connect())
   let n = 0
   const everybodyElseIsServed = async (bytes: number) => {
     for (const end = n + 20; n < end; ) {
