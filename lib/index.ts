@@ -6,7 +6,6 @@ import { type PylonSseOptions, resolveOptions } from './options.js'
 import { addRoutes } from './route.js'
 import type { Sse } from './sse.js'
 
-export type { SseClient } from './client.js'
 export type { EventOptions } from './encode.js'
 export type { DisconnectReason, RejectReason, ResyncReason } from './errors.js'
 export {
@@ -15,15 +14,23 @@ export {
   DuplicateIdError,
   EventTooLargeError,
   HeadSentError,
+  IdempotencyKeyReusedError,
   InvalidEventError,
   InvalidOptionError,
+  InvalidQueryError,
+  InvalidTopicError,
   NotAcceptableError,
+  ResyncRequiredError,
+  ServerFullError,
   StreamConsumedError,
   TooManyClientsError,
+  TopicForbiddenError,
   UnserializableError
 } from './errors.js'
-export type { HistoryOptions, PylonSseOptions, SseRouteOptions } from './options.js'
+export type { HistoryOptions, PylonSseOptions, SseRouteOptions, TopicGrant } from './options.js'
 export type { Sse } from './sse.js'
+export type { CloseOptions, SseClient, SseClientState } from './sse-client.js'
+export type { SseEvents } from './sse-events.js'
 export type { SseStats } from './stats.js'
 
 declare module 'fastify' {
