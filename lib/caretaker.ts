@@ -1,7 +1,7 @@
 import type { CareLimits } from './client.js'
 import type { Shard } from './shard.js'
 
-/** A visit comes round to every client this often within the shorter of the limits. */
+/** A visit comes round to every client this often within the shortest of the limits. */
 const VISITS = 8
 /** Turns over which one round of visits is spread, so that thousands of keepalives do not fall into one. */
 const PHASES = 32
@@ -9,7 +9,7 @@ const PHASES = 32
 const MIN_TICK = 5
 const MAX_TICK = 1000
 
-/** Looks after clients that are quiet or stuck, a fraction of them at a time. */
+/** Looks after clients that are quiet, stuck or old, a fraction of them at a time. */
 export class Caretaker {
   readonly #shards: readonly Shard[]
   readonly #limits: CareLimits
@@ -24,12 +24,12 @@ export class Caretaker {
   }
 
   start(): void {
-    const { keepAliveInterval, stallTimeout } = this.#limits
-    const shorter = Math.min(keepAliveInterval, stallTimeout)
-    if (shorter === Number.POSITIVE_INFINITY) return
-    const tick = Math.min(MAX_TICK, Math.max(MIN_TICK, shorter / VISITS / PHASES))
+    const { keepAliveInterval, stallTimeout, maxConnectionAge } = this.#limits
+    const shortest = Math.min(keepAliveInterval, stallTimeout, maxConnectionAge)
+    if (shortest === Number.POSITIVE_INFINITY) return
+    const tick = Math.min(MAX_TICK, Math.max(MIN_TICK, shortest / VISITS / PHASES))
     // With short limits a turn cannot be as short as the spread asks: fewer turns make a round then.
-    const phases = Math.max(1, Math.min(PHASES, Math.floor(shorter / VISITS / tick)))
+    const phases = Math.max(1, Math.min(PHASES, Math.floor(shortest / VISITS / tick)))
     this.#timer = setInterval(() => this.#turn(phases), tick)
     this.#timer.unref()
   }

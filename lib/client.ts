@@ -1,48 +1,18 @@
 import { randomUUID } from 'node:crypto'
-import { Chunk, type ChunkReader } from './chunk.js'
-import {
-  encodeBody,
-  encodeConnected,
-  encodeFrame,
-  encodeRetry,
-  KEEP_ALIVE,
-  readEventOptions,
-  serializeData
-} from './encode.js'
-import { type DisconnectReason, InvalidEventError, type ResyncReason } from './errors.js'
-import type { EventLog, Position } from './event-log.js'
+import type { Audience } from './audience.js'
+import { Chunk } from './chunk.js'
+import { Cursor, type CursorContext } from './cursor.js'
+import { encodeConnected, encodeFarewell, encodeKeepAlive, encodeResync } from './encode.js'
+import type { DisconnectReason } from './errors.js'
+import type { EventEncoder } from './event-encoder.js'
+import type { Position } from './event-log.js'
+import { Expiry } from './expiry.js'
+import { Losses } from './losses.js'
+import { Outbox } from './outbox.js'
+import type { CloseOptions, SseClient } from './sse-client.js'
 import type { Counters } from './stats.js'
 import { EventStream, type Headers, type Request, type Response, type StreamListener } from './stream.js'
-
-/** A connected client, as the app sees it. */
-export interface SseClient {
-  /** Unique, not to be guessed, and another one after each reconnection. */
-  readonly id: string
-  /** `request.ip`; none on a unix socket. */
-  readonly ip: string | undefined
-  /** When it connected. */
-  readonly connectedAt: Date
-  /** Whether its stream has ended. */
-  readonly closed: boolean
-  /** The app's own data about it. */
-  state: unknown
-  /**
-   * Sends an event to this client alone, in order with what it gets from broadcasts: after all that was broadcast
-   * before this call. In `onConnect` it comes before all that was broadcast since the client connected. Such an event
-   * has no id, and is not replayed.
-   *
-   * A client that reads too slowly holds at most `queueDepth` such events and `maxEventBytes` of them (always one);
-   * past that `overflow` applies.
-   *
-   * @param data turned into text by `serialize`
-   * @param options `event`: the event's name
-   * @returns false when the client has gone
-   * @throws UnserializableError, InvalidEventError, EventTooLargeError as `broadcast` does
-   */
-  send(data: unknown, options?: { event?: string | undefined }): boolean
-  /** Ends the stream properly. A browser's EventSource reconnects; to keep it out, answer its next request with 204. */
-  close(): void
-}
+import { checkSubscriptions, type SubscriptionLimits } from './topic.js'
 
 /** Limits of a quiet or stuck client, ms; `Infinity` for none. */
 export interface CareLimits {
@@ -50,50 +20,60 @@ export interface CareLimits {
   readonly keepAliveInterval: number
   /** Without taking bytes for so long, it is cut. */
   readonly stallTimeout: number
+  /** Connected for so long, its stream is ended. */
+  readonly maxConnectionAge: number
 }
 
 /** What the clients of a hub have in common. */
-export interface ClientContext {
-  readonly log: EventLog
-  readonly chunks: ChunkReader
+export interface ClientContext extends CursorContext {
   readonly counters: Counters
-  readonly queueDepth: number
   readonly overflow: 'drop-oldest' | 'disconnect'
   readonly maxEventBytes: number
   readonly retry: number | undefined
-  readonly serialize: (data: unknown) => string
+  readonly encoder: EventEncoder
+  readonly subscriptionLimits: SubscriptionLimits
   /** Called once, when a client has its head. */
   onOpen(client: Client): void
+  /** Called when a client's audience has changed, from `before`. */
+  onAudience(client: Client, before: Audience): void
   /** Called once for every client, opened or not. */
   onEnd(client: Client, reason: DisconnectReason): void
-  /** Called when events were dropped for a slow client. */
-  onDrop(client: Client, events: number): void
+  /** Called when events are lost for a slow client. */
+  onDrop(events: number): void
 }
 
-const KEEP_ALIVE_CHUNK = new Chunk([KEEP_ALIVE])
-
-/** An event to one client, sent when the client's cursor has reached `after`. */
-interface Direct {
-  readonly after: number
-  readonly chunk: Chunk
+/** What a request becomes a client with. */
+export interface Arrival {
+  /** Its place in the order of arrival, from 0. */
+  readonly number: number
+  readonly ip: string | undefined
+  readonly topics: Iterable<string>
+  readonly position: Position
+  /** Gives its slot back. */
+  readonly release: () => void
+  readonly req: Request
+  readonly res: Response
 }
 
 /**
- * One connection: a cursor into the log. It owns no queue of events. While its socket is full it is skipped; when it
- * drains, it reads on from its cursor.
+ * One connection: a cursor into the log, and a socket. It owns no queue of broadcast events. While its socket is full
+ * it is skipped; when it drains, it reads on from its cursor.
  */
 export class Client implements SseClient, StreamListener {
-  /** Its place in the order of arrival, from 0. */
   readonly number: number
   readonly id = randomUUID()
   readonly ip: string | undefined
   readonly connectedAt = new Date()
-  state: unknown
+  state = {} as SseClient['state']
 
   readonly #context: ClientContext
+  readonly #release: () => void
   readonly #stream: EventStream
-  /** `seq` of the newest event that it was given, or was told that it missed. */
-  #cursor: number
+  readonly #cursor: Cursor
+  readonly #topics: Set<string>
+  readonly #outbox: Outbox
+  readonly #losses: Losses
+  readonly #expiry = new Expiry(() => this.end('expired'))
   /** Whether broadcasts flow: not before `onConnect` is through. */
   #reading = false
   #opened = false
@@ -102,37 +82,38 @@ export class Client implements SseClient, StreamListener {
   #isBlocked = false
   /** When it was last seen to have taken bytes, or to have none to take, ms on the clock of `performance.now()`. */
   #takenAt = 0
+  /** When it got its head, same clock. */
+  #openedAt = 0
+  /** The part of `maxConnectionAge` after which it goes: jittered, for those that came at once not to go at once. */
+  readonly #agePart = 1 - 0.2 * Math.random()
   /** When it was last written to, same clock. */
   #lastWrite = 0
-  /**
-   * The head of the log when it stopped keeping up, while it does not: what is older is a replay or a burst it is
-   * reading, and does not count as falling behind.
-   */
-  #behindFrom: number | undefined
-  /** Resync that it is still to be told. */
-  #resync: { reason: ResyncReason; missed: number | null } | undefined
-  readonly #directs: Direct[] = []
-  #directBytes = 0
+  /** `seq` of the last id it was told. */
+  #told: number
   #onGone: (() => void) | undefined
 
-  constructor(
-    context: ClientContext,
-    number: number,
-    ip: string | undefined,
-    position: Position,
-    req: Request,
-    res: Response
-  ) {
+  constructor(context: ClientContext, { number, ip, topics, position, release, req, res }: Arrival) {
     this.#context = context
     this.number = number
     this.ip = ip
-    if ('seq' in position) {
-      this.#cursor = position.seq
-    } else {
-      this.#cursor = context.log.head
-      this.#resync = { reason: position.lost, missed: position.missed }
-    }
+    this.#release = release
+    this.#topics = new Set(topics)
+    const [seq, resync] =
+      'seq' in position ? [position.seq] : [context.log.head, { reason: position.lost, missed: position.missed }]
+    this.#losses = new Losses((events) => this.#countLost(events), resync)
+    this.#cursor = new Cursor(context, this.#topics, seq)
+    this.#told = seq
+    this.#outbox = new Outbox(context.queueDepth, context.maxEventBytes)
     this.#stream = new EventStream(req, res, this)
+  }
+
+  get topics(): readonly string[] {
+    return [...this.#topics]
+  }
+
+  /** Whose events it hears. */
+  get audience(): Audience {
+    return this.#cursor.audience
   }
 
   /** Whether it has ended, on either side. */
@@ -145,21 +126,30 @@ export class Client implements SseClient, StreamListener {
     return this.#stream.gone
   }
 
-  /** Events it is behind the log. */
+  /** Events of its audience that it is behind, without those that are lost for it. */
   get lag(): number {
-    return this.#context.log.head - this.#cursor
+    return this.#cursor.overdue > 0 ? this.#context.queueDepth : this.#cursor.lag
+  }
+
+  get expiresAt(): Date | undefined {
+    return this.#expiry.date
+  }
+
+  set expiresAt(date: Date | undefined) {
+    this.#expiry.date = date
+    if (this.#ended) this.#expiry.stop()
   }
 
   /** Takes the response over and sends the head; calls `opened` then, or never, when the client goes before. */
   open(headers: Headers, opened: () => void): void {
     const { log, retry, counters } = this.#context
     // A cursor told before the resync would hide the gap, if the client were cut off between the two.
-    const id = this.#resync === undefined ? log.cursorAt(this.#cursor) : undefined
+    const id = this.#losses.untold === undefined ? log.cursorAt(this.#cursor.seq) : undefined
     const first = new Chunk([encodeConnected(retry, id)])
     this.#stream.open(headers, first, () => {
       this.#opened = true
       counters.bytes += first.size
-      this.#takenAt = this.#lastWrite = performance.now()
+      this.#openedAt = this.#takenAt = this.#lastWrite = performance.now()
       this.#context.onOpen(this)
       opened()
     })
@@ -169,57 +159,76 @@ export class Client implements SseClient, StreamListener {
   start(): void {
     if (this.#ended) return
     this.#reading = true
-    if (!this.#isBlocked) this.#read(performance.now())
+    this.#flush()
   }
 
   /** Brings it up to the head of the log, as far as its socket takes the bytes. */
   advance(now: number): void {
-    if (this.#isBlocked) this.#checkLag()
-    else if (this.#reading) this.#read(now)
+    if (!this.#isBlocked) {
+      if (this.#reading) this.#read(now)
+    } else if (this.#losses.expect(this.#cursor.overdue)) {
+      this.#overflow()
+    }
   }
 
-  /** Keeps a quiet connection alive, and cuts a stuck one. */
-  tend(now: number, { keepAliveInterval, stallTimeout }: CareLimits): void {
+  /** Keeps a quiet connection alive, cuts a stuck one, and ends an old one. */
+  tend(now: number, { keepAliveInterval, stallTimeout, maxConnectionAge }: CareLimits): void {
     // It may take bytes, if fewer than make it drain.
     if (this.#stream.hasTaken()) this.#takenAt = now
     if (now - this.#takenAt >= stallTimeout) this.#cut('stalled')
-    else if (!this.#isBlocked && now - this.#lastWrite >= keepAliveInterval) this.#write(KEEP_ALIVE_CHUNK, now)
+    else if (now - this.#openedAt >= maxConnectionAge * this.#agePart) this.end('aged')
+    else if (!this.#isBlocked && now - this.#lastWrite >= keepAliveInterval) this.#keepAlive(now)
   }
 
   send(data: unknown, options: { event?: string | undefined } = {}): boolean {
-    const { event, id } = readEventOptions(options)
-    if (id !== undefined) throw new InvalidEventError('id', 'a value', 'nothing: what goes to one client has no id')
-    const { serialize, maxEventBytes, queueDepth, log } = this.#context
-    const body = encodeBody(serializeData(data, serialize), { event }, maxEventBytes)
+    const { log, encoder } = this.#context
+    const chunk = new Chunk([encoder.encodeDirect(data, options)])
     if (this.#ended) return false
-    const chunk = new Chunk([encodeFrame(undefined, body)])
-    this.#directs.push({ after: this.#reading ? log.head : this.#cursor, chunk })
-    this.#directBytes += chunk.size
-    if (this.#opened && !this.#isBlocked) this.#read(performance.now())
-    let dropped = 0
-    while (this.#directs.length > queueDepth || (this.#directs.length > 1 && this.#directBytes > maxEventBytes)) {
-      this.#directBytes -= this.#directs.shift()!.chunk.size
-      dropped++
+    this.#outbox.push({ after: this.#reading ? log.head : this.#cursor.seq, chunk })
+    this.#flush()
+    const dropped = this.#outbox.trim()
+    if (dropped > 0) {
+      this.#losses.add(dropped)
+      this.#overflow()
     }
-    if (dropped > 0) this.#overflow(dropped)
     return !this.#ended
   }
 
-  close(): void {
-    this.end('closed')
+  subscribe(topic: string): void {
+    if (this.#ended || this.#topics.has(topic)) return
+    const topics = new Set(this.#topics).add(topic)
+    checkSubscriptions(topics, this.#context.subscriptionLimits)
+    this.#topics.add(topic)
+    const before = this.audience
+    // In `onConnect` it is as if it had asked for it: a replay, and what came while it waited, hold the topic.
+    this.#cursor.subscribe(topics, this.#reading ? undefined : this.#cursor.seq)
+    this.#context.onAudience(this, before)
+    this.#flush()
+  }
+
+  unsubscribe(topic: string): void {
+    if (this.#ended || !this.#topics.delete(topic)) return
+    const before = this.audience
+    this.#cursor.unsubscribe(topic)
+    this.#context.onAudience(this, before)
+    this.#flush()
+  }
+
+  close({ reconnect = true }: CloseOptions = {}): void {
+    this.end('closed', reconnect ? undefined : { stayAway: true })
   }
 
   /**
    * Ends the stream properly.
    *
-   * @param retry reconnection time to leave it with, ms
+   * @param farewell `retry`: reconnection time to leave it with, ms; `stayAway`: whether it should not come back
    */
-  end(reason: DisconnectReason, retry?: number): void {
+  end(reason: DisconnectReason, farewell?: { retry?: number; stayAway?: boolean }): void {
     if (this.#ended) return
     // What was broadcast or sent before belongs to the stream that ends here.
-    if (this.#opened && !this.#isBlocked) this.#read(performance.now())
+    this.#flush()
     this.#finish(reason)
-    const last = retry === undefined ? undefined : new Chunk([encodeRetry(retry)])
+    const last = farewell === undefined ? undefined : new Chunk([encodeFarewell(farewell)])
     if (last !== undefined && this.#opened) this.#context.counters.bytes += last.size
     this.#stream.end(last, reason === 'shutdown')
   }
@@ -251,35 +260,53 @@ export class Client implements SseClient, StreamListener {
     if (this.#ended) return
     this.#ended = true
     this.#reading = false
-    this.#directs.length = 0
+    this.#expiry.stop()
+    this.#outbox.clear()
+    this.#release()
     this.#context.onEnd(this, reason)
+    this.#cursor.release()
+  }
+
+  #flush(): void {
+    if (this.#opened && !this.#isBlocked) this.#read(performance.now())
   }
 
   #read(now: number): void {
-    const { log, chunks, counters } = this.#context
-    this.#checkLag()
+    const { log, counters } = this.#context
+    if (this.#losses.confirm(this.#cursor.giveUp())) this.#overflow()
     while (!this.#ended && !this.#isBlocked) {
-      if (this.#resync !== undefined) {
+      if (this.#losses.untold !== undefined) {
         this.#tellResync(now)
         continue
       }
-      const direct = this.#directs[0]
-      if (direct !== undefined && this.#cursor >= direct.after) {
-        this.#directs.shift()
-        this.#directBytes -= direct.chunk.size
+      const direct = this.#outbox.first
+      if (direct !== undefined && this.#cursor.seq >= direct.after) {
+        this.#outbox.shift()
         this.#write(direct.chunk, now)
         continue
       }
-      const limit = !this.#reading ? this.#cursor : direct === undefined ? log.head : direct.after
-      if (this.#cursor >= limit) {
-        this.#behindFrom = undefined
-        return
+      if (!this.#reading) return
+      const chunk = this.#cursor.next(direct?.after ?? log.head)
+      if (chunk === undefined) {
+        if (direct === undefined) return
+        continue
       }
-      const chunk = chunks.after(this.#cursor, limit)
-      this.#cursor = chunk.to
-      counters.deliveries += chunk.events
-      this.#write(chunk, now)
+      const own = chunk.for(this.id)
+      if (own === undefined) continue
+      counters.deliveries += own.entries.length
+      this.#told = own.entries.at(-1)!.seq
+      this.#write(own, now)
     }
+  }
+
+  #keepAlive(now: number): void {
+    const { log } = this.#context
+    this.#flush()
+    if (this.#isBlocked || this.#ended) return
+    // Where its topics are quiet and the log is not, its last event id would grow old, and expire while it listens.
+    const seq = this.#reading ? log.head : this.#told
+    this.#write(seq === this.#told ? KEEP_ALIVE : new Chunk([encodeKeepAlive(log.cursorAt(seq))]), now)
+    this.#told = seq
   }
 
   #write(chunk: Chunk, now: number): void {
@@ -287,41 +314,26 @@ export class Client implements SseClient, StreamListener {
     this.#context.counters.bytes += chunk.size
     if (this.#stream.write(chunk)) return
     this.#isBlocked = true
-    this.#behindFrom ??= this.#context.log.head
+    this.#cursor.pause()
   }
 
-  /** Moves the cursor on where the client has fallen too far behind, or the log no longer holds what it lacks. */
-  #checkLag(): void {
-    const { log, queueDepth } = this.#context
-    const { head, oldest } = log
-    let floor = oldest - 1
-    const behind = this.#behindFrom
-    if (behind !== undefined && head - Math.max(this.#cursor, behind) > queueDepth)
-      floor = Math.max(floor, head - queueDepth)
-    if (this.#cursor >= floor) return
-    const missed = floor - this.#cursor
-    this.#cursor = floor
-    this.#overflow(missed)
+  /** It has lost events, by reading too slowly. */
+  #overflow(): void {
+    if (this.#context.overflow === 'disconnect') this.#cut('overflow')
   }
 
-  #overflow(missed: number): void {
-    const { counters, overflow, onDrop } = this.#context
-    counters.dropped += missed
-    onDrop(this, missed)
-    if (overflow === 'disconnect') {
-      this.#cut('overflow')
-      return
-    }
-    if (this.#resync === undefined) this.#resync = { reason: 'overflow', missed }
-    else if (this.#resync.missed !== null) this.#resync.missed += missed
+  #countLost(events: number): void {
+    this.#context.counters.dropped += events
+    this.#context.onDrop(events)
   }
 
   #tellResync(now: number): void {
-    const { reason, missed } = this.#resync!
-    this.#resync = undefined
+    const { reason, missed } = this.#losses.untold!
+    this.#losses.clear()
     this.#context.counters.resyncs[reason]++
-    const id = this.#context.log.cursorAt(this.#cursor)
-    const body = encodeBody(JSON.stringify({ reason, missed }), { event: 'resync' }, Number.POSITIVE_INFINITY)
-    this.#write(new Chunk([encodeFrame(id, body)]), now)
+    this.#told = this.#cursor.seq
+    this.#write(new Chunk([encodeResync(this.#context.log.cursorAt(this.#told), reason, missed)]), now)
   }
 }
+
+const KEEP_ALIVE = new Chunk([encodeKeepAlive()])

@@ -1,4 +1,5 @@
-import { EventTooLargeError, InvalidEventError, UnserializableError } from './errors.js'
+import { EventTooLargeError, InvalidEventError, type ResyncReason, UnserializableError } from './errors.js'
+import { isTopic, TOPIC_TAKES } from './topic.js'
 
 /** What can be said of an event beside its data. */
 export interface EventOptions {
@@ -6,7 +7,14 @@ export interface EventOptions {
   event?: string | undefined
   /** The event's own id, at most once in the log. Default: `<epoch>-<seq>`, given by the log. */
   id?: string | undefined
+  /** Who hears it: the clients subscribed to this topic. Default: everyone. */
+  topic?: string | undefined
+  /** Id of a client that does not hear it: the sender's own, say. One that no client has does nothing. Default: none. */
+  except?: string | undefined
 }
+
+/** The id that a client brings back which has been asked to stay away. No log gives it, and no user may. */
+export const STAY_AWAY = 'stay-away'
 
 const LINE_BREAK = /\r\n|\r|\n/g
 const HAS_LINE_BREAK = /[\r\n]/
@@ -17,7 +25,9 @@ const ID_FORBIDDEN = /[\x00-\x1f\x7f]/
 const ID_AMBIGUOUS = /[\p{Surrogate}\ufffd]/u
 /** Bytes of an id. It comes back in a header, and servers and proxies refuse large ones. */
 const MAX_ID_BYTES = 1024
-const FIELDS: readonly string[] = ['event', 'id']
+/** Characters of a client's id, a UUID. */
+const CLIENT_ID_LENGTH = 36
+const FIELDS: readonly string[] = ['event', 'id', 'topic', 'except']
 
 /**
  * Reads the options of one event, once: what was checked is what is sent, whatever becomes of the object.
@@ -26,16 +36,16 @@ const FIELDS: readonly string[] = ['event', 'id']
  *   more than 1,024 bytes, or holds control characters, lone surrogates or U+FFFD: the browser sends it back as UTF-8
  *   in the `Last-Event-ID` header (WHATWG HTML 9.2.4), which could not carry it.
  */
-export function readEventOptions(options: EventOptions): EventOptions {
+export function readEventOptions(options: EventOptions, fields = FIELDS): EventOptions {
   if (typeof options !== 'object' || options === null) {
     throw new InvalidEventError('options', show(options), 'an object')
   }
   for (const field in options) {
-    if (!FIELDS.includes(field)) {
-      throw new InvalidEventError(field, 'a value', `nothing: the fields are ${FIELDS.join(' and ')}`)
+    if (!fields.includes(field)) {
+      throw new InvalidEventError(field, 'a value', `nothing: the fields are ${fields.join(', ')}`)
     }
   }
-  const { event, id } = options
+  const { event, id, topic, except } = options
   if (event !== undefined && (typeof event !== 'string' || NAME_FORBIDDEN.test(event))) {
     throw new InvalidEventError('event', show(event), 'a string without line breaks and NUL')
   }
@@ -46,13 +56,19 @@ export function readEventOptions(options: EventOptions): EventOptions {
       `a string that is not blank, of ${MAX_ID_BYTES} bytes at most, without control characters and U+FFFD`
     )
   }
-  return { event, id }
+  if (topic !== undefined && !isTopic(topic)) throw new InvalidEventError('topic', show(topic), TOPIC_TAKES)
+  if (except !== undefined && typeof except !== 'string') {
+    throw new InvalidEventError('except', show(except), 'the id of a client')
+  }
+  // It may come from a header: one that no client can have leaves nobody out, and is not kept.
+  return { event, id, topic, except: except !== undefined && except.length > CLIENT_ID_LENGTH ? undefined : except }
 }
 
 function isId(id: unknown): boolean {
   return (
     typeof id === 'string' &&
     id.trim() !== '' &&
+    id.trim() !== STAY_AWAY &&
     !ID_FORBIDDEN.test(id) &&
     !ID_AMBIGUOUS.test(id) &&
     Buffer.byteLength(id) <= MAX_ID_BYTES
@@ -118,8 +134,35 @@ export function encodeRetry(retry: number): Buffer {
   return Buffer.from(`retry: ${retry}\n\n`)
 }
 
-/** A comment, which clients ignore and proxies take for traffic. */
-export const KEEP_ALIVE = Buffer.from(': keepalive\n\n')
+/** Tells a client that it missed events: `id` is where it goes on from. */
+export function encodeResync(id: string, reason: ResyncReason, missed: number | null): Buffer {
+  return encodeFrame(id, `event: resync\ndata: ${JSON.stringify({ reason, missed })}\n\n`)
+}
+
+/** A comment, which clients ignore and proxies take for traffic; with the cursor, where that has moved on quietly. */
+export function encodeKeepAlive(id?: string): Buffer {
+  return Buffer.from(id === undefined ? ': keepalive\n\n' : `: keepalive\nid: ${id}\n\n`)
+}
+
+/**
+ * A last block: a reconnection time, ms, or the id that keeps a client away. That one is an event, by a name for which
+ * few listen, since some clients forget an id that comes without data.
+ */
+export function encodeFarewell({ retry, stayAway = false }: { retry?: number; stayAway?: boolean }): Buffer {
+  const time = retry === undefined ? '' : `retry: ${retry}\n`
+  return Buffer.from(`${time}${stayAway ? `id: ${STAY_AWAY}\nevent: ${STAY_AWAY}\ndata: {}\n` : ''}\n`)
+}
+
+/** What was encoded, from a whole frame. */
+export function decodeFrame(frame: Buffer): { event: string | undefined; text: string } {
+  let event: string | undefined
+  const data: string[] = []
+  for (const line of frame.toString().split('\n')) {
+    if (line.startsWith('data: ')) data.push(line.slice(6))
+    else if (line.startsWith('event: ')) event = line.slice(7)
+  }
+  return { event, text: data.join('\n') }
+}
 
 function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 64))

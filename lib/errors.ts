@@ -65,6 +65,48 @@ export const TooManyClientsError: ErrorClass<[number]> = createError(
   429
 )
 
+/** A topic that a client cannot subscribe to, or more of them than it may. */
+export const InvalidTopicError: ErrorClass<[string, string]> = createError(
+  'PYLON_SSE_ERR_INVALID_TOPIC',
+  'A client cannot subscribe to %s; it takes %s.',
+  400
+)
+
+/** A client that asks for topics which it may not hear. */
+export const TopicForbiddenError: ErrorClass = createError(
+  'PYLON_SSE_ERR_TOPIC_FORBIDDEN',
+  'You may not subscribe to any of these topics.',
+  403
+)
+
+/** A request past `maxClients`. */
+export const ServerFullError: ErrorClass = createError(
+  'PYLON_SSE_ERR_SERVER_FULL',
+  'The server has as many event streams open as it takes; try again later.',
+  503
+)
+
+/** A cursor that the log cannot page on from. `oldest` holds the oldest cursor that it can. */
+export const ResyncRequiredError: ErrorClass = createError(
+  'RESYNC_REQUIRED',
+  'The log no longer holds what follows this cursor; refetch your state and go on from the newest.',
+  410
+)
+
+/** A query of the JSON page that is none. */
+export const InvalidQueryError: ErrorClass<[string, string]> = createError(
+  'PYLON_SSE_ERR_INVALID_QUERY',
+  "The query field '%s' takes %s.",
+  400
+)
+
+/** An idempotency key that came with another body before. */
+export const IdempotencyKeyReusedError: ErrorClass = createError(
+  'PYLON_SSE_ERR_IDEMPOTENCY_KEY_REUSED',
+  'This idempotency key came with other events before.',
+  422
+)
+
 /** A hook wrote to the raw response, which the stream was to have. */
 export const HeadSentError: ErrorClass = createError(
   'PYLON_SSE_ERR_HEAD_SENT',
@@ -87,9 +129,19 @@ export const StreamConsumedError: ErrorClass = createError(
  * - `shutdown`: the app is closing;
  * - `overflow`: it fell more than `queueDepth` events behind, and `overflow` is `'disconnect'`;
  * - `stalled`: it took no bytes for `stallTimeout`;
+ * - `expired`: its `expiresAt` has come;
+ * - `aged`: it was connected for `maxConnectionAge`;
  * - `error`: `onConnect` threw.
  */
-export type DisconnectReason = 'disconnected' | 'closed' | 'shutdown' | 'overflow' | 'stalled' | 'error'
+export type DisconnectReason =
+  | 'disconnected'
+  | 'closed'
+  | 'shutdown'
+  | 'overflow'
+  | 'stalled'
+  | 'expired'
+  | 'aged'
+  | 'error'
 
 /**
  * Why a client was told to refetch its state:
@@ -102,4 +154,10 @@ export type DisconnectReason = 'disconnected' | 'closed' | 'shutdown' | 'overflo
 export type ResyncReason = 'overflow' | 'expired' | 'unknown' | 'backplane'
 
 /** Why a request did not become a client. */
-export type RejectReason = 'notAcceptable' | 'tooManyClients' | 'closing'
+export type RejectReason =
+  | 'notAcceptable'
+  | 'invalidTopic'
+  | 'forbiddenTopic'
+  | 'tooManyClients'
+  | 'serverFull'
+  | 'closing'

@@ -1,14 +1,30 @@
 import { encodeFrame } from './encode.js'
+import { SeqList } from './seq-list.js'
 
 /** An event as the log holds it. */
 export interface LogEntry {
   /** Its place in the log: 1 for the first event of this life, one more for each. */
   readonly seq: number
   readonly id: string
+  /** Who hears it: the subscribers of its topic; everyone, where it has none. */
+  readonly topic: string | undefined
+  /** The id of a client that does not hear it all the same. */
+  readonly except: string | undefined
+  /** Whether its data was given as text, which is not to be read as JSON. */
+  readonly isText: boolean
   /** The encoded event, id line included. */
   readonly frame: Buffer
   /** Bytes appended to the log up to and with this event, so that a distance in bytes is a subtraction. */
   readonly end: number
+}
+
+/** What can be said of an event beside its body. */
+export interface Labels {
+  /** The id the user gave, which the log neither `has` nor `isReserved`; it gives `<epoch>-<seq>` otherwise. */
+  readonly id?: string | undefined
+  readonly topic?: string | undefined
+  readonly except?: string | undefined
+  readonly isText?: boolean
 }
 
 export interface EventLogOptions {
@@ -43,6 +59,9 @@ export class EventLog {
   #bytes = 0
   /** Events whose id the user gave. The others are found by their number. */
   readonly #ownIds = new Map<string, number>()
+  /** The events without a topic. */
+  readonly #untopical = new SeqList()
+  #untopicalCount = 0
 
   constructor({ epoch, replay, events, bytes }: EventLogOptions) {
     this.epoch = epoch
@@ -61,9 +80,19 @@ export class EventLog {
     return this.#oldest
   }
 
+  /** The oldest cursor that can be resumed from: where the oldest event that may be replayed follows. */
+  get oldestCursor(): number {
+    return Math.max(this.#oldest - 1, this.#head - this.#replay)
+  }
+
   /** Events held. */
   get size(): number {
     return this.#head - this.#oldest + 1
+  }
+
+  /** Events without a topic that were ever appended. */
+  get untopicalCount(): number {
+    return this.#untopicalCount
   }
 
   /** Bytes held. */
@@ -91,6 +120,11 @@ export class EventLog {
     return this.#ring[seq & this.#mask]!
   }
 
+  /** The events without a topic after a cursor, in order. */
+  *untopicalAfter(cursor: number): Generator<LogEntry> {
+    for (const seq of this.#untopical.after(cursor)) yield this.at(seq)
+  }
+
   /** What `oldest` will be once an event of so many bytes is appended, the newest event always being held. */
   oldestAfter(bytes: number): number {
     let oldest = this.#oldest
@@ -109,9 +143,8 @@ export class EventLog {
    * Appends an event, evicting the oldest where a bound is reached.
    *
    * @param body what follows the id line
-   * @param ownId the id the user gave, which it neither `has` nor `isReserved`; the log gives `<epoch>-<seq>` otherwise
    */
-  append(body: string, ownId?: string): LogEntry {
+  append(body: string, { id: ownId, topic, except, isText = false }: Labels = {}): LogEntry {
     const seq = this.#head + 1
     const id = ownId ?? this.cursorAt(seq)
     const frame = encodeFrame(id, body)
@@ -119,10 +152,14 @@ export class EventLog {
     if (seq - this.#oldest > this.#mask) this.#grow()
     this.#end += frame.length
     this.#bytes += frame.length
-    const entry = { seq, id, frame, end: this.#end }
+    const entry = { seq, id, topic, except, isText, frame, end: this.#end }
     this.#ring[seq & this.#mask] = entry
     this.#head = seq
     if (ownId !== undefined) this.#ownIds.set(ownId.trim(), seq)
+    if (topic === undefined) {
+      this.#untopical.push(seq)
+      this.#untopicalCount++
+    }
     return entry
   }
 
@@ -136,7 +173,7 @@ export class EventLog {
     const seq = this.#ownIds.get(key) ?? this.#parse(key)
     if (seq === undefined || seq > this.#head) return { lost: 'unknown', missed: null }
     const missed = this.#head - seq
-    if (missed > this.#replay || seq < this.#oldest - 1) return { lost: 'expired', missed }
+    if (seq < this.oldestCursor) return { lost: 'expired', missed }
     return { seq }
   }
 
@@ -155,6 +192,7 @@ export class EventLog {
       this.#ownIds.delete(id.trim())
     }
     this.#oldest = oldest
+    this.#untopical.dropBelow(oldest)
   }
 
   #grow(): void {

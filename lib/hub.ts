@@ -1,16 +1,20 @@
 import { randomBytes } from 'node:crypto'
+import { type Audience, Audiences } from './audience.js'
 import { Caretaker } from './caretaker.js'
-import { ChunkReader } from './chunk.js'
-import { Client, type ClientContext, type SseClient } from './client.js'
-import { type EventOptions, encodeBody, readEventOptions, serializeData } from './encode.js'
+import { type Arrival, Client, type ClientContext } from './client.js'
+import { DropReports } from './drop-reports.js'
+import type { EventOptions } from './encode.js'
 import { ClosedError, type DisconnectReason, DuplicateIdError, InvalidEventError, type RejectReason } from './errors.js'
-import { EventLog } from './event-log.js'
-import { IpLimit, type Release } from './ip-limit.js'
+import { type EncodedEvent, EventEncoder } from './event-encoder.js'
+import { EventLog, type Position } from './event-log.js'
+import { FlushQueue } from './flush-queue.js'
+import { LogReader } from './log-reader.js'
 import type { ResolvedOptions } from './options.js'
+import { Partings } from './partings.js'
 import { Shard } from './shard.js'
-import type { Sse } from './sse.js'
+import type { CloseOptions, SseClient } from './sse-client.js'
 import { Counters, type SseStats } from './stats.js'
-import type { Request, Response } from './stream.js'
+import { Waiters } from './waiters.js'
 
 /** What a hub needs of a logger. */
 export interface Logger {
@@ -19,41 +23,38 @@ export interface Logger {
   error(fields: object, message: string): void
 }
 
-/** Least time between two warnings of dropped events, ms. */
-const WARN_INTERVAL = 10_000
 /** Reconnection time that clients are left with where `retry` is not set, ms: what browsers take by themselves. */
 const DEFAULT_RETRY = 3000
-/** How long `close` waits for `onDisconnect`, ms. */
-const PARTING_GRACE = 500
 
 /** Takes events in, and hands them to the clients. */
-export class Hub implements Sse {
+export class Hub {
   readonly #options: ResolvedOptions
   readonly #logger: Logger
   readonly #log: EventLog
+  readonly #audiences = new Audiences()
   readonly #shards: readonly Shard[]
-  readonly #ipLimit: IpLimit
+  readonly #flushes = new FlushQueue()
+  readonly #caretaker: Caretaker
+  readonly #partings: Partings
+  readonly #encoder: EventEncoder
+  readonly #drops: DropReports
   readonly #counters = new Counters()
   readonly #context: ClientContext
   /** Admitted, but without their head yet. */
   readonly #waiting = new Set<Client>()
-  readonly #slots = new Map<Client, Release>()
-  readonly #woken: Shard[] = []
-  #turn: NodeJS.Immediate | undefined
-  readonly #caretaker: Caretaker
   #nextNumber = 0
   #closing = false
   #closed = false
-  /** Calls of `onDisconnect` that are under way. */
-  readonly #partings = new Set<Promise<void>>()
   #saidClosed = false
-  #droppedUntold = 0
-  #lastWarning = Number.NEGATIVE_INFINITY
 
   constructor(options: ResolvedOptions, logger: Logger) {
     this.#options = options
     this.#logger = logger
-    const { history, queueDepth } = options
+    const { history, queueDepth, overflow, maxEventBytes, retry } = options
+    this.#encoder = new EventEncoder(options)
+    this.#drops = new DropReports((dropped) => {
+      logger.warn({ dropped }, 'SSE clients read too slowly and missed events')
+    })
     this.#log = new EventLog({
       // Eight base-36 digits: two lives of a log have the same name once in 10^12.
       epoch: (randomBytes(6).readUIntBE(0, 6) % 36 ** 8).toString(36).padStart(8, '0'),
@@ -62,78 +63,46 @@ export class Hub implements Sse {
       events: Math.max(history.events, queueDepth),
       bytes: history.bytes
     })
-    this.#shards = Array.from({ length: options.shards }, () => new Shard(this.#log))
-    const limits = {
-      keepAliveInterval: options.keepAliveInterval || Number.POSITIVE_INFINITY,
-      stallTimeout: options.stallTimeout || Number.POSITIVE_INFINITY
-    }
-    this.#caretaker = new Caretaker(this.#shards, limits, (now) => this.#warnOfDrops(now))
-    this.#ipLimit = new IpLimit(options.maxClientsPerIp)
+    this.#shards = Array.from(
+      { length: options.shards },
+      () => new Shard(this.#log, (shard) => this.#flushes.add(shard))
+    )
+    this.#caretaker = new Caretaker(this.#shards, options, (now) => this.#drops.tell(now))
+    this.#partings = new Partings((client, reason) => this.#tellEnd(client, reason))
     this.#context = {
       log: this.#log,
-      chunks: new ChunkReader(this.#log),
+      reader: new LogReader(this.#log, this.#audiences.everyone),
+      audiences: this.#audiences,
       counters: this.#counters,
       queueDepth,
-      overflow: options.overflow,
-      maxEventBytes: options.maxEventBytes,
-      retry: options.retry,
-      serialize: options.serialize,
+      overflow,
+      maxEventBytes,
+      retry,
+      encoder: this.#encoder,
+      subscriptionLimits: options,
       onOpen: (client) => this.#onOpen(client),
+      onAudience: (client, before) => this.#onAudience(client, before),
       onEnd: (client, reason) => this.#onEnd(client, reason),
-      onDrop: (_client, events) => this.#onDrop(events)
+      onDrop: (events) => this.#drops.add(events)
     }
-  }
-
-  broadcast(data: unknown, options: EventOptions = {}): void {
-    this.#accept(() => serializeData(data, this.#options.serialize), options)
-  }
-
-  broadcastMessage(text: string, options: EventOptions = {}): void {
-    this.#accept(() => text, options)
-  }
-
-  async publish(data: unknown, options: EventOptions = {}): Promise<string> {
-    const id = this.#accept(() => serializeData(data, this.#options.serialize), options)
-    if (id === undefined) throw new ClosedError()
-    return id
-  }
-
-  get clientCount(): number {
-    let count = 0
-    for (const shard of this.#shards) count += shard.clients.size
-    return count
-  }
-
-  get clients(): Iterable<SseClient> {
-    return { [Symbol.iterator]: () => this.#opened() }
-  }
-
-  stats(): SseStats {
-    let slowestLag = 0
-    for (const client of this.#opened()) slowestLag = Math.max(slowestLag, client.lag)
-    return this.#counters.snapshot(this.clientCount, slowestLag)
-  }
-
-  /** What the app gets: the public part, which may be taken apart. */
-  get face(): Sse {
-    const hub = this
-    return Object.freeze({
-      broadcast: hub.broadcast.bind(hub),
-      broadcastMessage: hub.broadcastMessage.bind(hub),
-      publish: hub.publish.bind(hub),
-      get clientCount() {
-        return hub.clientCount
-      },
-      get clients() {
-        return hub.clients
-      },
-      stats: hub.stats.bind(hub)
-    })
   }
 
   /** Whether `close` has been called. */
   get closing(): boolean {
     return this.#closing
+  }
+
+  /** The log, for those who read it otherwise than clients. */
+  get log(): EventLog {
+    return this.#log
+  }
+
+  /** Requests that wait for an event. */
+  readonly waiters = new Waiters()
+
+  /** Who hears what. */
+  get audiences(): Audiences {
+    return this.#audiences
   }
 
   /** Groups of clients. */
@@ -146,20 +115,68 @@ export class Hub implements Sse {
     if (!this.#closing) this.#caretaker.start()
   }
 
-  /**
-   * Lets a client in: takes its slot and its place in the log. It is connected once its `open` has sent the head.
-   *
-   * @param lastEventId what it shows as the last event it has, if anything
-   * @returns the client, or `undefined` when its address has all the streams it may have
-   */
-  admit(ip: string | undefined, lastEventId: string | undefined, req: Request, res: Response): Client | undefined {
-    const release = this.#ipLimit.acquire(ip)
-    if (release === undefined) return undefined
-    const position = lastEventId === undefined ? { seq: this.#log.head } : this.#log.positionOf(lastEventId)
-    const client = new Client(this.#context, this.#nextNumber++, ip, position, req, res)
-    this.#slots.set(client, release)
+  /** As `broadcast`. @returns the event's id, or `undefined` after `close` */
+  accept(data: unknown, options?: EventOptions): string | undefined {
+    return this.#append(this.#checkId(this.#encoder.encode(data, options)))
+  }
+
+  /** As `broadcastMessage`. @returns the event's id, or `undefined` after `close` */
+  acceptText(text: string, options?: EventOptions): string | undefined {
+    return this.#append(this.#checkId(this.#encoder.encodeText(text, options)))
+  }
+
+  /** Accepts all of these events, or none. Throws as `broadcast`, and ClosedError after `close`. */
+  acceptAll(events: readonly ({ data: unknown } & EventOptions)[]): string[] {
+    const encoded = events.map(({ data, ...options }) => this.#encoder.encode(data, options))
+    const ids = new Set<string>()
+    for (const event of encoded) {
+      const id = this.#checkId(event).id?.trim()
+      if (id === undefined) continue
+      if (ids.has(id)) throw new DuplicateIdError(id)
+      ids.add(id)
+    }
+    return encoded.map((event) => {
+      const id = this.#append(event)
+      if (id === undefined) throw new ClosedError()
+      return id
+    })
+  }
+
+  /** Runs no code of the app, so that nothing comes between the place of an event and the event. */
+  #append(event: EncodedEvent): string | undefined {
+    if (this.#closing) {
+      this.#sayClosed()
+      return undefined
+    }
+    const { body, id, topic } = event
+    // A burst larger than the log would evict events that have been offered to nobody: they are flushed first.
+    this.#flushes.hurry(this.#log.oldestAfter(this.#log.sizeOf(body, id)) - 1)
+    const entry = this.#log.append(body, event)
+    this.#counters.events++
+    if (topic === undefined) {
+      for (const shard of this.#shards) shard.touchAll()
+      this.waiters.wakeAll()
+    } else {
+      for (const audience of this.#audiences.of(topic)) audience.hear(entry)
+    }
+    return entry.id
+  }
+
+  /** Where a client stands in the log that shows an id, or none. */
+  positionOf(lastEventId: string | undefined): Position {
+    return lastEventId === undefined ? { seq: this.#log.head } : this.#log.positionOf(lastEventId)
+  }
+
+  /** Lets a client in: gives it its place in the log. It is connected once its `open` has sent the head. */
+  admit(arrival: Omit<Arrival, 'number'>): Client {
+    const client = new Client(this.#context, { ...arrival, number: this.#nextNumber++ })
     this.#waiting.add(client)
     return client
+  }
+
+  /** Clients connected, or about to be. */
+  get population(): number {
+    return this.clientCount + this.#waiting.size
   }
 
   /** Counts a request that did not become a client. */
@@ -169,23 +186,23 @@ export class Hub implements Sse {
 
   /**
    * Ends every stream: gives clients what was broadcast before, a jittered reconnection time and a proper end, and cuts
-   * those that have not taken it within a second. Resolves when all are gone.
+   * those that have not taken it within a second. Resolves when all are gone, and `onDisconnect` is through.
    */
   async close(): Promise<void> {
     this.#closing = true
     this.#caretaker.stop()
-    clearImmediate(this.#turn)
-    this.#woken.length = 0
+    this.#flushes.stop()
+    this.waiters.wakeAll()
     for (const client of [...this.#waiting]) client.end('shutdown')
-    const gone = [...this.#opened()].map((client) => {
+    const gone = [...this.clients()].map((client) => {
       const promise = client.whenGone()
-      client.end('shutdown', this.retryWithJitter())
+      client.end('shutdown', { retry: this.retryWithJitter() })
       return promise
     })
     await Promise.all(gone)
-    await this.#whenParted()
+    await this.#partings.settle()
     this.#closed = true
-    this.#context.chunks.clear()
+    this.#context.reader.clear()
   }
 
   /** A reconnection time between once and twice the usual, ms, so that clients do not come back all at once. */
@@ -193,100 +210,73 @@ export class Hub implements Sse {
     return Math.round((this.#options.retry ?? DEFAULT_RETRY) * (1 + Math.random()))
   }
 
-  *#opened(): Generator<Client> {
-    for (const shard of this.#shards) yield* shard.clients
+  /** Clients connected. */
+  get clientCount(): number {
+    let count = 0
+    for (const shard of this.#shards) count += shard.size
+    return count
   }
 
-  /** @returns the event's id, or `undefined` after `close` */
-  #accept(text: () => string, options: EventOptions): string | undefined {
-    const checked = readEventOptions(options)
-    const { id } = checked
-    const body = encodeBody(text(), checked, this.#options.maxEventBytes)
-    // What follows runs no code of the app: an event that its `serialize` broadcasts is in the log by now.
-    if (this.#closing) {
-      this.#sayClosed()
-      return undefined
-    }
-    if (id !== undefined) this.#checkOwnId(id)
-    this.#makeRoom(this.#log.sizeOf(body, id))
-    const entry = this.#log.append(body, id)
-    this.#counters.events++
-    this.#wake()
-    return entry.id
+  /** Counters and gauges. */
+  stats(): SseStats {
+    let slowestLag = 0
+    for (const client of this.clients()) slowestLag = Math.max(slowestLag, client.lag)
+    return this.#counters.snapshot(this.clientCount, slowestLag)
   }
 
-  #checkOwnId(id: string): void {
+  /** Ends the streams of those a predicate picks. @returns how many */
+  disconnect(predicate: (client: SseClient) => boolean, options?: CloseOptions): number {
+    const picked = [...this.clients()].filter(predicate)
+    for (const client of picked) client.close(options)
+    return picked.length
+  }
+
+  /** Those connected. */
+  *clients(): Generator<Client> {
+    for (const shard of this.#shards) yield* shard.clients()
+  }
+
+  /** Throws where its own id could not be told from another's. */
+  #checkId(event: EncodedEvent): EncodedEvent {
+    const { id } = event
+    if (id === undefined) return event
     if (this.#log.has(id)) throw new DuplicateIdError(id)
     if (this.#log.isReserved(id)) {
       throw new InvalidEventError('id', `'${id}'`, 'no id of the form that the log gives events itself')
     }
-  }
-
-  /** The app's own goodbyes are waited for, but not for ever: they may use what the app closes next. */
-  async #whenParted(): Promise<void> {
-    // Those that the last clients' end has asked for begin in a microtask.
-    await null
-    let timer: NodeJS.Timeout | undefined
-    const patience = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, PARTING_GRACE)
-    })
-    await Promise.race([Promise.all(this.#partings), patience])
-    clearTimeout(timer)
+    return event
   }
 
   #sayClosed(): void {
     // Amid the closing it is what `onDisconnect` broadcasts, and nobody's mistake.
-    if (!this.#closed) return
-    if (!this.#saidClosed)
-      this.#logger.warn({}, 'SSE: an event was broadcast after the app had closed; it goes nowhere')
+    if (!this.#closed || this.#saidClosed) return
+    this.#logger.warn({}, 'SSE: an event was broadcast after the app had closed; it goes nowhere')
     this.#saidClosed = true
   }
 
-  /** A burst larger than the log would evict events that have not been offered to anyone: they are flushed first. */
-  #makeRoom(bytes: number): void {
-    if (this.#woken.length === 0) return
-    const evicted = this.#log.oldestAfter(bytes) - 1
-    const now = performance.now()
-    for (const shard of this.#woken) if (shard.offered < evicted) shard.flush(now)
-  }
-
-  #wake(): void {
-    for (const shard of this.#shards) {
-      if (shard.clients.size === 0 || shard.woken) continue
-      shard.woken = true
-      this.#woken.push(shard)
-    }
-    if (this.#woken.length > 0) this.#turn ??= setImmediate(this.#flushOne)
-  }
-
-  readonly #flushOne = (): void => {
-    this.#turn = undefined
-    const shard = this.#woken.shift()!
-    shard.woken = false
-    shard.flush(performance.now())
-    // Set from within a turn, the next comes after the event loop has served I/O.
-    if (this.#woken.length > 0) this.#turn ??= setImmediate(this.#flushOne)
+  #shardOf(client: Client): Shard {
+    return this.#shards[client.number % this.#shards.length]!
   }
 
   #onOpen(client: Client): void {
     this.#waiting.delete(client)
     this.#counters.accepted++
-    this.#shards[client.number % this.#shards.length]!.add(client)
+    this.#shardOf(client).add(client, client.audience)
     this.#logger.debug({ client: client.id, ip: client.ip }, 'SSE client connected')
   }
 
+  #onAudience(client: Client, before: Audience): void {
+    if (this.#waiting.has(client)) return
+    const shard = this.#shardOf(client)
+    shard.delete(client, before)
+    shard.add(client, client.audience)
+  }
+
   #onEnd(client: Client, reason: DisconnectReason): void {
-    this.#slots.get(client)?.()
-    this.#slots.delete(client)
     if (this.#waiting.delete(client)) return
-    this.#shards[client.number % this.#shards.length]!.delete(client)
+    this.#shardOf(client).delete(client, client.audience)
     this.#counters.disconnects[reason]++
-    // The app's code, loggers included, may broadcast, which must not happen amid a flush.
-    queueMicrotask(() => {
-      const parting = this.#tellEnd(client, reason)
-      this.#partings.add(parting)
-      parting.finally(() => this.#partings.delete(parting))
-    })
+    this.#partings.add(client, reason)
   }
 
   async #tellEnd(client: Client, reason: DisconnectReason): Promise<void> {
@@ -296,17 +286,5 @@ export class Hub implements Sse {
     } catch (err) {
       this.#logger.error({ err, client: client.id }, 'SSE onDisconnect failed')
     }
-  }
-
-  #onDrop(events: number): void {
-    if (this.#droppedUntold === 0) queueMicrotask(() => this.#warnOfDrops(performance.now()))
-    this.#droppedUntold += events
-  }
-
-  #warnOfDrops(now: number): void {
-    if (this.#droppedUntold === 0 || now - this.#lastWarning < WARN_INTERVAL) return
-    this.#logger.warn({ dropped: this.#droppedUntold }, 'SSE clients read too slowly and missed events')
-    this.#droppedUntold = 0
-    this.#lastWarning = now
   }
 }

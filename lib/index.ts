@@ -1,12 +1,12 @@
 import type { FastifyInstance, FastifyPluginAsync, RegisterOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import * as errors from './errors.js'
+import { faceOf } from './face.js'
 import { Hub } from './hub.js'
 import { type PylonSseOptions, resolveOptions } from './options.js'
 import { addRoutes } from './route.js'
 import type { Sse } from './sse.js'
 
-export type { SseClient } from './client.js'
 export type { EventOptions } from './encode.js'
 export type { DisconnectReason, RejectReason, ResyncReason } from './errors.js'
 export {
@@ -15,15 +15,23 @@ export {
   DuplicateIdError,
   EventTooLargeError,
   HeadSentError,
+  IdempotencyKeyReusedError,
   InvalidEventError,
   InvalidOptionError,
+  InvalidQueryError,
+  InvalidTopicError,
   NotAcceptableError,
+  ResyncRequiredError,
+  ServerFullError,
   StreamConsumedError,
   TooManyClientsError,
+  TopicForbiddenError,
   UnserializableError
 } from './errors.js'
-export type { HistoryOptions, PylonSseOptions, SseRouteOptions } from './options.js'
+export type { HistoryOptions, PylonSseOptions, SseRouteOptions, TopicGrant } from './options.js'
 export type { Sse } from './sse.js'
+export type { CloseOptions, SseClient, SseClientState } from './sse-client.js'
+export type { SseEvents } from './sse-events.js'
 export type { SseStats } from './stats.js'
 
 declare module 'fastify' {
@@ -36,7 +44,7 @@ declare module 'fastify' {
 async function plugin(app: FastifyInstance, options: PylonSseOptions & RegisterOptions): Promise<void> {
   const resolved = resolveOptions(options)
   const hub = new Hub(resolved, app.log)
-  app.decorate(resolved.decorator, hub.face)
+  app.decorate(resolved.decorator, faceOf(hub))
   app.addHook('onReady', async () => hub.start())
   // Before the server stops listening: it waits for open streams.
   app.addHook('preClose', async () => hub.close())

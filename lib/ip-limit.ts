@@ -28,8 +28,12 @@ export class IpLimit {
    * @returns the slot's release, or `undefined` when the address holds all it may
    */
   acquire(ip: string | undefined): Release | undefined {
-    if (!ip || this.#max === Number.POSITIVE_INFINITY) return () => {}
-    const key = addressKey(ip)
+    return this.acquireKey(ip ? addressKey(ip) : undefined)
+  }
+
+  /** As `acquire`, counting by anything: a user, say. */
+  acquireKey(key: string | undefined): Release | undefined {
+    if (key === undefined || this.#max === Number.POSITIVE_INFINITY) return () => {}
     const used = this.#used.get(key) ?? 0
     if (used >= this.#max) return undefined
     this.#used.set(key, used + 1)

@@ -1,7 +1,8 @@
 import type { FastifyCorsOptions, FastifyCorsOptionsDelegate } from '@fastify/cors'
 import type { FastifyRequest, RouteShorthandOptions } from 'fastify'
-import type { SseClient } from './client.js'
 import { type DisconnectReason, InvalidOptionError } from './errors.js'
+import type { EventSchema } from './event-encoder.js'
+import type { SseClient } from './sse-client.js'
 
 /** Bounds of what can be replayed. */
 export interface HistoryOptions {
@@ -16,6 +17,9 @@ export interface HistoryOptions {
 
 /** Fastify's own options of the stream's route, but for those that make it this route. */
 export type SseRouteOptions = Omit<RouteShorthandOptions, 'exposeHeadRoute' | 'prefixTrailingSlash'>
+
+/** What `authorizeTopics` answers. */
+export type TopicGrant = boolean | readonly string[] | null | undefined
 
 /** Options of the plugin. Bad ones make `register` fail with `PYLON_SSE_ERR_INVALID_OPTION`. */
 export interface PylonSseOptions {
@@ -46,6 +50,37 @@ export interface PylonSseOptions {
    * with 429. Counted by `request.ip`, IPv6 by /64, IPv4-mapped as IPv4; a unix socket has no address and no limit.
    */
   maxClientsPerIp?: number | false
+  /**
+   * What `maxClientsPerIp` counts by instead of the address: a user's id, say. A request for which it gives nothing is
+   * not limited. Default: the address.
+   */
+  limitBy?: (request: FastifyRequest) => string | undefined
+  /** Streams open at once on this process, from 1. Default: no limit. Past it a request is answered with 503. */
+  maxClients?: number
+  /**
+   * How a request past a limit is told. `'status'` (default): 429 or 503, with `Retry-After`. `'retry'`: 200, a jittered
+   * `retry:`, and the end, since a browser's EventSource never comes back after another status.
+   */
+  overLimit?: 'status' | 'retry'
+  /** Streams end, and clients resume, after so many ms, up to 20 % earlier; `0` for never. Default: never. */
+  maxConnectionAge?: number
+  /**
+   * Which of the topics that a request asks for (`?topic=a&topic=b`) it may hear: `true` for all, or those it may, as
+   * topics or patterns; anything else for none. A client that may hear none of them gets 403. What it throws is
+   * answered as Fastify answers it. Default: none may be asked for.
+   */
+  authorizeTopics?: (request: FastifyRequest, topics: string[]) => TopicGrant | Promise<TopicGrant>
+  /** Topics and patterns that a client may be subscribed to, from 1. Default: 100. Past it 400. */
+  maxTopics?: number
+  /** Bytes of UTF-8 that a topic may have, from 1. Default: 256. Past it 400. */
+  maxTopicBytes?: number
+  /**
+   * Adds `POST` on the same path, for other services to publish by; its value are Fastify's route options, where its
+   * authentication belongs. Default: `false`, no such route.
+   */
+  publish?: SseRouteOptions | false
+  /** JSON schemas of named events, by which their data is serialised (fast-json-stringify). Default: none. */
+  events?: Record<string, EventSchema>
   /** Bytes of UTF-8 that an event's data, name and id may have, from 1. A larger one is refused. Default: 1 MiB. */
   maxEventBytes?: number
   /** A client that takes no bytes for so many ms is disconnected; `0` for never. Default: 60,000 ms. */
@@ -80,6 +115,15 @@ export interface ResolvedOptions {
   keepAliveInterval: number
   retry: number | undefined
   maxClientsPerIp: number
+  limitBy: PylonSseOptions['limitBy']
+  maxClients: number
+  overLimit: 'status' | 'retry'
+  maxConnectionAge: number
+  authorizeTopics: PylonSseOptions['authorizeTopics']
+  maxTopics: number
+  maxTopicBytes: number
+  publish: SseRouteOptions | false
+  events: Record<string, EventSchema>
   maxEventBytes: number
   stallTimeout: number
   cors: FastifyCorsOptions | FastifyCorsOptionsDelegate | false
@@ -108,9 +152,7 @@ const CHECKS: Record<keyof PylonSseOptions, Check> = {
   },
   shards: whole(1, 65_536),
   queueDepth: whole(1),
-  overflow: (name, value) => {
-    if (value !== 'drop-oldest' && value !== 'disconnect') refuse(name, value, "'drop-oldest' or 'disconnect'")
-  },
+  overflow: oneOf('drop-oldest', 'disconnect'),
   history: (name, value) => {
     if (value === false) return
     object(name, value, 'an object or false')
@@ -124,18 +166,23 @@ const CHECKS: Record<keyof PylonSseOptions, Check> = {
   maxClientsPerIp: (name, value) => {
     if (value !== false && value !== Number.POSITIVE_INFINITY) whole(1, undefined, ', or false')(name, value)
   },
+  limitBy: callable,
+  maxClients: whole(1),
+  overLimit: oneOf('status', 'retry'),
+  maxConnectionAge: whole(0, MAX_DELAY),
+  authorizeTopics: callable,
+  maxTopics: whole(1),
+  maxTopicBytes: whole(1),
+  publish: (name, value) => {
+    if (value !== false) routeOptions(name, value, 'an object or false')
+  },
+  events: object,
   maxEventBytes: whole(1),
   stallTimeout: whole(0, MAX_DELAY),
   cors: (name, value) => {
     if (value !== false && typeof value !== 'function') object(name, value, 'an object, a function or false')
   },
-  route: (name, value) => {
-    object(name, value)
-    for (const key of OWN_ROUTE_OPTIONS) {
-      const own = (value as Record<string, unknown>)[key]
-      if (own !== undefined) refuse(`${name}.${key}`, own, 'nothing: the plugin sets it')
-    }
-  },
+  route: routeOptions,
   onConnect: callable,
   onDisconnect: callable,
   serialize: callable
@@ -167,11 +214,20 @@ export function resolveOptions(options: PylonSseOptions): ResolvedOptions {
       events: history === false ? 0 : (history?.events ?? HISTORY.events),
       bytes: (history !== false && history?.bytes) || HISTORY.bytes
     },
-    keepAliveInterval: options.keepAliveInterval ?? 30_000,
+    keepAliveInterval: orNever(options.keepAliveInterval ?? 30_000),
     retry: options.retry,
     maxClientsPerIp: options.maxClientsPerIp === false ? Number.POSITIVE_INFINITY : (options.maxClientsPerIp ?? 64),
     maxEventBytes: options.maxEventBytes ?? 1024 * 1024,
-    stallTimeout: options.stallTimeout ?? 60_000,
+    limitBy: options.limitBy,
+    maxClients: options.maxClients ?? Number.POSITIVE_INFINITY,
+    overLimit: options.overLimit ?? 'status',
+    maxConnectionAge: orNever(options.maxConnectionAge ?? 0),
+    authorizeTopics: options.authorizeTopics,
+    maxTopics: options.maxTopics ?? 100,
+    maxTopicBytes: options.maxTopicBytes ?? 256,
+    publish: options.publish ?? false,
+    events: options.events ?? {},
+    stallTimeout: orNever(options.stallTimeout ?? 60_000),
     cors: options.cors ?? { origin: '*' },
     route: options.route ?? {},
     onConnect: options.onConnect,
@@ -191,6 +247,25 @@ function whole(min: number, max = Number.MAX_SAFE_INTEGER, or = ''): Check {
 
 function object(name: string, value: unknown, takes = 'an object'): void {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) refuse(name, value, takes)
+}
+
+function oneOf(...values: string[]): Check {
+  return (name, value) => {
+    if (!values.includes(value as string)) refuse(name, value, values.map((one) => `'${one}'`).join(' or '))
+  }
+}
+
+function routeOptions(name: string, value: unknown, takes?: string): void {
+  object(name, value, takes)
+  for (const key of OWN_ROUTE_OPTIONS) {
+    const own = (value as Record<string, unknown>)[key]
+    if (own !== undefined) refuse(`${name}.${key}`, own, 'nothing: the plugin sets it')
+  }
+}
+
+/** 0 stands for never. */
+function orNever(delay: number): number {
+  return delay === 0 ? Number.POSITIVE_INFINITY : delay
 }
 
 function callable(name: string, value: unknown): void {

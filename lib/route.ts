@@ -1,16 +1,19 @@
-import { validateHeaderName, validateHeaderValue } from 'node:http'
-import type { Http2ServerResponse } from 'node:http2'
-import { Readable } from 'node:stream'
-import type { FastifyInstance, FastifyReply, FastifyRequest, onSendHookHandler, RouteOptions } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import Negotiator from 'negotiator'
-import type { Client } from './client.js'
+import { Admission, type OverLimit } from './admission.js'
 import { addCorsHook } from './cors.js'
-import { ClosingError, HeadSentError, NotAcceptableError, StreamConsumedError, TooManyClientsError } from './errors.js'
+import { encodeRetry, STAY_AWAY } from './encode.js'
+import { NotAcceptableError, ServerFullError, TooManyClientsError } from './errors.js'
 import type { Hub } from './hub.js'
+import { describedBy, describePublish, describeStream } from './openapi.js'
 import type { ResolvedOptions } from './options.js'
-import { EventStream, type Headers } from './stream.js'
+import { sendPage } from './page.js'
+import { addPublishRoute } from './publish.js'
+import { EventStream } from './stream.js'
+import { closingError, sendStream, takeOver } from './take-over.js'
 
 const EVENT_STREAM = 'text/event-stream'
+const JSON_PAGE = 'application/json'
 const HEAD = {
   'content-type': EVENT_STREAM,
   // no-transform: a proxy that compresses would hold events back.
@@ -25,23 +28,27 @@ const HEAD = {
  * later: an app's authentication would otherwise refuse the preflight, which carries no credentials.
  */
 export async function addRoutes(scope: FastifyInstance, hub: Hub, options: ResolvedOptions): Promise<void> {
-  const { path: url, route, cors } = options
+  const { path: url, route, cors, publish } = options
   const { onSend, ...userRoute } = route
   const config = { ...route.config, ...(cors !== false && (await addCorsHook(scope, cors))) }
+  const entrance = new Entrance(hub, options)
   const stream: Omit<RouteOptions, 'method'> = {
     ...userRoute,
     config: config as NonNullable<RouteOptions['config']>,
     url,
     exposeHeadRoute: false,
     // Ours comes last, for what the others set on the reply to arrive.
-    onSend: [...list(onSend), takeOver(hub, options)],
-    handler: (request, reply) => answer(hub, options, request, reply)
+    onSend: [onSend ?? [], takeOver(hub, options)].flat(),
+    handler: (request, reply) => entrance.answer(request, reply)
   }
   // @fastify/compress would hold events back; an app that registers it globally does not mean streams.
   Object.assign(stream, { compress: false })
-  scope.route({ ...stream, method: 'GET' })
+  scope.route({ ...stream, method: 'GET', config: describedBy(describeStream(options), config) })
   // Kept out of API descriptions, which would have every operation twice.
   scope.route({ ...stream, method: 'HEAD', schema: { ...route.schema, hide: true } as object })
+  if (publish !== false) {
+    addPublishRoute(scope, hub, url, { ...publish, config: describedBy(describePublish, publish.config) })
+  }
   if (cors === false) return
   const { host } = (route.constraints ?? {}) as { host?: string | RegExp }
   scope.route({
@@ -57,128 +64,87 @@ export async function addRoutes(scope: FastifyInstance, hub: Hub, options: Resol
   })
 }
 
-/** The bodies of requests that have been let in. */
-const admitted = new WeakMap<FastifyRequest, StreamBody>()
+/** Where requests come in: negotiates, and lets them in or not. */
+class Entrance {
+  readonly #hub: Hub
+  readonly #options: ResolvedOptions
+  readonly #admission: Admission
 
-/** Stands for the stream while `onSend` hooks run. They pass it on; none may read it. */
-class StreamBody extends Readable {
-  readonly client: Client
-
-  constructor(client: Client) {
-    super()
-    this.client = client
-    // `pipe` hands no error on. What a hook made of the stream is refused where it comes out.
-    this.on('error', () => {})
+  constructor(hub: Hub, options: ResolvedOptions) {
+    this.#hub = hub
+    this.#options = options
+    this.#admission = new Admission(hub, options)
   }
 
-  /** Whether someone has read it, or means to. */
-  get isRead(): boolean {
-    return this.destroyed || this.readableFlowing !== null
-  }
-
-  override _read(): void {
-    this.destroy(new StreamConsumedError())
-  }
-}
-
-/** The handler: negotiates, and lets the client in. */
-function answer(hub: Hub, options: ResolvedOptions, request: FastifyRequest, reply: FastifyReply): void {
-  if (!acceptsEventStream(request)) {
-    hub.reject('notAcceptable')
-    throw new NotAcceptableError()
-  }
-  if (hub.closing) throw closingError(hub, request, reply)
-  if (request.method === 'HEAD') {
-    reply.headers(HEAD).send()
-    return
-  }
-  if (EventStream.isGone(request.raw, reply.raw)) {
-    // While a hook took its time. There is nobody to answer, and nothing would tell again that the client has gone.
-    reply.hijack()
-    return
-  }
-  const client = hub.admit(request.ip, lastEventId(request), request.raw, reply.raw)
-  if (client === undefined) {
-    hub.reject('tooManyClients')
-    reply.header('retry-after', Math.ceil(hub.retryWithJitter() / 1000))
-    throw new TooManyClientsError(options.maxClientsPerIp)
-  }
-  const body = new StreamBody(client)
-  admitted.set(request, body)
-  // As a payload rather than past Fastify, so that onSend hooks run: @fastify/cookie sets its header in one.
-  reply.headers(HEAD).send(body)
-}
-
-/** The server closes: also the connection, which would otherwise be kept, and keep the server from closing. */
-function closingError(hub: Hub, request: FastifyRequest, reply: FastifyReply): Error {
-  hub.reject('closing')
-  if (request.raw.httpVersionMajor === 1) reply.header('connection', 'close')
-  else (reply.raw as unknown as Http2ServerResponse).stream?.session?.close()
-  return new ClosingError()
-}
-
-/** The hook that takes the response over from Fastify, by not passing it on. */
-function takeOver(hub: Hub, { onConnect }: ResolvedOptions): onSendHookHandler {
-  return function takeOverStream(request, reply, payload, done) {
-    const body = admitted.get(request)
-    if (body === undefined || typeof (payload as Partial<Readable> | null)?.pipe !== 'function') {
-      // The answer of another hook stands, or an error.
-      done(null, payload)
+  /** The handler. It returns no promise: Fastify would wait for it until the stream ends. */
+  answer(request: FastifyRequest, reply: FastifyReply): void {
+    const hub = this.#hub
+    const type = negotiate(request)
+    if (type === undefined) {
+      hub.reject('notAcceptable')
+      throw new NotAcceptableError()
+    }
+    if (!this.#admission.asksForTopics(request)) {
+      this.#serve(type, [], request, reply)
       return
     }
-    // What a hook makes of the stream would never end; one that reads it, reads nothing.
-    if (payload !== body || body.isRead) {
-      done(new StreamConsumedError())
-      return
-    }
-    const { client } = body
-    if (client.gone) {
+    this.#admission
+      .topics(request)
+      .then((topics) => this.#serve(type, topics, request, reply))
+      .catch((error) => reply.send(error))
+  }
+
+  #serve(type: string, topics: readonly string[], request: FastifyRequest, reply: FastifyReply): void {
+    if (EventStream.isGone(request.raw, reply.raw)) {
+      // While a hook took its time. There is nobody to answer, and nothing would tell again that the client has gone.
       reply.hijack()
       return
     }
-    if (client.closed) {
-      done(closingError(hub, request, reply))
+    // Here, since it may close while `authorizeTopics` takes its time.
+    if (this.#hub.closing) throw closingError(this.#hub, request, reply)
+    if (request.method === 'HEAD') {
+      reply.headers({ ...HEAD, 'content-type': type }).send()
       return
     }
-    reply.removeHeader('content-length')
-    const headers = reply.getHeaders()
-    try {
-      checkHead(headers, reply)
-    } catch (error) {
-      done(error as Error)
+    const id = lastEventId(request)
+    if (type === EVENT_STREAM && id === STAY_AWAY) {
+      reply.code(204).send()
       return
     }
-    reply.hijack()
-    client.open(headers, () => {
-      if (onConnect === undefined) client.start()
-      else welcome(client, request)
-    })
+    const release = this.#admission.slot(request)
+    if (typeof release === 'string') {
+      this.#refuse(release, type, reply)
+      return
+    }
+    if (type === EVENT_STREAM) {
+      const position = this.#hub.positionOf(id)
+      const arrival = { ip: request.ip, topics, position, release, req: request.raw, res: reply.raw }
+      reply.headers(HEAD)
+      sendStream(this.#hub.admit(arrival), request, reply)
+      return
+    }
+    sendPage(this.#hub, topics, request, reply)
+      .catch((error) => reply.send(error))
+      .finally(release)
   }
 
-  async function welcome(client: Client, request: FastifyRequest): Promise<void> {
-    try {
-      await onConnect!(client, request)
-      client.start()
-    } catch (err) {
-      request.log.error({ err, client: client.id }, 'SSE onConnect failed')
-      client.end('error', hub.retryWithJitter())
+  #refuse(reason: OverLimit, type: string, reply: FastifyReply): void {
+    this.#hub.reject(reason)
+    const retry = this.#hub.retryWithJitter()
+    if (this.#options.overLimit === 'retry' && type === EVENT_STREAM) {
+      // A browser's EventSource never comes back after a 429 or a 503.
+      reply.headers(HEAD).send(encodeRetry(retry).toString())
+      return
     }
+    reply.header('retry-after', Math.ceil(retry / 1000))
+    reply.send(reason === 'serverFull' ? new ServerFullError() : new TooManyClientsError(this.#options.maxClientsPerIp))
   }
 }
 
-/** Throws what writing the head would, while Fastify can still answer with the error. */
-function checkHead(headers: Headers, reply: FastifyReply): void {
-  if (reply.raw.headersSent) throw new HeadSentError()
-  for (const [name, value] of Object.entries(headers)) {
-    validateHeaderName(name)
-    for (const single of list(value)) validateHeaderValue(name, String(single))
-  }
-}
-
-/** An empty Accept says as much as none (RFC 9110 12.5.1). */
-function acceptsEventStream(request: FastifyRequest): boolean {
-  const { accept } = request.headers
-  return !accept || new Negotiator(request.raw).mediaType([EVENT_STREAM]) !== undefined
+/** What of the two forms the client prefers; the stream, where it does not say. An empty Accept says nothing. */
+function negotiate(request: FastifyRequest): string | undefined {
+  if (!request.headers.accept) return EVENT_STREAM
+  return new Negotiator(request.raw).mediaType([EVENT_STREAM, JSON_PAGE])
 }
 
 /** The cursor that the client shows: the header of WHATWG HTML 9.2.4, or the query where it cannot set headers. */
@@ -195,9 +161,4 @@ function decodeHeader(header: string): string {
   if (/[^\0-\xff]/.test(header)) return header
   const text = Buffer.from(header, 'latin1').toString()
   return text.includes('\ufffd') ? header : text
-}
-
-function list<T>(value: T | T[] | undefined): T[] {
-  if (value === undefined) return []
-  return Array.isArray(value) ? value : [value]
 }

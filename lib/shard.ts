@@ -1,43 +1,124 @@
+import type { Audience, Cohort } from './audience.js'
 import type { CareLimits, Client } from './client.js'
 import type { EventLog } from './event-log.js'
 
 /** A group of clients that is flushed in one turn of the event loop. */
 export class Shard {
-  readonly clients = new Set<Client>()
-  /** Whether a flush is due. */
-  woken = false
   readonly #log: EventLog
+  /** Asks for a flush of this shard, in a turn of its own. */
+  readonly #wake: (shard: Shard) => void
+  readonly #cohorts = new Map<Audience, ShardCohort>()
+  /** The cohorts that have something to read; all of them, after an event without a topic. */
+  #touched: ShardCohort[] = []
+  #allTouched = false
+  #woken = false
   #offered = 0
+  #size = 0
 
-  constructor(log: EventLog) {
+  constructor(log: EventLog, wake: (shard: Shard) => void) {
     this.#log = log
+    this.#wake = wake
+  }
+
+  /** Clients in it. */
+  get size(): number {
+    return this.#size
+  }
+
+  /** Its clients. */
+  *clients(): Generator<Client> {
+    for (const cohort of this.#cohorts.values()) yield* cohort.clients
   }
 
   /** `seq` of the newest event that it has offered to its clients. */
   get offered(): number {
-    return this.clients.size === 0 ? this.#log.head : this.#offered
+    return this.#woken ? this.#offered : this.#log.head
   }
 
-  add(client: Client): void {
-    if (this.clients.size === 0) this.#offered = this.#log.head
-    this.clients.add(client)
+  add(client: Client, audience: Audience): void {
+    let cohort = this.#cohorts.get(audience)
+    if (cohort === undefined) {
+      cohort = new ShardCohort(this, audience)
+      this.#cohorts.set(audience, cohort)
+      audience.cohorts.add(cohort)
+    }
+    cohort.clients.add(client)
+    this.#size++
   }
 
-  delete(client: Client): void {
-    this.clients.delete(client)
+  delete(client: Client, audience: Audience): void {
+    const cohort = this.#cohorts.get(audience)!
+    cohort.clients.delete(client)
+    this.#size--
+    if (cohort.clients.size > 0) return
+    this.#cohorts.delete(audience)
+    audience.cohorts.delete(cohort)
+    cohort.isTouched = false
+    audience.settle()
   }
 
-  /** Offers every client what the log has for it. A client whose socket is full is skipped: it reads on when it drains. */
+  /** There is an event for all of its clients. */
+  touchAll(): void {
+    if (this.#size === 0) return
+    this.#allTouched = true
+    this.#askForFlush()
+  }
+
+  /** There is an event for a cohort of it. */
+  touch(cohort: ShardCohort): void {
+    this.#touched.push(cohort)
+    this.#askForFlush()
+  }
+
+  /** Offers its clients what the log has for them. One whose socket is full is skipped: it reads on when it drains. */
   flush(now: number): void {
     // Before the loop: an event appended meanwhile has not been offered to those already passed.
-    this.#offered = this.#log.head
-    for (const client of this.clients) client.advance(now)
+    this.#woken = false
+    const cohorts = this.#allTouched ? this.#cohorts.values() : this.#touched
+    this.#allTouched = false
+    this.#touched = []
+    for (const cohort of cohorts) cohort.flush(now)
   }
 
   /** Looks after those of its clients whose number is `phase` modulo `phases`. */
   tend(now: number, phase: number, phases: number, limits: CareLimits): void {
-    for (const client of this.clients) {
+    for (const client of this.clients()) {
       if (client.number % phases === phase) client.tend(now, limits)
     }
+  }
+
+  #askForFlush(): void {
+    if (this.#woken) return
+    this.#woken = true
+    // What came before this event has been offered, or there would be a flush to come already.
+    this.#offered = this.#log.head - 1
+    this.#wake(this)
+  }
+}
+
+/** The clients of a shard that are of one audience. */
+class ShardCohort implements Cohort {
+  readonly clients = new Set<Client>()
+  readonly #shard: Shard
+  readonly #audience: Audience
+  /** Whether it is to be flushed for an event of its audience's topics. */
+  isTouched = false
+
+  constructor(shard: Shard, audience: Audience) {
+    this.#shard = shard
+    this.#audience = audience
+  }
+
+  touch(): void {
+    if (this.isTouched) return
+    this.isTouched = true
+    this.#shard.touch(this)
+  }
+
+  flush(now: number): void {
+    for (const client of this.clients) client.advance(now)
+    if (!this.isTouched) return
+    this.isTouched = false
+    this.#audience.settle()
   }
 }

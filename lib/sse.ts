@@ -1,17 +1,19 @@
-import type { SseClient } from './client.js'
 import type { EventOptions } from './encode.js'
+import type { CloseOptions, SseClient } from './sse-client.js'
+import type { EventArguments } from './sse-events.js'
 import type { SseStats } from './stats.js'
 
 /** The hub as the app sees it, `app.sse`. */
 export interface Sse {
   /**
-   * Sends data to every client. Returns at once; never throws because of a client.
+   * Sends data to every client, or to the subscribers of a topic. Returns at once; never throws because of a client.
    *
-   * @param data turned into text by `serialize` (`JSON.stringify`)
-   * @param options `event`: its name; `id`: its own id, default `<epoch>-<seq>`
+   * @param data turned into text by `serialize` (`JSON.stringify`), or by the event's schema
+   * @param options `event`: its name; `topic`: who hears it, default everyone; `except`: the id of a client that does
+   *   not; `id`: its own id, default `<epoch>-<seq>`
    * @throws UnserializableError, InvalidEventError, DuplicateIdError, EventTooLargeError: then nothing is broadcast
    */
-  broadcast(data: unknown, options?: EventOptions): void
+  broadcast(...args: EventArguments<EventOptions>): void
   /** As `broadcast`, with text as it is: CR, LF and CRLF in it reach the client as LF. */
   broadcastMessage(text: string, options?: EventOptions): void
   /**
@@ -20,7 +22,13 @@ export interface Sse {
    * @returns the event's id, once it is accepted. Rejects with what `broadcast` throws, and with `ClosedError` after
    *   `app.close()`.
    */
-  publish(data: unknown, options?: EventOptions): Promise<string>
+  publish(...args: EventArguments<EventOptions>): Promise<string>
+  /**
+   * Ends the streams of the clients that a predicate picks.
+   *
+   * @returns how many they were
+   */
+  disconnect(predicate: (client: SseClient) => boolean, options?: CloseOptions): number
   /** Clients connected to this process. */
   readonly clientCount: number
   /** The clients connected to this process. */

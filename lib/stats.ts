@@ -27,7 +27,14 @@ export interface SseStats {
 /** The counters. One object, that the parts count into. */
 export class Counters {
   accepted = 0
-  readonly rejected: Record<RejectReason, number> = { notAcceptable: 0, tooManyClients: 0, closing: 0 }
+  readonly rejected: Record<RejectReason, number> = {
+    notAcceptable: 0,
+    invalidTopic: 0,
+    forbiddenTopic: 0,
+    tooManyClients: 0,
+    serverFull: 0,
+    closing: 0
+  }
   events = 0
   deliveries = 0
   bytes = 0
@@ -39,6 +46,8 @@ export class Counters {
     shutdown: 0,
     overflow: 0,
     stalled: 0,
+    expired: 0,
+    aged: 0,
     error: 0
   }
 

@@ -233,7 +233,7 @@ function writesToSocket(res: ServerResponse): res is ServerResponse & { socket: 
 /** What to call when a connection closes, under one listener: a client may send any number of requests at once. */
 const onClose = new WeakMap<Socket, Set<() => void>>()
 
-function onConnectionClose(connection: Socket, callback: () => void): void {
+export function onConnectionClose(connection: Socket, callback: () => void): void {
   const callbacks = onClose.get(connection)
   if (callbacks !== undefined) {
     callbacks.add(callback)
@@ -246,7 +246,7 @@ function onConnectionClose(connection: Socket, callback: () => void): void {
   })
 }
 
-function offConnectionClose(connection: Socket, callback: () => void): void {
+export function offConnectionClose(connection: Socket, callback: () => void): void {
   onClose.get(connection)?.delete(callback)
 }
 

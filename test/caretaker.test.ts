@@ -1,20 +1,22 @@
 import t, { type Test } from 'tap'
+import { Audiences } from '../lib/audience.js'
 import { Caretaker } from '../lib/caretaker.js'
 import type { CareLimits, Client } from '../lib/client.js'
 import { EventLog } from '../lib/event-log.js'
 import { Shard } from '../lib/shard.js'
 
 const log = new EventLog({ epoch: 'e', replay: 1, events: 1, bytes: 1 })
+const { everyone } = new Audiences()
 
 /** A shard of clients that only note when they are visited. */
 class StubShard extends Shard {
   readonly visits: { client: number; now: number; limits: CareLimits }[] = []
 
   constructor(...numbers: number[]) {
-    super(log)
+    super(log, () => {})
     for (const number of numbers) {
       const tend = (now: number, limits: CareLimits) => this.visits.push({ client: number, now, limits })
-      this.add({ number, tend } as unknown as Client)
+      this.add({ number, tend } as unknown as Client, everyone)
     }
   }
 
@@ -60,17 +62,18 @@ function caretakerOf(
   afterTurn: (now: number) => void = () => {}
 ): Caretaker {
   const none = Number.POSITIVE_INFINITY
-  return new Caretaker(shards, { keepAliveInterval: none, stallTimeout: none, ...limits }, afterTurn)
+  const all = { keepAliveInterval: none, stallTimeout: none, maxConnectionAge: none, ...limits }
+  return new Caretaker(shards, all, afterTurn)
 }
 
 function upTo(count: number): number[] {
   return Array.from({ length: count }, (_, number) => number)
 }
 
-/** Shorter limits, ms: from the least that turns can meet, past those at which their length or number changes. */
+/** Shortest limits, ms: from the least that turns can meet, past those at which their length or number changes. */
 const LIMITS = [40, 41, 79, 80, 100, 1000, 1280, 1281, 30_000, 60_000, 256_000, 300_000]
 
-t.test('where clients may be quiet and stuck for ever, no timer is started', async (t) => {
+t.test('where clients may be quiet, stuck and connected for ever, no timer is started', async (t) => {
   const timers = new StubTimers(t)
   const caretaker = caretakerOf([new StubShard(0)], {})
   caretaker.start()
@@ -78,26 +81,27 @@ t.test('where clients may be quiet and stuck for ever, no timer is started', asy
   t.doesNotThrow(() => caretaker.stop())
 })
 
-t.test('every client is visited in each eighth of the shorter limit, whatever the limits', async (t) => {
+t.test('every client is visited in each eighth of the shortest limit, whatever the limits', async (t) => {
   const timers = new StubTimers(t)
   const pairs = [Number.POSITIVE_INFINITY, 2 ** 31 - 1].flatMap((longer) =>
     LIMITS.flatMap((limit) => [
-      { keepAliveInterval: limit, stallTimeout: longer },
-      { keepAliveInterval: longer, stallTimeout: limit }
+      { keepAliveInterval: limit, stallTimeout: longer, maxConnectionAge: longer },
+      { keepAliveInterval: longer, stallTimeout: limit, maxConnectionAge: longer },
+      { keepAliveInterval: longer, stallTimeout: longer, maxConnectionAge: limit }
     ])
   )
   for (const limits of pairs) {
-    const { keepAliveInterval, stallTimeout } = limits
+    const { keepAliveInterval, stallTimeout, maxConnectionAge } = limits
     const shards = [new StubShard(...upTo(50).map((n) => 2 * n)), new StubShard(1, 77, 5, 31, 33)]
     const caretaker = caretakerOf(shards, limits)
     caretaker.start()
     for (let round = 1; round <= 3; round++) {
       for (const { visits } of shards) visits.length = 0
-      timers.turn(timers.within(Math.min(keepAliveInterval, stallTimeout) / 8))
+      timers.turn(timers.within(Math.min(...Object.values(limits)) / 8))
       t.strictSame(
         shards.map(({ visited }) => new Set(visited)),
-        shards.map(({ clients }) => new Set(Array.from(clients, ({ number }) => number))),
-        `keepalive ${keepAliveInterval}, stall ${stallTimeout}, round ${round}`
+        shards.map((shard) => new Set(Array.from(shard.clients(), ({ number }) => number))),
+        `keepalive ${keepAliveInterval}, stall ${stallTimeout}, age ${maxConnectionAge}, round ${round}`
       )
     }
     caretaker.stop()
@@ -164,7 +168,7 @@ t.test('a short limit spreads its rounds over fewer turns, and a long one waits 
 
 t.test('each turn tells shards and its listener the same time, by the clock that runs evenly', async (t) => {
   const timers = new StubTimers(t)
-  const limits = { keepAliveInterval: 40, stallTimeout: 50 }
+  const limits = { keepAliveInterval: 40, stallTimeout: 50, maxConnectionAge: 60 }
   const shards = [new StubShard(0), new StubShard(1)]
   const turns: number[] = []
   caretakerOf(shards, limits, (now) => turns.push(now)).start()

@@ -340,7 +340,7 @@ t.test('a client has an id of its own, its address, its time of arrival, and roo
   const guest = guests.here.find(({ ip }) => ip === '127.0.0.9')!
   t.type(guest.id, 'string')
   t.ok(guest.connectedAt >= before && guest.connectedAt <= new Date())
-  t.equal(guest.state, undefined)
+  t.strictSame(guest.state, {})
   guest.state = { user: 7 }
   const listed = [...served.app.sse.clients]
   t.equal(listed.length, 4)

@@ -1,16 +1,21 @@
 import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
 import { validateHeaderValue } from 'node:http'
 import { createParser } from 'eventsource-parser'
 import fc from 'fast-check'
 import t from 'tap'
 import {
+  decodeFrame,
   type EventOptions,
   encodeBody,
   encodeConnected,
+  encodeFarewell,
   encodeFrame,
+  encodeKeepAlive,
+  encodeResync,
   encodeRetry,
-  KEEP_ALIVE,
   readEventOptions,
+  STAY_AWAY,
   serializeData
 } from '../lib/encode.js'
 
@@ -183,7 +188,8 @@ t.test('no name, id or text forges a field or a frame: it is refused, or arrives
 t.test('a name, an id or a text that cannot be sent is refused, and the error names the field', async (t) => {
   const nameTakes = 'a string without line breaks and NUL'
   const idTakes = 'a string that is not blank, of 1024 bytes at most, without control characters and U+FFFD'
-  const noField = 'nothing: the fields are event and id'
+  const topicTakes = "a name without control characters, in words with '.' between, none of them '*' or '**'"
+  const noField = 'nothing: the fields are event, id, topic, except'
   const refused: [field: string, value: unknown, shown: string, takes: string][] = [
     ['event', 'a\nb', '"a\\nb"', nameTakes],
     ['event', 'a\rb', '"a\\rb"', nameTakes],
@@ -194,8 +200,8 @@ t.test('a name, an id or a text that cannot be sent is refused, and the error na
     ['event', ['a'], 'an object', nameTakes],
     ['event', { toString: () => 'a' }, 'an object', nameTakes],
     ['event', Object.create(null), 'an object', nameTakes],
-    ['event', () => 'a', 'a function', nameTakes],
     ['event', Symbol('s'), 'Symbol(s)', nameTakes],
+    ['event', () => 'a', 'a function', nameTakes],
     ['id', 'a\nb', '"a\\nb"', idTakes],
     ['id', '\r', '"\\r"', idTakes],
     ['id', '\0', '"\\u0000"', idTakes],
@@ -212,6 +218,19 @@ t.test('a name, an id or a text that cannot be sent is refused, and the error na
     ['id', 'a\ufffd', '"a\ufffd"', idTakes],
     ['id', 'x'.repeat(1025), `"${'x'.repeat(64)}"`, idTakes],
     ['id', 'é'.repeat(513), `"${'é'.repeat(64)}"`, idTakes],
+    ['id', STAY_AWAY, '"stay-away"', idTakes],
+    ['id', ` ${STAY_AWAY}\u00a0`, '" stay-away\u00a0"', idTakes],
+    ['topic', '', '""', topicTakes],
+    ['topic', 'a\nb', '"a\\nb"', topicTakes],
+    ['topic', '\x7f', '"\x7f"', topicTakes],
+    ['topic', 'orders.*', '"orders.*"', topicTakes],
+    ['topic', '**', '"**"', topicTakes],
+    ['topic', 5, '5', topicTakes],
+    ['topic', null, 'null', topicTakes],
+    ['topic', ['a'], 'an object', topicTakes],
+    ['except', 5, '5', 'the id of a client'],
+    ['except', null, 'null', 'the id of a client'],
+    ['except', ['a'], 'an object', 'the id of a client'],
     ['retry', 5, 'a value', noField],
     ['retry', undefined, 'a value', noField],
     ['Event', 'a', 'a value', noField]
@@ -275,22 +294,43 @@ t.test('every id that is taken comes back in a header as it was, whatever it is'
 })
 
 t.test('what was checked is what is sent, although the options change', async (t) => {
-  const reads = { event: 0, id: 0 }
-  const shifty = {
-    get event() {
-      return reads.event++ === 0 ? 'good' : 'bad\ndata: forged'
-    },
-    get id() {
-      return reads.id++ === 0 ? 'good' : 'bad\n\ndata: forged'
+  const good = { event: 'good', id: 'good', topic: 'good', except: 'good' }
+  const reads: Record<string, number> = {}
+  const shifty = {}
+  for (const field of Object.keys(good)) {
+    const get = () => {
+      reads[field] = (reads[field] ?? 0) + 1
+      return reads[field] === 1 ? 'good' : 'bad\n\ndata: forged'
     }
+    Object.defineProperty(shifty, field, { get, enumerable: true })
   }
-  t.strictSame(readEventOptions(shifty), { event: 'good', id: 'good' })
-  t.strictSame(reads, { event: 1, id: 1 }, 'each is read once')
+  t.strictSame(readEventOptions(shifty), good)
+  t.strictSame(reads, { event: 1, id: 1, topic: 1, except: 1 }, 'each is read once')
 
-  const changed: EventOptions = { event: 'good', id: 'good' }
+  const changed: EventOptions = { ...good }
   const read = readEventOptions(changed)
-  Object.assign(changed, { event: 'bad\ndata: forged', id: 'bad\n\ndata: forged' })
-  t.strictSame(read, { event: 'good', id: 'good' })
+  Object.assign(changed, { event: 'bad\ndata: forged', id: 'bad\n\ndata: forged', topic: '*', except: 'bad' })
+  t.strictSame(read, good)
+})
+
+t.test('where fewer fields can be given, the others are refused', async (t) => {
+  t.match(readEventOptions({ event: 'e' }, ['event']), { event: 'e' })
+  for (const field of ['id', 'topic', 'except']) {
+    t.throws(() => readEventOptions({ [field]: 'x' }, ['event']), {
+      code: 'PYLON_SSE_ERR_INVALID_EVENT',
+      message: `Event field '${field}' got a value; it takes nothing: the fields are event.`
+    })
+  }
+})
+
+t.test('what was encoded can be read back', async () => {
+  fc.assert(
+    fc.property(goodEvent, (event) => {
+      const { event: name, data: text } = expected(event)
+      assert.deepEqual(decodeFrame(frameOf(event)), { event: name, text })
+    }),
+    { numRuns: 500 }
+  )
 })
 
 t.test('a frame that is kept keeps no memory but its own', async (t) => {
@@ -310,6 +350,7 @@ t.test('an error shows the beginning of a long value', async (t) => {
 t.test('an option that is undefined is as one that is not given', async (t) => {
   const event = { text: 'x', event: undefined, id: undefined }
   t.equal(frameOf(event).toString(), frameOf({ text: 'x' }).toString())
+  t.strictSame(readEventOptions({ topic: undefined, except: undefined }), readEventOptions({}))
 })
 
 t.test('data that has no form as text is refused, and the error says why', async (t) => {
@@ -393,15 +434,55 @@ t.test('a stream opens with a block that tells the reconnection time and the cur
 
 t.test('a reconnection time and a keepalive are no events, and leave the next event whole', async (t) => {
   t.equal(encodeRetry(4500).toString(), 'retry: 4500\n\n')
-  t.equal(KEEP_ALIVE.toString(), ': keepalive\n\n')
+  t.equal(encodeKeepAlive().toString(), ': keepalive\n\n')
   const next = { text: 'next', id: '1' }
-  t.strictSame(receive(encodeRetry(4500), KEEP_ALIVE, frameOf(next)), {
+  t.strictSame(receive(encodeRetry(4500), encodeKeepAlive(), frameOf(next)), {
     ...onlyEvents(next),
     comments: ['keepalive'],
     retries: [4500]
   })
 })
 
+t.test('a keepalive may tell how far the log has moved on, and is no event even so', async (t) => {
+  const bytes = encodeKeepAlive('e-41')
+  t.equal(bytes.toString(), ': keepalive\nid: e-41\n\n')
+  t.strictSame(receive(bytes), { events: [], comments: ['keepalive'], retries: [], strays: [] })
+})
+
+t.test('a farewell is no event, but to those who are to stay away', async (t) => {
+  const stayAway = `id: ${STAY_AWAY}\nevent: ${STAY_AWAY}\ndata: {}\n\n`
+  const event = { id: STAY_AWAY, event: STAY_AWAY, data: '{}' }
+  const farewells: [Parameters<typeof encodeFarewell>[0], wire: string, retries: number[], events: object[]][] = [
+    [{}, '\n', [], []],
+    [{ retry: 0 }, 'retry: 0\n\n', [0], []],
+    [{ stayAway: false }, '\n', [], []],
+    [{ stayAway: true }, stayAway, [], [event]],
+    [{ retry: 4500, stayAway: true }, `retry: 4500\n${stayAway}`, [4500], [event]]
+  ]
+  for (const [farewell, wire, retries, events] of farewells) {
+    const bytes = encodeFarewell(farewell)
+    t.equal(bytes.toString(), wire)
+    t.strictSame(receive(bytes), { events, comments: [], retries, strays: [] })
+  }
+})
+
+t.test('a resync is an event that tells why, how many events were missed, and where to go on from', async (t) => {
+  t.equal(
+    encodeResync('e-9', 'overflow', 4).toString(),
+    'id: e-9\nevent: resync\ndata: {"reason":"overflow","missed":4}\n\n'
+  )
+  t.strictSame(receive(encodeResync('e-9', 'unknown', null)).events, [
+    { id: 'e-9', event: 'resync', data: '{"reason":"unknown","missed":null}' }
+  ])
+})
+
 function raise(reason: unknown): never {
   throw reason
 }
+
+t.test('an id to leave out that no client can have, of a forged header say, is not kept', async (t) => {
+  const id = randomUUID()
+  t.equal(readEventOptions({ except: id }).except, id)
+  t.equal(readEventOptions({ except: `${id}0` }).except, undefined)
+  t.equal(readEventOptions({ except: 'x'.repeat(16_000) }).except, undefined)
+})

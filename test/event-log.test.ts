@@ -10,9 +10,15 @@ function logWith(bounds: Partial<EventLogOptions> = {}): EventLog {
   return new EventLog({ epoch: EPOCH, replay: LOTS, events: LOTS, bytes: LOTS, ...bounds })
 }
 
-function append(log: EventLog, { size, id }: { size?: number; id?: string | undefined } = {}): number {
+interface Sized {
+  size?: number
+  id?: string | undefined
+  topic?: string | undefined
+}
+
+function append(log: EventLog, { size, id, topic }: Sized = {}): number {
   const idLine = Buffer.byteLength(`id: ${id ?? log.cursorAt(log.head + 1)}\n`)
-  return log.append('x'.repeat(size === undefined ? 1 : size - idLine), id).frame.length
+  return log.append('x'.repeat(size === undefined ? 1 : size - idLine), { id, topic }).frame.length
 }
 
 function held(log: EventLog): number[] {
@@ -29,7 +35,7 @@ t.test('a log begins empty, and a client that shows its beginning is at its head
 
 t.test('events are numbered from 1, and carry the id under which they are held', async (t) => {
   const log = logWith()
-  const appended = [log.append('data: a\n\n'), log.append('data: b\n\n', 'own'), log.append('data: c\n\n')]
+  const appended = [log.append('data: a\n\n'), log.append('data: b\n\n', { id: 'own' }), log.append('data: c\n\n')]
   t.strictSame(held(log), [1, 2, 3])
   for (const entry of appended) t.equal(log.at(entry.seq), entry, `event ${entry.seq}`)
   t.strictSame(
@@ -40,6 +46,39 @@ t.test('events are numbered from 1, and carry the id under which they are held',
       ['k3x9-3', 'id: k3x9-3\ndata: c\n\n']
     ]
   )
+})
+
+t.test('an event is held with what was said of it', async (t) => {
+  const log = logWith()
+  log.append('x')
+  log.append('x', { topic: 'a.b', except: 'client', isText: true })
+  t.match(log.at(1), { topic: undefined, except: undefined, isText: false })
+  t.match(log.at(2), { topic: 'a.b', except: 'client', isText: true, id: 'k3x9-2' })
+})
+
+t.test('events without a topic are found without a look at the others', async (t) => {
+  const log = logWith({ events: 4 })
+  for (const topic of [undefined, 'a', undefined, 'b', undefined, 'a']) append(log, { topic })
+  const after = (cursor: number) => Array.from(log.untopicalAfter(cursor), ({ seq }) => seq)
+  t.strictSame([after(0), after(2), after(3), after(5), after(6)], [[3, 5], [3, 5], [5], [], []])
+  t.equal(log.untopicalCount, 3, 'those that are gone count, too')
+})
+
+t.test('the oldest cursor is that which has the most to come', async (t) => {
+  const bounds: [bounds: Partial<EventLogOptions>, cursor: number][] = [
+    [{}, 0],
+    [{ events: 3 }, 2],
+    [{ replay: 2 }, 3],
+    [{ replay: 0, events: 0 }, 5],
+    [{ replay: 4, events: 3 }, 2]
+  ]
+  for (const [each, cursor] of bounds) {
+    const log = logWith(each)
+    t.equal(log.oldestCursor, 0, 'while it is empty')
+    for (let i = 0; i < 5; i++) append(log)
+    t.equal(log.oldestCursor, cursor)
+    t.strictSame(log.positionOf(log.cursorAt(cursor)), { seq: cursor })
+  }
 })
 
 t.test('what an event will take is known before it is appended, and leaves the log as it is', async (t) => {
@@ -237,7 +276,8 @@ t.test('white space around an id, which headers lose, does not count', async (t)
 
 /** The log as one would write it without a thought for speed. */
 class NaiveLog {
-  entries: { seq: number; id: string; own: boolean; size: number }[] = []
+  entries: { seq: number; id: string; own: boolean; topic: string | undefined; size: number }[] = []
+  untopicalCount = 0
   head = 0
   readonly bounds: { replay: number; events: number; bytes: number }
 
@@ -249,9 +289,14 @@ class NaiveLog {
     return this.entries.reduce((sum, { size }) => sum + size, 0)
   }
 
-  append(own: string | undefined, size: number): void {
+  get untopical(): number[] {
+    return this.entries.filter(({ topic }) => topic === undefined).map(({ seq }) => seq)
+  }
+
+  append(own: string | undefined, topic: string | undefined, size: number): void {
     this.head++
-    this.entries.push({ seq: this.head, id: own ?? `${EPOCH}-${this.head}`, own: own !== undefined, size })
+    this.entries.push({ seq: this.head, id: own ?? `${EPOCH}-${this.head}`, own: own !== undefined, topic, size })
+    if (topic === undefined) this.untopicalCount++
     while (this.entries.length > 1 && (this.entries.length > this.bounds.events || this.bytes > this.bounds.bytes)) {
       this.entries.shift()
     }
@@ -287,6 +332,7 @@ t.test('whatever is appended, the log is what a naive one would be', async () =>
   const ids = ['a', 'b', 'c', ' a', 'ü', '1', 'k3x9', 'k3x9-1', 'k3x9-3', ' k3x9-x']
   const event = fc.record({
     id: fc.option(fc.constantFrom(...ids), { freq: 2, nil: undefined }),
+    topic: fc.option(fc.constantFrom('a', 'a.b'), { nil: undefined }),
     size: fc.oneof({ weight: 6, arbitrary: fc.integer({ min: 15, max: 40 }) }, fc.integer({ min: 15, max: 500 }))
   })
   fc.assert(
@@ -294,29 +340,33 @@ t.test('whatever is appended, the log is what a naive one would be', async () =>
       const log = new EventLog({ epoch: EPOCH, ...bounds })
       const naive = new NaiveLog(bounds)
       const given = new Set<string>([...ids, `${EPOCH}-0`])
-      for (const { id, size } of events) {
+      for (const { id, topic, size } of events) {
         for (const known of given) assert.equal(log.has(known), naive.has(known), `has('${known}') at ${log.head}`)
         for (const known of given) assert.equal(log.isReserved(known), naive.isReserved(known), known)
         const own = id !== undefined && !naive.has(id) && !naive.isReserved(id) ? id : undefined
         const predicted = log.oldestAfter(size)
-        assert.equal(append(log, { size, id: own }), size)
-        naive.append(own, size)
+        assert.equal(append(log, { size, id: own, topic }), size)
+        naive.append(own, topic, size)
         given.add(`${EPOCH}-${naive.head}`)
 
-        const { head, oldest, bytes } = log
+        const { head, oldest, bytes, untopicalCount } = log
+        const untopical = Array.from(log.untopicalAfter(0), ({ seq }) => seq)
         assert.deepEqual(
-          { head, oldest, bytes, size: log.size, predicted },
+          { head, oldest, bytes, untopicalCount, untopical, size: log.size, predicted },
           {
             head: naive.head,
             oldest: naive.entries[0]!.seq,
             bytes: naive.bytes,
+            untopicalCount: naive.untopicalCount,
+            untopical: naive.untopical,
             size: naive.entries.length,
             predicted: oldest
           }
         )
         for (const entry of naive.entries) {
-          const { seq, id, frame } = log.at(entry.seq)
-          assert.ok(seq === entry.seq && id === entry.id && frame.length === entry.size, `at(${entry.seq})`)
+          const { seq, id, topic, frame } = log.at(entry.seq)
+          const isSame = seq === entry.seq && id === entry.id && topic === entry.topic && frame.length === entry.size
+          assert.ok(isSame, `at(${entry.seq})`)
         }
         for (const id of given) {
           const [got, wanted] = [log.positionOf(id), naive.positionOf(id)]

@@ -65,6 +65,19 @@ t.test('a client without an address is not limited, nor is anyone where there is
   t.equal(infinite.size, 0)
 })
 
+t.test('slots may be counted by anything, as it is', async (t) => {
+  const limit = new IpLimit(1)
+  const release = limit.acquireKey('user:1')
+  t.ok(release)
+  t.equal(limit.acquireKey('user:1'), undefined)
+  t.ok(limit.acquireKey('user:2'))
+  t.ok(limit.acquireKey('2001:db8::1') && limit.acquireKey('2001:db8::2'), 'also an address')
+  release?.()
+  t.ok(limit.acquireKey('user:1'))
+  for (let i = 0; i < 3; i++) t.ok(limit.acquireKey(undefined), 'nothing is not limited')
+  t.equal(limit.size, 4)
+})
+
 t.test('addresses of one subscriber share their slots', async (t) => {
   const same: [what: string, ...ips: string[]][] = [
     ['an IPv6 /64', '2001:db8:1:2::1', '2001:db8:1:2:ffff:ffff:ffff:ffff', '2001:0DB8:0001:0002:0:0:0:9'],

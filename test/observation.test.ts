@@ -180,6 +180,24 @@ const departures: Record<DisconnectReason, Departure> = {
       s.app.server.once('close', () => clearInterval(passing))
     }
   },
+  expired: {
+    async act(s) {
+      const client = await s.connect()
+      const [, newest] = s.app.sse.clients
+      newest!.expiresAt = new Date()
+      await client.waitForEnd()
+    }
+  },
+  aged: {
+    sse: { maxConnectionAge: 100_000 },
+    async act(s, _reader, clock) {
+      // It is to be the older one.
+      clock.advance(-90_000)
+      const client = await s.connect()
+      clock.advance(101_000)
+      await client.waitForEnd()
+    }
+  },
   error: {
     sse: {
       onConnect: (_client, { url }) => {
@@ -203,12 +221,12 @@ for (const [reason, { act, sse, ...options }] of Object.entries(departures)) {
       sse: {
         ...sse,
         onConnect(client, request) {
-          client.state = come.push([client, request])
+          client.state.number = come.push([client, request])
           return sse?.onConnect?.(client, request)
         },
         onDisconnect(client, reason) {
           gone.push([client, reason])
-          if (client.state !== 2) return
+          if (client.state.number !== 2) return
           t.equal(s.app.sse.clientCount, reason === 'shutdown' ? 0 : 1, 'it is no client any more')
           t.equal(client.send('goodbye'), false)
           departed.resolve()
@@ -224,14 +242,14 @@ for (const [reason, { act, sse, ...options }] of Object.entries(departures)) {
     t.equal(come.length, 2)
     t.match(come[1]![1].url, /^\/events/)
     t.strictSame(
-      gone.map(([{ state }, why]) => [state, why]).sort(),
+      gone.map(([{ state }, why]) => [state.number, why]).sort(),
       [
         [1, 'shutdown'],
         [2, reason]
       ],
       'with the state that onConnect gave it'
     )
-    const all = { disconnected: 0, closed: 0, shutdown: 0, overflow: 0, stalled: 0, error: 0 }
+    const all = Object.fromEntries(Object.keys(departures).map((name) => [name, 0]))
     t.strictSame(s.app.sse.stats().disconnects, { ...all, shutdown: 1, [reason]: reason === 'shutdown' ? 2 : 1 })
     const { id, ip } = come[1]![0]
     t.match(
@@ -346,9 +364,9 @@ t.test('an onDisconnect may broadcast, even where it is a broadcast that makes c
       shards: 2,
       overflow: 'disconnect',
       queueDepth: 1,
-      onDisconnect: (client) => s.app.sse.broadcast({ gone: client.state }),
+      onDisconnect: (client) => s.app.sse.broadcast({ gone: client.state.number }),
       onConnect: (client) => {
-        client.state = s.app.sse.clientCount
+        client.state.number = s.app.sse.clientCount
       }
     }
   })

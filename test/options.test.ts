@@ -14,6 +14,15 @@ const DEFAULTS: ResolvedOptions = {
   keepAliveInterval: 30_000,
   retry: undefined,
   maxClientsPerIp: 64,
+  limitBy: undefined,
+  maxClients: Number.POSITIVE_INFINITY,
+  overLimit: 'status',
+  maxConnectionAge: Number.POSITIVE_INFINITY,
+  authorizeTopics: undefined,
+  maxTopics: 100,
+  maxTopicBytes: 256,
+  publish: false,
+  events: {},
   maxEventBytes: MIB,
   stallTimeout: 60_000,
   cors: { origin: '*' },
@@ -47,11 +56,20 @@ t.test('an option that is given replaces its default and no other', async (t) =>
     queueDepth: [1, 1_000_000],
     overflow: ['drop-oldest', 'disconnect'],
     history: [{ events: 1, bytes: 1 }],
-    keepAliveInterval: [0, 1, MAX_DELAY],
+    keepAliveInterval: [1, MAX_DELAY],
     retry: [0, 1, MAX_DELAY],
     maxClientsPerIp: [1, 1_000_000, Number.POSITIVE_INFINITY],
+    limitBy: [callback],
+    maxClients: [1, 1_000_000],
+    overLimit: ['status', 'retry'],
+    maxConnectionAge: [1, MAX_DELAY],
+    authorizeTopics: [callback, async () => true],
+    maxTopics: [1, 1_000_000],
+    maxTopicBytes: [1, 1_000_000],
+    publish: [false, {}, { bodyLimit: 1000, preHandler: callback }],
+    events: [{}, { 'todo.created': { type: 'object' } }],
     maxEventBytes: [1, 1_000_000_000],
-    stallTimeout: [0, 1, MAX_DELAY],
+    stallTimeout: [1, MAX_DELAY],
     cors: [{}, { origin: true, credentials: true }, delegate, false],
     route: [{ logLevel: 'warn', config: { a: 1 } }, { onRequest: callback }],
     onConnect: [callback, async () => {}],
@@ -79,6 +97,12 @@ t.test('history is none when it is false, and each of its bounds has a default',
 
 t.test('false is no limit of clients per address', async (t) => {
   t.equal(resolve({ maxClientsPerIp: false }).maxClientsPerIp, Number.POSITIVE_INFINITY)
+})
+
+t.test('0 is no delay that ever comes', async (t) => {
+  for (const name of ['keepAliveInterval', 'stallTimeout', 'maxConnectionAge'] as const) {
+    t.strictSame(resolve({ [name]: 0 }), { ...DEFAULTS, [name]: Number.POSITIVE_INFINITY }, name)
+  }
 })
 
 t.test('what register takes for itself is let pass', async (t) => {
@@ -115,6 +139,10 @@ t.test('an option with a bad value is refused, and the error names it, what it g
     ]
   }
   const bound = 'a whole number from 1'
+  const routeOptions = (option: string): Bad[] =>
+    ['method', 'url', 'path', 'handler', 'exposeHeadRoute', 'prefixTrailingSlash'].map(
+      (key): Bad => [{ [key]: 'x' }, "'x'", `${option}.${key}`, 'nothing: the plugin sets it']
+    )
   const refused: Record<keyof PylonSseOptions, { takes: string; bad: Bad[] }> = {
     path: {
       takes: "a path such as '/events'",
@@ -167,6 +195,33 @@ t.test('an option with a bad value is refused, and the error names it, what it g
     keepAliveInterval: wholeNumber(`a whole number from 0 to ${MAX_DELAY}`, -1, MAX_DELAY + 1),
     retry: wholeNumber(`a whole number from 0 to ${MAX_DELAY}`, -1, MAX_DELAY + 1),
     maxClientsPerIp: wholeNumber(`${bound}, or false`, 0, -1),
+    limitBy: callable,
+    maxClients: wholeNumber(bound, 0, -1, Number.POSITIVE_INFINITY),
+    overLimit: {
+      takes: "'status' or 'retry'",
+      bad: [
+        ['429', "'429'"],
+        ['', "''"],
+        [null, 'null'],
+        [false, 'false']
+      ]
+    },
+    maxConnectionAge: wholeNumber(`a whole number from 0 to ${MAX_DELAY}`, -1, MAX_DELAY + 1),
+    authorizeTopics: callable,
+    maxTopics: wholeNumber(bound, 0, -1, Number.POSITIVE_INFINITY),
+    maxTopicBytes: wholeNumber(bound, 0, -1, Number.POSITIVE_INFINITY),
+    publish: {
+      takes: 'an object or false',
+      bad: [[true, 'true'], [null, 'null'], [[], 'an array'], ['/publish', "'/publish'"], ...routeOptions('publish')]
+    },
+    events: {
+      takes: 'an object',
+      bad: [
+        [false, 'false'],
+        [null, 'null'],
+        [['todo.created'], 'an array']
+      ]
+    },
     maxEventBytes: wholeNumber(bound, 0, -1, Number.POSITIVE_INFINITY),
     stallTimeout: wholeNumber(`a whole number from 0 to ${MAX_DELAY}`, -1, MAX_DELAY + 1),
     cors: {
@@ -184,9 +239,7 @@ t.test('an option with a bad value is refused, and the error names it, what it g
         [false, 'false'],
         [null, 'null'],
         [[], 'an array'],
-        ...['method', 'url', 'path', 'handler', 'exposeHeadRoute', 'prefixTrailingSlash'].map(
-          (key): Bad => [{ [key]: 'x' }, "'x'", `route.${key}`, 'nothing: the plugin sets it']
-        ),
+        ...routeOptions('route'),
         ...[{ origin: 'https://example.com' }, false].map(
           (cors): Bad => [
             { config: { cors } },

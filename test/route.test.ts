@@ -329,7 +329,7 @@ t.test('HEAD answers the head and no stream, and takes no slot', async (t) => {
   }
 })
 
-t.test('a request whose Accept rules the stream out gets 406, and takes no slot', async (t) => {
+t.test('a request whose Accept rules out both the stream and JSON gets 406, and takes no slot', async (t) => {
   const accepted = [
     undefined,
     '',
@@ -338,22 +338,22 @@ t.test('a request whose Accept rules the stream out gets 406, and takes no slot'
     'text/event-stream',
     'Text/Event-Stream',
     'text/event-stream;q=0.1',
-    'application/json;q=0.9, text/event-stream;q=0.001',
+    'application/json;q=0.001, text/event-stream;q=0.9',
     'text/html, application/xhtml+xml, */*;q=0.8',
-    ['application/json', 'text/event-stream'],
+    ['application/json;q=0.5', 'text/event-stream'],
     '*/*;q=0, text/event-stream'
   ]
   const refused = [
-    'application/json',
-    'text/html, application/json',
+    'application/xml',
+    'text/html, application/ld+json',
     'text/event-stream;q=0',
-    'text/event-stream;q=0, */*',
+    'text/event-stream;q=0, application/json;q=0, */*',
     'text/event-stream;q=0.0, text/*',
-    'text/*;q=0, */*',
+    'text/*;q=0, application/json;q=0, */*',
     '*/*;q=0',
     'text/html',
     'text/event-streams',
-    ['text/html', 'application/json']
+    ['text/html', 'image/png']
   ]
   const s = await serve(t, { sse: ONE_SLOT })
   for (const accept of refused) {

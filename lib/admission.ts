@@ -1,0 +1,81 @@
+import type { FastifyRequest } from 'fastify'
+import { InvalidOptionError, TopicForbiddenError } from './errors.js'
+import type { Hub } from './hub.js'
+import { IpLimit, type Release } from './ip-limit.js'
+import type { ResolvedOptions } from './options.js'
+import { checkSubscriptions, covers } from './topic.js'
+
+/** What keeps a request from becoming a client for now. */
+export type OverLimit = 'serverFull' | 'tooManyClients'
+
+/** Decides who may come in, and what they may hear. */
+export class Admission {
+  readonly #hub: Hub
+  readonly #options: ResolvedOptions
+  readonly #slots: IpLimit
+
+  constructor(hub: Hub, options: ResolvedOptions) {
+    this.#hub = hub
+    this.#options = options
+    this.#slots = new IpLimit(options.maxClientsPerIp)
+  }
+
+  /** Whether a request asks for topics at all. */
+  asksForTopics(request: FastifyRequest): boolean {
+    return (request.query as { topic?: unknown } | undefined)?.topic !== undefined
+  }
+
+  /**
+   * The topics of `?topic=a&topic=b` that the request may hear.
+   *
+   * @throws InvalidTopicError (400) when one is none, or they are too many
+   * @throws TopicForbiddenError (403) when none is allowed, and always without `authorizeTopics`
+   */
+  async topics(request: FastifyRequest): Promise<readonly string[]> {
+    const { topic } = request.query as { topic: unknown }
+    const wanted = new Set((Array.isArray(topic) ? topic : [topic]) as string[])
+    try {
+      checkSubscriptions(wanted, this.#options)
+    } catch (error) {
+      this.#hub.reject('invalidTopic')
+      throw error
+    }
+    const granted = await this.#granted(request, [...wanted])
+    if (granted.length === 0) {
+      this.#hub.reject('forbiddenTopic')
+      throw new TopicForbiddenError()
+    }
+    return granted
+  }
+
+  /** Takes a slot. @returns its release, or the limit that is reached */
+  slot(request: FastifyRequest): Release | OverLimit {
+    const { maxClients, limitBy } = this.#options
+    if (this.#hub.population >= maxClients) return 'serverFull'
+    const release =
+      limitBy === undefined
+        ? this.#slots.acquire(request.ip)
+        : this.#slots.acquireKey(checkKey(limitBy(request) || undefined))
+    return release ?? 'tooManyClients'
+  }
+
+  async #granted(request: FastifyRequest, wanted: string[]): Promise<readonly string[]> {
+    const { authorizeTopics } = this.#options
+    if (authorizeTopics === undefined) return []
+    // A copy: what it is asked about is not what it may change.
+    const allowed = await authorizeTopics(request, [...wanted])
+    if (allowed === true) return wanted
+    if (!Array.isArray(allowed)) return []
+    return wanted.filter((topic) => allowed.some((pattern) => covers(pattern, topic)))
+  }
+}
+
+/** A promise, say, would be another key for each request, and limit nobody. */
+function checkKey(key: unknown): string | undefined {
+  if (key === undefined || typeof key === 'string') return key
+  throw new InvalidOptionError(
+    'limitBy',
+    `a function that gives a value of type ${typeof key}`,
+    'one that gives a string'
+  )
+}

@@ -1,0 +1,133 @@
+import qlobber from 'qlobber'
+import type { LogEntry } from './event-log.js'
+import { isWildcard, MATCHER } from './topic.js'
+
+/** Clients of one audience that are flushed together. */
+export interface Cohort {
+  /** Whether it has yet to be flushed for an event of its audience's topics. */
+  readonly isTouched: boolean
+  /** There is an event for them. Asks for their flush, unless one is asked for already. */
+  touch(): void
+}
+
+/**
+ * Clients with equal subscriptions: what is true of one of them is worked out once for all, and they share bytes. It
+ * exists while a client holds it.
+ */
+export class Audience {
+  /** Tells it from every other there was. */
+  readonly number: number
+  /** What they subscribe to, sorted; nothing for those who hear only what has no topic. */
+  readonly patterns: readonly string[]
+  /** Events with a topic of theirs, since it exists. */
+  heard = 0
+  /** Those of them that some cohort has yet to offer its clients. */
+  readonly pending: LogEntry[] = []
+  /** Its clients. */
+  readonly cohorts = new Set<Cohort>()
+  readonly #exact = new Set<string>()
+  readonly #wildcards: qlobber.QlobberTrue | undefined
+
+  constructor(number: number, patterns: readonly string[]) {
+    this.number = number
+    this.patterns = patterns
+    const wildcards = patterns.filter(isWildcard)
+    if (wildcards.length > 0) this.#wildcards = new qlobber.QlobberTrue(MATCHER)
+    for (const pattern of wildcards) this.#wildcards!.add(pattern)
+    for (const pattern of patterns) if (!isWildcard(pattern)) this.#exact.add(pattern)
+  }
+
+  /** It hears an event of one of its topics. */
+  hear(entry: LogEntry): void {
+    this.heard++
+    // Its clients read what they were absent for from the log.
+    if (this.cohorts.size === 0) return
+    this.pending.push(entry)
+    for (const cohort of this.cohorts) cohort.touch()
+  }
+
+  /** Forgets the news that all cohorts have been offered. */
+  settle(): void {
+    if (this.pending.length === 0) return
+    for (const cohort of this.cohorts) if (cohort.isTouched) return
+    this.pending.length = 0
+  }
+
+  /** Whether an event reaches it. */
+  hears({ topic }: LogEntry): boolean {
+    return topic === undefined || this.#exact.has(topic) || this.#wildcards?.test(topic) === true
+  }
+}
+
+/** The audiences there are, by what they subscribe to. An event with a topic costs what the audiences it reaches do. */
+export class Audiences {
+  /** Those who hear only what has no topic. */
+  readonly everyone = new Audience(0, [])
+  readonly #held = new Map<string, { audience: Audience; holders: number }>()
+  readonly #exact = new Map<string, Set<Audience>>()
+  readonly #wildcards = new qlobber.QlobberDedup<Audience>(MATCHER)
+  #wildcardCount = 0
+  #made = 0
+
+  /** Audiences held, `everyone` aside. */
+  get size(): number {
+    return this.#held.size
+  }
+
+  /** The audience of a set of subscriptions, for one more holder. */
+  hold(subscriptions: Iterable<string>): Audience {
+    const patterns = [...new Set(subscriptions)].sort()
+    if (patterns.length === 0) return this.everyone
+    // No pattern holds a line break.
+    const key = patterns.join('\n')
+    const held = this.#held.get(key)
+    if (held !== undefined) {
+      held.holders++
+      return held.audience
+    }
+    const audience = new Audience(++this.#made, patterns)
+    this.#held.set(key, { audience, holders: 1 })
+    for (const pattern of patterns) this.#subscribe(pattern, audience)
+    return audience
+  }
+
+  /** For each `hold`, once. */
+  release(audience: Audience): void {
+    if (audience === this.everyone) return
+    const key = audience.patterns.join('\n')
+    const held = this.#held.get(key)!
+    if (--held.holders > 0) return
+    this.#held.delete(key)
+    for (const pattern of audience.patterns) this.#unsubscribe(pattern, audience)
+  }
+
+  /** The audiences that an event with this topic reaches, each once. */
+  of(topic: string): Iterable<Audience> {
+    const exact = this.#exact.get(topic)
+    if (this.#wildcardCount === 0) return exact ?? []
+    // A copy: the matcher may give out a set of its own.
+    return new Set([...(exact ?? []), ...this.#wildcards.match(topic)])
+  }
+
+  #subscribe(pattern: string, audience: Audience): void {
+    if (isWildcard(pattern)) {
+      this.#wildcards.add(pattern, audience)
+      this.#wildcardCount++
+      return
+    }
+    const audiences = this.#exact.get(pattern)
+    if (audiences === undefined) this.#exact.set(pattern, new Set([audience]))
+    else audiences.add(audience)
+  }
+
+  #unsubscribe(pattern: string, audience: Audience): void {
+    if (isWildcard(pattern)) {
+      this.#wildcards.remove(pattern, audience)
+      this.#wildcardCount--
+      return
+    }
+    const audiences = this.#exact.get(pattern)!
+    audiences.delete(audience)
+    if (audiences.size === 0) this.#exact.delete(pattern)
+  }
+}

@@ -1,0 +1,245 @@
+import type { Audience, Audiences } from './audience.js'
+import type { EventChunk } from './chunk.js'
+import type { EventLog } from './event-log.js'
+import type { LogReader } from './log-reader.js'
+
+/** What the cursors of a hub read. */
+export interface CursorContext {
+  readonly log: EventLog
+  readonly reader: LogReader
+  readonly audiences: Audiences
+  /** Events that a client may fall behind. */
+  readonly queueDepth: number
+}
+
+/** A change of audience that lies ahead. Counts are by an audience's own. */
+interface Change {
+  /** The last event before it. */
+  readonly after: number
+  audience: Audience
+  /** What its audience had heard by then. */
+  since: number
+  /** What the audience before it had. */
+  until: number
+}
+
+/**
+ * A client's place in the log: what it has had, what comes next, and how far it is behind. It is *live* while all that
+ * its audience had heard at the last flush has been read through it; then the audience's news are all there is to read.
+ */
+export class Cursor {
+  readonly #context: CursorContext
+  #audience: Audience
+  /** In order, between here and the head. */
+  #changes: Change[] = []
+  #seq: number
+  #live = false
+  /** How many of its audience's events have been read or missed, by the audience's own count. */
+  #had: number
+  /** The head when it ceased to be live. */
+  #mark: number | undefined
+  /** Events up to there that it has yet to read: a replay or a burst, which does not count as falling behind. */
+  #backlog = 0
+  /** Events given up, but not reported yet. */
+  #missed = 0
+
+  /**
+   * @param subscriptions topics and patterns it hears, beside what has no topic
+   * @param seq the last event it has
+   */
+  constructor(context: CursorContext, subscriptions: Iterable<string>, seq: number) {
+    this.#context = context
+    this.#audience = context.audiences.hold(subscriptions)
+    this.#seq = seq
+    this.#had = this.#heardBy(this.#audience, seq)
+  }
+
+  /** `seq` of the last event it has had, or has been told it missed. */
+  get seq(): number {
+    return this.#seq
+  }
+
+  /** Whose events it reads once it is at the head. */
+  get audience(): Audience {
+    return this.#changes.at(-1)?.audience ?? this.#audience
+  }
+
+  /** Events it has yet to read. */
+  get lag(): number {
+    let lag = this.#total(this.audience) - this.#had
+    for (const { until, since } of this.#changes) lag += until - since
+    return lag
+  }
+
+  /** Events by which it has fallen further behind than `queueDepth` since it ceased to be live. */
+  get overdue(): number {
+    if (this.#mark === undefined) return 0
+    return Math.max(0, this.lag - this.#backlog - this.#context.queueDepth)
+  }
+
+  /** Reads on, to `limit` at most, which is the head while it is live; nothing when there is nothing up to there. */
+  next(limit: number): EventChunk | undefined {
+    const { log, reader } = this.#context
+    if (this.#live) return this.#move(reader.news(this.#audience, this.#seq), log.head)
+    for (;;) {
+      this.#turn()
+      const stop = Math.min(limit, this.#changes[0]?.after ?? limit)
+      if (this.#seq >= stop) break
+      const chunk = this.#move(reader.history(this.#audience, this.#seq, stop), stop)
+      if (chunk !== undefined) return chunk
+    }
+    if (this.#seq === log.head) {
+      this.#live = true
+      this.#mark = undefined
+    }
+    return undefined
+  }
+
+  /** Nobody reads through it for a while: from now on it counts how far it falls behind. */
+  pause(): void {
+    this.#settle()
+    if (this.#mark !== undefined) return
+    this.#mark = this.#context.log.head
+    this.#backlog = this.lag
+  }
+
+  /**
+   * Gives up what is too old to be read: past `queueDepth`, or evicted from the log.
+   *
+   * @returns how many of its events are lost by that
+   */
+  giveUp(): number {
+    if (this.#live) return 0
+    this.#skipEvicted()
+    if (this.overdue > 0) this.#skip(this.lag - this.#context.queueDepth)
+    const missed = this.#missed
+    this.#missed = 0
+    return missed
+  }
+
+  /** After `from` it hears other topics; what came before is read as it was. */
+  subscribe(subscriptions: Iterable<string>, from = this.#context.log.head): void {
+    const { audiences } = this.#context
+    const audience = audiences.hold(subscriptions)
+    this.#settle()
+    this.#skipEvicted()
+    if (this.#seq < from || this.#changes.length > 0) {
+      const [since, until] = [this.#heardBy(audience, from), this.#heardBy(this.audience, from)]
+      this.#changes.push({ after: from, audience, since, until })
+      return
+    }
+    audiences.release(this.#audience)
+    this.#audience = audience
+    this.#recount()
+  }
+
+  /** It no longer hears a topic, not even what it has yet to read of it. */
+  unsubscribe(pattern: string): void {
+    this.#settle()
+    this.#skipEvicted()
+    this.#audience = this.#without(pattern, this.#audience)
+    const changes = this.#changes
+    this.#changes = []
+    for (const change of changes) {
+      change.audience = this.#without(pattern, change.audience)
+      // One that no longer makes a difference is none.
+      if (change.audience === this.audience) this.#context.audiences.release(change.audience)
+      else this.#changes.push(change)
+    }
+    this.#recount()
+  }
+
+  /** It is of no more use. */
+  release(): void {
+    for (const { audience } of this.#changes) this.#context.audiences.release(audience)
+    this.#context.audiences.release(this.#audience)
+    this.#changes = []
+  }
+
+  /** Events that an audience has ever heard. */
+  #total(audience: Audience): number {
+    return audience.heard + this.#context.log.untopicalCount
+  }
+
+  /** Those up to a place, after which the log holds all. */
+  #heardBy(audience: Audience, seq: number): number {
+    return this.#total(audience) - this.#context.reader.count(audience, seq)
+  }
+
+  #without(pattern: string, audience: Audience): Audience {
+    const { audiences } = this.#context
+    const without = audiences.hold(audience.patterns.filter((held) => held !== pattern))
+    audiences.release(audience)
+    return without
+  }
+
+  /** Its audiences are others: counts what is ahead of it from the log. */
+  #recount(): void {
+    const mark = this.#mark ?? 0
+    let audience = this.#audience
+    let had = this.#heardBy(audience, this.#seq)
+    this.#had = had
+    this.#backlog = 0
+    for (const change of this.#changes) {
+      const { after } = change
+      change.until = this.#heardBy(audience, after)
+      this.#backlog += Math.max(0, this.#heardBy(audience, Math.min(after, mark)) - had)
+      audience = change.audience
+      had = this.#heardBy(audience, after)
+      change.since = had
+    }
+    this.#backlog += Math.max(0, this.#heardBy(audience, mark) - had)
+  }
+
+  /** Ceases to be live: another audience's news, or news not read at once, do not tell what it lacks. */
+  #settle(): void {
+    if (!this.#live) return
+    // A live one that lacks nothing has stood still since its last event.
+    if (this.lag === 0) this.#seq = this.#context.log.head
+    this.#live = false
+  }
+
+  /** Makes the changes that it has come to. */
+  #turn(upTo = this.#seq): void {
+    for (let [change] = this.#changes; change !== undefined && change.after <= upTo; [change] = this.#changes) {
+      this.#context.audiences.release(this.#audience)
+      this.#audience = change.audience
+      this.#had = change.since
+      this.#changes.shift()
+    }
+  }
+
+  #skipEvicted(): void {
+    const floor = this.#context.log.oldest - 1
+    if (this.#seq >= floor) return
+    const { lag } = this
+    this.#turn(floor)
+    this.#seq = floor
+    this.#had = this.#heardBy(this.#audience, floor)
+    this.#miss(lag - this.lag)
+  }
+
+  /** Leaves out so many of the next events. */
+  #skip(events: number): void {
+    for (let left = events; left > 0; ) {
+      this.#turn()
+      if (!this.#audience.hears(this.#context.log.at(++this.#seq))) continue
+      this.#had++
+      left--
+    }
+    this.#miss(events)
+  }
+
+  #miss(events: number): void {
+    this.#missed += events
+    this.#backlog = Math.max(0, this.#backlog - events)
+  }
+
+  #move(chunk: EventChunk | undefined, otherwise: number): EventChunk | undefined {
+    const events = chunk?.entries.length ?? 0
+    this.#seq = chunk?.to ?? otherwise
+    this.#had += events
+    this.#backlog = Math.max(0, this.#backlog - events)
+    return chunk
+  }
+}

@@ -1,0 +1,137 @@
+import type { Audience } from './audience.js'
+import { EventChunk } from './chunk.js'
+import type { EventLog, LogEntry } from './event-log.js'
+
+/**
+ * Bytes that a chunk aims at. Small enough that what a stuck client pins, one chunk, does not count; large enough that
+ * system calls do not.
+ */
+const CHUNK_BYTES = 64 * 1024
+/** From here on a chunk ends at the next boundary. */
+const CHUNK_MIN_BYTES = CHUNK_BYTES / 4
+/** Bytes of chunks kept for others at the same cursor, whatever the number of clients. */
+const KEPT_BYTES = 4 * 1024 * 1024
+/** What a kept chunk costs beside its bytes, about. */
+const OVERHEAD = 512
+
+/** Reads the log for audiences, in chunks that all clients at one cursor share. */
+export class LogReader {
+  readonly #log: EventLog
+  readonly #everyone: Audience
+  /** By audience and cursor, the one made last being last. */
+  readonly #kept = new Map<string, EventChunk>()
+  #keptBytes = 0
+  /** The question asked last, which the clients of a cohort ask one after another, and its answer. */
+  #audience: Audience | undefined
+  #cursor = -1
+  #head = -1
+  #answer: EventChunk | undefined
+
+  constructor(log: EventLog, everyone: Audience) {
+    this.#log = log
+    this.#everyone = everyone
+  }
+
+  /**
+   * What is new for an audience after the cursor of a client that has had everything before: no look at the log is
+   * needed beyond that. About 64 KiB at most, or one event.
+   */
+  news(audience: Audience, cursor: number): EventChunk | undefined {
+    const { head } = this.#log
+    if (this.#audience === audience && this.#cursor === cursor && this.#head === head) return this.#answer
+    this.#answer = this.#gather(audience, cursor)
+    this.#audience = audience
+    this.#cursor = cursor
+    this.#head = head
+    return this.#answer
+  }
+
+  /**
+   * What the log holds for an audience after a cursor, up to `limit`. Chunks end at fixed places of the log, so that
+   * clients that began at different cursors need the same ones after a while.
+   */
+  history(audience: Audience, cursor: number, limit: number): EventChunk | undefined {
+    const key = `${audience.number}:${cursor}`
+    const kept = this.#kept.get(key)
+    if (kept !== undefined && (kept.to === limit || (kept.isFull && kept.to < limit))) return kept
+    const entries: LogEntry[] = []
+    let bytes = 0
+    let block = 0
+    for (let seq = cursor + 1; seq <= limit; seq++) {
+      const entry = this.#log.at(seq)
+      const next = Math.floor(entry.end / CHUNK_BYTES)
+      if (bytes >= CHUNK_MIN_BYTES && next !== block) return this.#keep(key, new EventChunk(entries, seq - 1, true))
+      block = next
+      if (!audience.hears(entry)) continue
+      entries.push(entry)
+      bytes += entry.frame.length
+    }
+    return entries.length === 0 ? undefined : this.#keep(key, new EventChunk(entries, limit))
+  }
+
+  /** How many events of an audience the log holds after a cursor. */
+  count(audience: Audience, cursor: number): number {
+    const { head, oldest } = this.#log
+    let count = 0
+    for (let seq = Math.max(cursor + 1, oldest); seq <= head; seq++) if (audience.hears(this.#log.at(seq))) count++
+    return count
+  }
+
+  /** Forgets the chunks it keeps. */
+  clear(): void {
+    this.#kept.clear()
+    this.#keptBytes = 0
+    this.#audience = undefined
+    this.#answer = undefined
+  }
+
+  /** Joins the two lists that hold what may be new for an audience: what has no topic, and what has one of its own. */
+  #gather(audience: Audience, cursor: number): EventChunk | undefined {
+    const { pending } = audience
+    let i = pending.length
+    while (i > 0 && pending[i - 1]!.seq > cursor) i--
+    const untopical = this.#log.untopicalAfter(cursor)
+    let common = untopical.next().value as LogEntry | undefined
+    if (i === pending.length) {
+      if (common === undefined) return undefined
+      // The bytes are the same for all who have nothing of their own, wherever they stood before.
+      const from = common.seq - 1
+      if (audience !== this.#everyone || from !== cursor) return this.#gather(this.#everyone, from)
+    }
+    const key = `${audience.number}:${cursor}`
+    const kept = this.#kept.get(key)
+    if (kept !== undefined && (kept.isFull || kept.to === this.#log.head)) return kept
+    const entries: LogEntry[] = []
+    let bytes = 0
+    while (i < pending.length || common !== undefined) {
+      if (bytes >= CHUNK_BYTES) return this.#keep(key, new EventChunk(entries, entries.at(-1)!.seq, true))
+      let entry = pending[i]
+      if (common !== undefined && (entry === undefined || common.seq < entry.seq)) {
+        entry = common
+        common = untopical.next().value as LogEntry | undefined
+      } else {
+        i++
+      }
+      entries.push(entry!)
+      bytes += entry!.frame.length
+    }
+    const chunk = new EventChunk(entries, this.#log.head)
+    // A cohort alone has its answer already.
+    return audience.cohorts.size > 1 || audience === this.#everyone ? this.#keep(key, chunk) : chunk
+  }
+
+  #keep(key: string, chunk: EventChunk): EventChunk {
+    this.#forget(key)
+    this.#kept.set(key, chunk)
+    this.#keptBytes += chunk.size + OVERHEAD
+    while (this.#keptBytes > KEPT_BYTES) this.#forget(this.#kept.keys().next().value!)
+    return chunk
+  }
+
+  #forget(key: string): void {
+    const chunk = this.#kept.get(key)
+    if (chunk === undefined) return
+    this.#keptBytes -= chunk.size + OVERHEAD
+    this.#kept.delete(key)
+  }
+}

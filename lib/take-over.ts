@@ -1,0 +1,106 @@
+import { validateHeaderName, validateHeaderValue } from 'node:http'
+import type { Http2ServerResponse } from 'node:http2'
+import { Readable } from 'node:stream'
+import type { FastifyReply, FastifyRequest, onSendHookHandler } from 'fastify'
+import type { Client } from './client.js'
+import { ClosingError, HeadSentError, StreamConsumedError } from './errors.js'
+import type { Hub } from './hub.js'
+import type { ResolvedOptions } from './options.js'
+import type { Headers } from './stream.js'
+
+/** The bodies of requests that have been let in. */
+const admitted = new WeakMap<FastifyRequest, StreamBody>()
+
+/** Stands for the stream while `onSend` hooks run. They pass it on; none may read it. */
+class StreamBody extends Readable {
+  readonly client: Client
+
+  constructor(client: Client) {
+    super()
+    this.client = client
+    // `pipe` hands no error on. What a hook made of the stream is refused where it comes out.
+    this.on('error', () => {})
+  }
+
+  /** Whether someone has read it, or means to. */
+  get isRead(): boolean {
+    return this.destroyed || this.readableFlowing !== null
+  }
+
+  override _read(): void {
+    this.destroy(new StreamConsumedError())
+  }
+}
+
+/** As a payload rather than past Fastify, so that onSend hooks run: @fastify/cookie sets its header in one. */
+export function sendStream(client: Client, request: FastifyRequest, reply: FastifyReply): void {
+  const body = new StreamBody(client)
+  admitted.set(request, body)
+  reply.send(body)
+}
+
+/** The server closes: also the connection, which would otherwise be kept, and keep the server from closing. */
+export function closingError(hub: Hub, request: FastifyRequest, reply: FastifyReply): Error {
+  hub.reject('closing')
+  if (request.raw.httpVersionMajor === 1) reply.header('connection', 'close')
+  else (reply.raw as unknown as Http2ServerResponse).stream?.session?.close()
+  return new ClosingError()
+}
+
+/** The last of the onSend hooks, which takes the response over from Fastify by not passing it on. */
+export function takeOver(hub: Hub, { onConnect }: ResolvedOptions): onSendHookHandler {
+  return function takeOverStream(request, reply, payload, done) {
+    const body = admitted.get(request)
+    if (body === undefined || typeof (payload as Partial<Readable> | null)?.pipe !== 'function') {
+      // The answer of another hook stands, or an error.
+      done(null, payload)
+      return
+    }
+    // What a hook makes of the stream would never end; one that reads it, reads nothing.
+    if (payload !== body || body.isRead) {
+      done(new StreamConsumedError())
+      return
+    }
+    const { client } = body
+    if (client.gone) {
+      reply.hijack()
+      return
+    }
+    if (client.closed) {
+      done(closingError(hub, request, reply))
+      return
+    }
+    reply.removeHeader('content-length')
+    const headers = reply.getHeaders()
+    try {
+      checkHead(headers, reply)
+    } catch (error) {
+      done(error as Error)
+      return
+    }
+    reply.hijack()
+    client.open(headers, () => {
+      if (onConnect === undefined) client.start()
+      else welcome(client, request)
+    })
+  }
+
+  async function welcome(client: Client, request: FastifyRequest): Promise<void> {
+    try {
+      await onConnect!(client, request)
+      client.start()
+    } catch (err) {
+      request.log.error({ err, client: client.id }, 'SSE onConnect failed')
+      client.end('error', { retry: hub.retryWithJitter() })
+    }
+  }
+}
+
+/** Throws what writing the head would, while Fastify can still answer with the error. */
+function checkHead(headers: Headers, reply: FastifyReply): void {
+  if (reply.raw.headersSent) throw new HeadSentError()
+  for (const [name, value] of Object.entries(headers)) {
+    validateHeaderName(name)
+    for (const single of [value].flat()) validateHeaderValue(name, String(single))
+  }
+}
