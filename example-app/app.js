@@ -1,12 +1,13 @@
+import { randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
-import createError from '@fastify/error'
+import fastifyCookie from '@fastify/cookie'
 import fastifyStatic from '@fastify/static'
 import Fastify from 'fastify'
 import pylonSse from 'pylon-sse'
-import { STATUSES, Tasks } from './tasks.js'
-
-const BoardFull = createError('BOARD_FULL', 'The board is full (%s tasks): delete one first', 409)
-const NoSuchTask = createError('NO_SUCH_TASK', 'This task is gone: someone may have deleted it', 404)
+import { api } from './api.js'
+import { addLogin } from './login.js'
+import { Presence } from './presence.js'
+import { Rooms } from './rooms.js'
 
 const SECURITY_HEADERS = {
   'content-security-policy':
@@ -15,104 +16,69 @@ const SECURITY_HEADERS = {
   'x-content-type-options': 'nosniff'
 }
 
-const title = { type: 'string', minLength: 1, maxLength: 200, pattern: '\\S' }
-
-const newTask = {
-  type: 'object',
-  required: ['title'],
-  additionalProperties: false,
-  properties: { title }
-}
-
-const taskChanges = {
-  type: 'object',
-  minProperties: 1,
-  additionalProperties: false,
-  properties: { title, status: { enum: STATUSES } }
-}
-
 /**
  * The task board, ready to listen.
  *
  * @param {object} [options]
  * @param {object} [options.fastify] options for Fastify
  * @param {object} [options.pylonSse] options for the event stream
- * @param {number} [options.maxTasks] how many tasks the board holds
+ * @param {number} [options.maxTasks] how many tasks a board holds
+ * @param {number} [options.maxRooms] how many rooms there may be
+ * @param {number} [options.maxSessions] how many may be logged in at once
+ * @param {number} [options.sessionLifetime] how long a login lasts, in ms
  */
-export function buildApp({ fastify, pylonSse: sseOptions, maxTasks = 500 } = {}) {
+export function buildApp(options = {}) {
+  const { maxTasks = 500, maxRooms = 100, maxSessions = 10_000, sessionLifetime = 12 * 60 * 60 * 1000 } = options
   const app = Fastify({
     bodyLimit: 4096,
     // Fastify would drop unknown fields and turn numbers into text: a client that gets it wrong should hear of it.
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false } },
-    ...fastify
+    ...options.fastify
   })
 
   app.addHook('onRequest', async (_request, reply) => {
     reply.headers(SECURITY_HEADERS)
   })
 
-  const announcePresence = presence(app)
+  // A secret of this start alone: after a restart everyone logs in anew, as the sessions are gone, too.
+  app.register(fastifyCookie, { secret: randomBytes(32) })
+  const requireLogin = addLogin(app, { lifetime: sessionLifetime, limit: maxSessions })
+
+  const rooms = new Rooms({
+    limit: maxRooms,
+    maxTasks,
+    // Who made the change has its answer, so `except` leaves out that one tab: nobody else knows the id of its stream.
+    onChange: (room, change, by) => app.sse.broadcast(change, { topic: room.topic, event: 'change', except: by })
+  })
+  rooms.create('team-a')
+  rooms.create('team-b')
+  const presence = new Presence(app)
 
   app.register(pylonSse, {
     // The page comes from this very origin: no other site needs to read the stream.
     cors: false,
     retry: 1000,
-    ...sseOptions,
-    onConnect(client) {
-      client.send({ count: app.sse.clientCount }, { event: 'presence' })
-      announcePresence()
+    ...options.pylonSse,
+    route: {
+      onRequest: requireLogin,
+      // A stream is one room's.
+      schema: { querystring: { type: 'object', required: ['topic'], properties: { topic: { type: 'string' } } } }
     },
-    onDisconnect: announcePresence
+    authorizeTopics: ({ session }, topics) => topics.every((topic) => rooms.findByTopic(topic, session.user)),
+    onConnect(client, { session }) {
+      const room = rooms.findByTopic(client.topics[0], session.user)
+      client.state = { session, room }
+      client.expiresAt = session.expiresAt
+      // The client's place in the log was taken before, so every change is in these rows or follows them. It may be both:
+      // a tab that resumes gets the rows first and then what it missed. `seq` tells which changes the rows include.
+      client.send({ clientId: client.id, people: presence.in(room), ...room.tasks.snapshot() }, { event: 'snapshot' })
+      presence.announce(room)
+    },
+    onDisconnect: ({ state }) => presence.announce(state.room)
   })
 
+  app.register(api, { prefix: '/api', rooms, requireLogin })
   app.register(fastifyStatic, { root: fileURLToPath(new URL('public', import.meta.url)) })
 
-  const tasks = new Tasks({
-    limit: maxTasks,
-    onChange: (change) => app.sse.broadcast(change, { event: 'change' })
-  })
-
-  app.get('/api/tasks', async (_request, reply) => {
-    reply.header('cache-control', 'no-store')
-    return tasks.snapshot()
-  })
-
-  app.post('/api/tasks', { schema: { body: newTask } }, async (request, reply) => {
-    if (tasks.full) throw new BoardFull(maxTasks)
-    reply.code(201)
-    return tasks.create(request.body)
-  })
-
-  app.patch('/api/tasks/:id', { schema: { body: taskChanges } }, async (request) => {
-    const task = tasks.update(request.params.id, request.body)
-    if (!task) throw new NoSuchTask()
-    return task
-  })
-
-  app.delete('/api/tasks/:id', async (request, reply) => {
-    if (!tasks.delete(request.params.id)) throw new NoSuchTask()
-    return reply.code(204).send()
-  })
-
   return app
-}
-
-/** Tells everyone how many are here, at most four times a second however many come and go at once. */
-function presence(app) {
-  let timer
-  let closing = false
-
-  app.addHook('preClose', async () => {
-    closing = true
-    clearTimeout(timer)
-  })
-
-  return function announce() {
-    if (closing || timer) return
-    timer = setTimeout(() => {
-      timer = undefined
-      app.sse.broadcast({ count: app.sse.clientCount }, { event: 'presence' })
-    }, 250)
-    timer.unref()
-  }
 }

@@ -9,7 +9,7 @@ for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => app.close
 
 try {
   const url = await app.listen({ host, port })
-  console.log(`Task board on ${url.replace('127.0.0.1', 'localhost')} (open it in two tabs)`)
+  console.log(`Task board on ${url.replace('127.0.0.1', 'localhost')} (a private window is a second visitor)`)
 } catch (error) {
   console.error(`The task board could not start: ${error.message}`)
   process.exitCode = 1

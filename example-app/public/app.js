@@ -1,109 +1,127 @@
-import { Board } from './board.js'
-import { Replica } from './replica.js'
-import { Stream } from './stream.js'
+import { Lobby } from './lobby.js'
+import { notify, notifyOf } from './notice.js'
+import { showPeople } from './people.js'
+import { request } from './request.js'
+import { Room } from './room.js'
 
 const find = (id) => document.getElementById(id)
 
-const board = new Board(find('board'), {
-  template: find('card'),
-  onChange: (id, changes) => change('PATCH', `/api/tasks/${id}`, changes),
-  onDelete: (id) => change('DELETE', `/api/tasks/${id}`)
+/** The visitor's name, and the rooms there are for them; undefined until they are logged in. */
+let me
+/** The room that is shown. Its name is in the URL, so that it can be bookmarked and sent to others. */
+let room
+
+const lobby = new Lobby({
+  list: find('rooms'),
+  template: find('room-card'),
+  form: find('new-room'),
+  onCreate: (created) => {
+    me.rooms.push(created)
+    location.hash = created.name
+  },
+  onRefused: enter
 })
 
-const replica = new Replica(board, () => request('GET', '/api/tasks'))
-
-const stream = new Stream('/events', {
-  onState: showState,
-  on: { change: (event) => replica.receive(event), presence: showPeople, resync: reload }
-})
-
-// What the board had seen when it lost the stream, and whether the server has begun to count anew since.
-let seqWhenLost
-let restarted = false
-
-function showState(state, resumed) {
-  const live = state === 'live'
-  find('connection').dataset.state = state
-  find('connection').textContent = live ? 'Live' : 'Reconnecting'
-  if (!live) noteLoss()
-  // The missed events come right behind the connection, but nothing says which is the last of them.
-  if (live && resumed) setTimeout(tellCaughtUp, 500)
-  // Rows read before the stream was open are something to look at, but changes made since then would be missing.
-  if (!replica.loaded || (live && !resumed)) load()
-}
-
-function noteLoss() {
-  if (replica.loaded) seqWhenLost ??= replica.seq
-}
-
-/** The stream has lost events for good, and goes on from here: the rows themselves say what came of them. */
-function reload({ reason }) {
-  noteLoss()
-  if (reason === 'unknown') restarted = true
-  load()
-}
-
-let retry
-
-async function load() {
-  clearTimeout(retry)
+/** Asks the server who this is: that may have changed in another tab, or with a restart of the server. */
+async function enter() {
   try {
-    if (await replica.load()) tellCaughtUp()
-  } catch {
-    clearTimeout(retry)
-    retry = setTimeout(load, 1000 + Math.random() * 2000)
-  }
-}
-
-function tellCaughtUp() {
-  if (stream.state !== 'live' || !replica.loaded || seqWhenLost === undefined) return
-  const missed = replica.seq - seqWhenLost
-  if (restarted) notify('The board was reloaded')
-  else if (missed > 0) notify(`Caught up on ${missed} ${missed === 1 ? 'change' : 'changes'}`)
-  seqWhenLost = undefined
-  restarted = false
-}
-
-function showPeople({ count }) {
-  find('people').hidden = false
-  find('people').textContent = count === 1 ? '1 person here' : `${count} people here`
-}
-
-/** The board shows a change when it comes back by the stream, as it does in every other tab. */
-async function change(method, url, body) {
-  try {
-    await request(method, url, body)
+    me = await request('GET', '/api/me')
+    showPlace()
   } catch (error) {
-    notify(error.message, 'error')
-    return false
+    if (error.status === 401) return showLogin()
+    // A room has a stream that tries again.
+    if (room) return
+    notifyOf(error)
+    setTimeout(enter, 1000 + Math.random() * 2000)
   }
-  if (stream.state !== 'live') load()
-  return true
 }
 
-async function request(method, url, body) {
-  const response = await fetch(url, {
-    method,
-    headers: body && { 'content-type': 'application/json' },
-    body: body && JSON.stringify(body)
-  }).catch(() => {
-    throw new Error('The server cannot be reached. Try again in a moment.')
+function showPlace() {
+  find('my-name').textContent = me.name
+  const name = location.hash.slice(1)
+  const found = roomOf(name)
+  if (found) return showRoom(found)
+  if (name) {
+    notify(`There is no room “${name}”, or it is not for you`, 'error')
+    history.replaceState(null, '', location.pathname)
+  }
+  showLobby()
+}
+
+function roomOf(name) {
+  return me.rooms.find((one) => one.name === name)
+}
+
+function showLogin() {
+  if (me) notify('You are logged out')
+  me = undefined
+  leaveRoom()
+  show('login', 'Task board')
+  find('login-name').focus()
+}
+
+function showLobby() {
+  leaveRoom()
+  lobby.show(me.rooms)
+  show('lobby', 'Rooms')
+}
+
+function showRoom({ name, members }) {
+  if (room?.name === name) return
+  leaveRoom()
+  show('room', name)
+  find('room-members').textContent = members ? `Only for ${members.join(', ')}` : 'For everyone'
+  const board = find('board').content.firstElementChild.cloneNode(true)
+  find('board-place').replaceChildren(board)
+  showPeople(find('people'), [])
+  room = new Room(name, {
+    board,
+    card: find('card'),
+    onState: showState,
+    onPeople: (names) => showPeople(find('people'), names, me.name),
+    onRefused: enter
   })
-  if (response.status === 204) return undefined
-  const answer = await response.json().catch(() => ({}))
-  if (!response.ok) throw new Error(answer.message ?? `The server answered ${response.status}.`)
-  return answer
 }
 
-let noticeTimer
+function leaveRoom() {
+  room?.close()
+  room = undefined
+}
 
-function notify(text, kind = 'info') {
-  const notice = find('notice')
-  notice.classList.add('shown')
-  notice.dataset.kind = kind
-  notice.textContent = text
-  clearTimeout(noticeTimer)
-  noticeTimer = setTimeout(() => notice.classList.remove('shown'), 5000)
+/** Shows what belongs to a view, and hides the rest. */
+function show(view, heading) {
+  for (const element of document.querySelectorAll('[data-views]')) {
+    element.hidden = !element.dataset.views.split(' ').includes(view)
+  }
+  if (find('heading').textContent === heading) return
+  find('heading').textContent = heading
+  document.title = view === 'login' ? heading : `${heading} · Task board`
+  // Whoever cannot see that another view has come hears its name.
+  find('heading').focus()
+}
+
+function showState(state) {
+  find('connection').dataset.state = state
+  find('connection').textContent = { connecting: 'Connecting', live: 'Live', reconnecting: 'Reconnecting' }[state]
+}
+
+find('login').onsubmit = async (event) => {
+  event.preventDefault()
+  try {
+    await request('POST', '/api/login', { body: { name: find('login-name').value.trim() } })
+    await enter()
+  } catch (error) {
+    notifyOf(error)
+  }
+}
+
+find('logout').onclick = async () => {
+  try {
+    await request('POST', '/api/logout')
+    showLogin()
+  } catch (error) {
+    notifyOf(error)
+  }
 }
 
 find('new').onsubmit = async (event) => {
@@ -113,15 +131,23 @@ find('new').onsubmit = async (event) => {
   if (!title) return
   // At once, so that the next one can be typed meanwhile.
   input.value = ''
-  if (!(await change('POST', '/api/tasks', { title }))) input.value ||= title
+  if (!(await room.add(title))) input.value ||= title
 }
 
+addEventListener('hashchange', () => {
+  if (!me) return
+  const name = location.hash.slice(1)
+  if (!name || roomOf(name)) showPlace()
+  // Rooms may have been added since.
+  enter()
+})
+
 // A connection that outlives a change of networks is dead more often than not, and says so only minutes later.
-addEventListener('offline', () => stream.openLater())
-addEventListener('online', () => stream.open())
+addEventListener('offline', () => room?.stream.openLater())
+addEventListener('online', () => room?.stream.open())
 
 // A page that the browser keeps for the back button should not hold a connection meanwhile.
-addEventListener('pagehide', () => stream.close())
-addEventListener('pageshow', (event) => event.persisted && stream.open())
+addEventListener('pagehide', () => room?.stream.close())
+addEventListener('pageshow', (event) => event.persisted && room?.stream.open())
 
-stream.open()
+enter()

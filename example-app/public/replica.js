@@ -1,48 +1,33 @@
 /**
- * Keeps a view in step with the server. The rows come by one road and the changes by another, so they may overtake each
- * other: changes that arrive while the rows are on their way are held back, and those the rows include already are
- * ignored, by their `seq`.
+ * Keeps a view in step with the server. The rows come first, and changes of others follow by the same stream; one's own
+ * come as the answers to requests, and may overtake those. So changes are told apart by row: each carries its row whole,
+ * and the one with the highest `seq` is right.
  */
 export class Replica {
+  /** The last change that is known of. */
   seq = 0
   loaded = false
   #view
-  #fetchRows
-  #held
-  #loads = 0
+  /** The last change that the rows included when they came. */
+  #included = 0
+  /** The last change of each row since then, deleted ones too. */
+  #latest = new Map()
 
-  constructor(view, fetchRows) {
+  constructor(view) {
     this.#view = view
-    this.#fetchRows = fetchRows
   }
 
-  /** Resolves to whether the rows are in place: a later load makes an earlier one void. */
-  async load() {
-    this.#loads += 1
-    const load = this.#loads
-    const held = []
-    this.#held = held
-    this.loaded = false
-    try {
-      const { seq, tasks } = await this.#fetchRows()
-      if (load !== this.#loads) return false
-      this.#view.reset(tasks)
-      this.seq = seq
-      this.loaded = true
-    } finally {
-      if (load === this.#loads) this.#held = undefined
-    }
-    for (const change of held) this.receive(change)
-    return true
+  load({ seq, tasks }) {
+    this.#included = this.seq = seq
+    this.#latest.clear()
+    this.#view.reset(tasks)
+    this.loaded = true
   }
 
-  receive(change) {
-    if (this.#held) this.#held.push(change)
-    else if (this.loaded && change.seq > this.seq) this.#apply(change)
-  }
-
-  #apply({ seq, kind, row_id: id, data }) {
-    this.seq = seq
+  receive({ seq, kind, row_id: id, data }) {
+    if (seq <= this.#included || seq <= (this.#latest.get(id) ?? 0)) return
+    this.#latest.set(id, seq)
+    this.seq = Math.max(this.seq, seq)
     if (kind === 'delete') this.#view.remove(id)
     else this.#view.put(data)
   }

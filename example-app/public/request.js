@@ -1,0 +1,30 @@
+const PATIENCE = 10_000
+
+/** A request that was answered with an error, or with nothing: then it has no `status`. */
+export class RequestError extends Error {
+  constructor(message, status) {
+    super(message)
+    this.status = status
+  }
+}
+
+/** @param {{ body?: unknown, clientId?: string }} [options] `clientId`: the stream that need not tell of the change */
+export async function request(method, url, { body, clientId } = {}) {
+  const headers = {}
+  if (body) headers['content-type'] = 'application/json'
+  if (clientId) headers['x-client-id'] = clientId
+  const signal = AbortSignal.timeout(PATIENCE)
+  const response = await fetch(url, { method, headers, body: body && JSON.stringify(body), signal }).catch(giveUp)
+  if (response.status === 204) return undefined
+  const answer = await response.json().catch((error) => (response.ok ? giveUp(error) : {}))
+  if (!response.ok) throw new RequestError(answer.message ?? `The server answered ${response.status}.`, response.status)
+  return answer
+}
+
+function giveUp({ name }) {
+  if (name !== 'TimeoutError') throw new RequestError('The server cannot be reached. Try again in a moment.')
+  // Over HTTP/1.1 a browser has six connections to a site, and every open board keeps one.
+  throw new RequestError(
+    'No answer. If six tabs of this board are open, close one: the browser has no more connections.'
+  )
+}

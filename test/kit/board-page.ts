@@ -1,0 +1,88 @@
+import type { Browser, Page } from 'playwright-core'
+import type { Test } from 'tap'
+import { PATIENCE } from './patience.js'
+
+export interface Entrance {
+  name?: string
+  room?: string
+}
+
+/** Opens the example in a tab of its own, where nobody is logged in yet. */
+export async function openPage(t: Test, browser: Browser, url: string): Promise<Page> {
+  const context = await browser.newContext()
+  t.teardown(() => context.close())
+  const page = await context.newPage()
+  page.setDefaultTimeout(2 * PATIENCE)
+  await page.goto(url)
+  return page
+}
+
+/** Logs in and opens a room, until it is live. */
+export async function openRoom(t: Test, browser: Browser, url: string, entrance: Entrance = {}): Promise<Page> {
+  const { name = 'Ann', room = 'team-a' } = entrance
+  const page = await openPage(t, browser, `${url}/#${room}`)
+  await logIn(page, name)
+  await isLive(page)
+  return page
+}
+
+/** Another tab of the same browser, which is logged in already. */
+export async function openTab(page: Page): Promise<Page> {
+  const tab = await page.context().newPage()
+  tab.setDefaultTimeout(2 * PATIENCE)
+  await tab.goto(page.url())
+  await isLive(tab)
+  return tab
+}
+
+export async function logIn(page: Page, name: string): Promise<void> {
+  await page.getByTestId('login-name').fill(name)
+  await page.getByTestId('login-submit').click()
+  await page.getByTestId('login-name').waitFor({ state: 'hidden' })
+}
+
+/** Resolves when the page asks for a name. */
+export function asksWhoItIs(page: Page): Promise<void> {
+  return page.getByTestId('login-name').waitFor()
+}
+
+export function isLive(page: Page): Promise<void> {
+  return says(page, 'connection', 'Live')
+}
+
+export async function says(page: Page, testId: string, text: string | RegExp): Promise<void> {
+  await page.getByTestId(testId).filter({ hasText: text }).waitFor()
+}
+
+/** In the page, since its policy forbids the `eval` that Playwright would look again and again with. */
+const columnsOnce = (expected: string, ms: number) => `new Promise((resolve) => {
+  const read = () => JSON.stringify([...document.querySelectorAll('.column')].map((column) =>
+    [...column.querySelectorAll('[data-testid=task-title]')].map((title) => title.textContent)))
+  const finish = () => { observer.disconnect(); resolve(read()) }
+  const observer = new MutationObserver(() => { if (read() === ${JSON.stringify(expected)}) finish() })
+  observer.observe(document.body, { childList: true, characterData: true, subtree: true })
+  if (read() === ${JSON.stringify(expected)}) finish()
+  setTimeout(finish, ${ms})
+})`
+
+/** The titles in the columns, once they are these. */
+export async function shows(
+  t: Test,
+  page: Page,
+  columns: { todo?: string[]; doing?: string[]; done?: string[] },
+  what: string
+): Promise<void> {
+  const { todo = [], doing = [], done = [] } = columns
+  const expected = JSON.stringify([todo, doing, done])
+  t.equal(await page.evaluate(columnsOnce(expected, PATIENCE)), expected, what)
+}
+
+export function card(page: Page, title: string) {
+  return page.getByTestId('task').filter({ has: page.getByText(title, { exact: true }) })
+}
+
+/** Adds a task as a visitor would. */
+export async function add(page: Page, title: string): Promise<void> {
+  await page.getByTestId('new-title').fill(title)
+  await page.getByTestId('new-submit').click()
+}

@@ -1,0 +1,152 @@
+import type { AddressInfo } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import type { Test } from 'tap'
+import type { PylonSseOptions } from '../../lib/index.js'
+import { type ConnectOptions, connect, type SseClient } from './sse-client.js'
+
+export interface BoardOptions {
+  pylonSse?: PylonSseOptions
+  maxTasks?: number
+  maxRooms?: number
+  maxSessions?: number
+  sessionLifetime?: number
+}
+
+export interface Task {
+  id: string
+  title: string
+  status: string
+  position: number
+}
+
+/** A change of a task, as it is answered and broadcast. */
+export interface Change {
+  seq: number
+  entity: 'task'
+  row_id: string
+  kind: 'insert' | 'update' | 'delete'
+  data: Task | null
+  timestamp: string
+}
+
+export interface Snapshot {
+  clientId: string
+  people: string[]
+  seq: number
+  tasks: Task[]
+}
+
+export interface Answer<Body = unknown> {
+  status: number
+  body: Body
+  headers: Record<string, unknown>
+}
+
+type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
+
+// The example is JavaScript, and uses the built package as its users do.
+const { buildApp } = (await import(new URL('../../example-app/app.js', import.meta.url).href)) as {
+  buildApp(options?: BoardOptions): FastifyInstance
+}
+
+/** The example, listening until the end of the test. */
+export class TaskBoard {
+  readonly app: FastifyInstance
+  readonly #t: Test
+
+  private constructor(t: Test, app: FastifyInstance) {
+    this.#t = t
+    this.app = app
+  }
+
+  static async serve(t: Test, options: BoardOptions = {}): Promise<TaskBoard> {
+    // Browsers come back soon, so that tests need not wait for them.
+    const app = buildApp({ ...options, pylonSse: { retry: 100, ...options.pylonSse } })
+    t.teardown(() => app.close())
+    await app.listen({ host: '127.0.0.1', port: 0 })
+    return new TaskBoard(t, app)
+  }
+
+  get port(): number {
+    return (this.app.server.address() as AddressInfo).port
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`
+  }
+
+  async call<Body = unknown>(
+    method: Method,
+    url: string,
+    body?: unknown,
+    headers: Record<string, string> = {}
+  ): Promise<Answer<Body>> {
+    const response = await this.app.inject({
+      method,
+      url,
+      headers: { ...headers, ...(body !== undefined && { 'content-type': 'application/json' }) },
+      ...(body !== undefined && { payload: typeof body === 'string' ? body : JSON.stringify(body) })
+    })
+    return {
+      status: response.statusCode,
+      headers: response.headers,
+      body: (response.body === '' ? undefined : response.json()) as Body
+    }
+  }
+
+  async visitor(name = 'Ann', room = 'team-a'): Promise<Visitor> {
+    const { headers } = await this.call('POST', '/api/login', { name })
+    return new Visitor(this, this.#t, cookieOf(headers), room)
+  }
+}
+
+/** The cookie that an answer sets, as it is sent back. */
+export function cookieOf(headers: Record<string, unknown>): string {
+  return String(headers['set-cookie']).replace(/;.*/, '')
+}
+
+/** Someone who is logged in, without a browser. */
+export class Visitor {
+  readonly cookie: string
+  readonly #board: TaskBoard
+  readonly #t: Test
+  readonly #room: string
+
+  constructor(board: TaskBoard, t: Test, cookie: string, room: string) {
+    this.#board = board
+    this.#t = t
+    this.cookie = cookie
+    this.#room = room
+  }
+
+  call<Body = unknown>(method: Method, url: string, body?: unknown, headers = {}): Promise<Answer<Body>> {
+    return this.#board.call(method, url, body, { cookie: this.cookie, ...headers })
+  }
+
+  /** `path` goes on from the room's tasks. */
+  tasks<Body = Change>(method: Method, path = '', body?: unknown, headers = {}): Promise<Answer<Body>> {
+    return this.call(method, `/api/rooms/${this.#room}/tasks${path}`, body, headers)
+  }
+
+  async create(title: string, headers = {}): Promise<Task> {
+    return (await this.tasks<Change>('POST', '', { title }, headers)).body.data!
+  }
+
+  /** Opens a stream, of the room unless another query is given. */
+  async stream({ query = { topic: `room.${this.#room}` }, headers = {}, ...rest }: ConnectOptions = {}) {
+    const client = await connect(this.#board.port, { ...rest, query, headers: { cookie: this.cookie, ...headers } })
+    this.#t.teardown(() => client.close())
+    return client
+  }
+}
+
+export async function snapshotOf(client: SseClient): Promise<Snapshot> {
+  return JSON.parse((await client.until(({ event }) => event === 'snapshot')).data)
+}
+
+/** The next changes that a stream tells of. */
+export async function changesOf(client: SseClient, n: number): Promise<Change[]> {
+  const changes = []
+  for (let i = 0; i < n; i++) changes.push(JSON.parse((await client.until(({ event }) => event === 'change')).data))
+  return changes
+}
