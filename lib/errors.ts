@@ -61,7 +61,7 @@ export const NotAcceptableError: ErrorClass = createError(
 /** A request past `maxClientsPerIp`. */
 export const TooManyClientsError: ErrorClass<[number]> = createError(
   'PYLON_SSE_ERR_TOO_MANY_CLIENTS',
-  'Your address already has %d event streams open, as many as it may have.',
+  'You already have %d event streams open, as many as you may have.',
   429
 )
 

@@ -2,8 +2,10 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Audience } from './audience.js'
 import { decodeFrame } from './encode.js'
 import { InvalidQueryError, ResyncRequiredError } from './errors.js'
-import type { EventLog, LogEntry } from './event-log.js'
+import type { EventLog } from './event-log.js'
 import type { Hub } from './hub.js'
+import type { LogEntry } from './log-entry.js'
+import { leaveConnection } from './take-over.js'
 
 /** An event of a page. */
 export interface PageEvent {
@@ -26,16 +28,18 @@ export interface Page {
 const DEFAULT_LIMIT = 100
 const MAX_LIMIT = 1000
 const MAX_WAIT = 60_000
+/** Bytes of events after which a page ends: a client that does not read keeps its page in memory. */
+const MAX_BYTES = 1024 * 1024
 
 /**
  * Answers a page of the log: `?since=<id>&limit=100`, from the oldest event that can be replayed where `since` is `0` or
- * absent. With `?wait=ms` it waits so long for the first event, where there is none yet.
+ * absent. It ends after `limit` events or a MiB of them. With `?wait=ms` it waits so long for the first event, where there is none yet.
  *
  * @throws InvalidQueryError (400)
  */
 export async function sendPage(
   hub: Hub,
-  topics: readonly string[],
+  topics: ReadonlySet<string>,
   request: FastifyRequest,
   reply: FastifyReply
 ): Promise<void> {
@@ -43,7 +47,8 @@ export async function sendPage(
   const limit = number(query, 'limit', 1, MAX_LIMIT) ?? DEFAULT_LIMIT
   const wait = number(query, 'wait', 0, MAX_WAIT) ?? 0
   const { log } = hub
-  const since = query.since
+  // An empty one is none, as with `lastEventId`.
+  const since = query.since || undefined
   if (since !== undefined && typeof since !== 'string') throw new InvalidQueryError('since', 'one id')
   const fromOldest = since === undefined || since === '0'
   const position = fromOldest ? { seq: log.oldestCursor } : log.positionOf(since)
@@ -63,6 +68,7 @@ export async function sendPage(
         refuse(log, reply)
         return
       }
+      if (hub.closing) leaveConnection(request, reply)
       page = read(log, audience, Math.max(seq, log.oldest - 1), limit)
     }
     reply.send(page)
@@ -79,9 +85,16 @@ function refuse(log: EventLog, reply: FastifyReply): void {
 function read(log: EventLog, audience: Audience, cursor: number, limit: number): Page {
   const events: PageEvent[] = []
   let seq = cursor
+  let bytes = 0
   while (seq < log.head && events.length < limit) {
-    const entry = log.at(++seq)
-    if (audience.hears(entry)) events.push(describe(entry))
+    const entry = log.at(seq + 1)
+    if (audience.hears(entry)) {
+      bytes += entry.size
+      // One event always, however large.
+      if (bytes > MAX_BYTES && events.length > 0) break
+      events.push(describe(entry))
+    }
+    seq++
   }
   let next = seq
   while (next < log.head && !audience.hears(log.at(next + 1))) next++

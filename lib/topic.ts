@@ -46,7 +46,9 @@ export function isWildcard(pattern: string): boolean {
  * Whether `allowed` matches all that `wanted` matches. It is how a grant is read: `orders.*` grants `orders.created` and
  * itself, and neither `orders.**` nor `*`.
  */
-export function covers(allowed: string, wanted: string): boolean {
+export function covers(allowed: unknown, wanted: string): boolean {
+  // One that is no pattern grants nothing: '**' amid it would be read as if it ended there.
+  if (!isPattern(allowed)) return false
   const grant = allowed.split('.')
   const words = wanted.split('.')
   let i = 0
@@ -69,7 +71,11 @@ export function checkSubscriptions(topics: ReadonlySet<unknown>, limits: Subscri
   const { maxTopics, maxTopicBytes } = limits
   if (topics.size > maxTopics) throw new InvalidTopicError(`${topics.size} topics`, `${maxTopics} at most`)
   for (const topic of topics) {
-    if (!isPattern(topic)) throw new InvalidTopicError(JSON.stringify(String(topic).slice(0, 64)), PATTERN_TAKES)
+    if (!isPattern(topic))
+      throw new InvalidTopicError(
+        typeof topic === 'string' ? JSON.stringify(topic.slice(0, 64)) : `a value of type ${typeof topic}`,
+        PATTERN_TAKES
+      )
     const bytes = Buffer.byteLength(topic)
     if (bytes > maxTopicBytes)
       throw new InvalidTopicError(`a topic of ${bytes} bytes`, `${maxTopicBytes} bytes at most`)

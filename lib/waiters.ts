@@ -21,6 +21,11 @@ class Waiter implements Cohort {
 export class Waiters {
   readonly #waiters = new Set<Waiter>()
 
+  /** Requests that wait now. */
+  get size(): number {
+    return this.#waiters.size
+  }
+
   /** There is an event for everyone, or nothing more to wait for. */
   wakeAll(): void {
     for (const waiter of this.#waiters) waiter.touch()

@@ -150,6 +150,29 @@ for (const [way, authorizeTopics] of [
   })
 }
 
+t.test('what authorizeTopics throws and is no error is an error all the same', async (t) => {
+  const thrown: [unknown, status: number][] = [
+    ['no', 500],
+    [undefined, 500],
+    [null, 500],
+    [{ statusCode: 401, message: 'who?' }, 401]
+  ]
+  for (const [what, status] of thrown) {
+    const served = await serve(t, { sse: { authorizeTopics: () => Promise.reject(what) } })
+    const reader = await served.connect(asksFor('a'))
+    t.equal(reader.status, status, String(what))
+    await reader.waitForEnd()
+  }
+})
+
+t.test('disconnect() refuses a predicate that gives a promise, which would pick everybody', async (t) => {
+  const served = await serve(t)
+  await served.connect()
+  const error = { code: 'PYLON_SSE_ERR_INVALID_OPTION', message: /^Option 'predicate'/ }
+  t.throws(() => served.app.sse.disconnect((async () => false) as never), error)
+  t.equal(served.app.sse.clientCount, 1)
+})
+
 t.test('what authorizeTopics refuses is not said before it has answered', async (t) => {
   const held = gate()
   const served = await serve(t, { sse: { authorizeTopics: () => held.pass().then(() => ['a']) } })

@@ -169,7 +169,7 @@ t.test('since an id come the events after it, an own id included; 0 and none are
 
 t.test('a cursor that has fallen out of the log, or never was, gets 410 with the oldest to go on from', async (t) => {
   const { served, ids } = await serveNumbers(t, 12, { history: { events: 5 }, queueDepth: 9 })
-  for (const since of [ids[0]!, ids[5]!, 'nobody-7', '-1', '00', 'stay-away', `${ids[0]!.split('-')[0]}-99`, '']) {
+  for (const since of [ids[0]!, ids[5]!, 'nobody-7', '-1', '00', 'stay-away', `${ids[0]!.split('-')[0]}-99`]) {
     const reader = await ask(served, { since, wait: 60_000 })
     t.equal(reader.status, 410, since)
     t.equal(reader.headers.get('cache-control'), 'no-store')
@@ -469,3 +469,76 @@ t.test(
     }
   }
 )
+
+t.test('a page ends after a MiB of events, so that one that nobody reads does not take more', async (t) => {
+  const served = await serve(t)
+  for (let n = 0; n < 3; n++) served.app.sse.broadcastMessage(`${n}${'x'.repeat(600_000)}`)
+  served.app.sse.broadcastMessage('small')
+  const first = await pageOf(served)
+  t.strictSame([first.events.length, first.hasMore], [1, true], 'two are larger')
+  const rest = await pageOf(served, { since: first.cursor })
+  t.strictSame([rest.events.length, rest.hasMore], [1, true])
+  const last = await pageOf(served, { since: rest.cursor })
+  t.strictSame(
+    last.events.map(({ data }) => String(data).slice(0, 5)),
+    ['2xxxx', 'small']
+  )
+  t.equal(last.hasMore, false)
+})
+
+t.test('an event larger than a MiB is a page of its own', async (t) => {
+  const served = await serve(t, { sse: { maxEventBytes: 4_000_000 } })
+  for (let n = 0; n < 2; n++) served.app.sse.broadcastMessage(`${n}${'x'.repeat(2_000_000)}`)
+  const page = await pageOf(served)
+  t.strictSame([page.events.length, page.hasMore], [1, true])
+})
+
+t.test('a page holds its slot until it is out', async (t) => {
+  const held = gate()
+  const served = await serve(t, {
+    sse: { maxClientsPerIp: 1 },
+    setup: (app) => {
+      app.addHook('onSend', async ({ url }) => {
+        if (url.includes('slow')) await held.pass()
+      })
+    }
+  })
+  const slow = await ask(served, { slow: '' }, false)
+  await held.reached
+  t.equal((await ask(served)).status, 429)
+  held.open()
+  await bodyOf(slow)
+  t.equal((await ask(served)).status, 200)
+})
+
+t.test('a page that waits counts as one more open at once, and gives its place back', async (t) => {
+  const served = await serve(t, { sse: { maxClients: 1 } })
+  const waiting = await ask(served, { wait: 60_000 }, false)
+  while ((await served.connect()).status !== 503) for (const client of served.app.sse.clients) client.close()
+  served.app.sse.broadcast('event')
+  t.equal((await bodyOf(waiting)).events.length, 1)
+  t.equal((await served.connect()).status, 200)
+})
+
+t.test('a page that waits does not keep the app from closing, whatever hooks there are', async (t) => {
+  for (const transport of ['http', 'h2c'] as const) {
+    const waits = gate()
+    const held = gate()
+    const served = await serve(t, {
+      transport,
+      sse: { route: { preHandler: async () => waits.pass() } },
+      setup: (app) => app.addHook('onSend', async () => held.pass())
+    })
+    const open = { path: '/events?wait=60000', headers: { accept: 'application/json' }, waitForHead: false }
+    const client = transport === 'http' ? await served.connect(open) : await served.connectH2(open)
+    await waits.reached
+    waits.open()
+    await turn()
+    const closed = served.app.close()
+    await held.reached
+    held.open()
+    await client.waitForEnd()
+    await closed
+    t.pass(transport)
+  }
+})

@@ -169,3 +169,11 @@ t.test('whatever the words, a grant covers no pattern that matches a topic beyon
   )
   assert.ok(covered > 200, `${covered}`)
 })
+
+t.test('a grant that is no pattern grants nothing', async (t) => {
+  for (const grant of ['orders.**.read', '**.a', 'a*', '', 'a\nb', undefined, null, 1, {}]) {
+    for (const wanted of ['orders.secret', 'orders.**', 'orders.x.read', '**', 'a', 'ab', '']) {
+      t.equal(covers(grant, wanted), false, `${String(grant)} for ${wanted}`)
+    }
+  }
+})

@@ -1,0 +1,16 @@
+/**
+ * Answers the calls of the process that started this one, and ends with it.
+ *
+ * @param {Record<string, (args: any) => any>} methods
+ */
+export function answerCalls(methods) {
+  process.on('message', async ({ id, method, args }) => {
+    try {
+      const result = await methods[method](args)
+      process.send({ id, result })
+    } catch (err) {
+      process.send({ id, error: err.message })
+    }
+  })
+  process.on('disconnect', () => process.exit())
+}

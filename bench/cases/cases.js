@@ -1,0 +1,35 @@
+import { OWN } from '../peers/peers.js'
+import { burst } from './burst.js'
+import { herd } from './herd.js'
+import { idle } from './idle.js'
+import { steady } from './steady.js'
+import { stuck } from './stuck.js'
+import { topics } from './topics.js'
+
+/** In the order in which they run. */
+export const CASES = [burst, steady, ...topics, stuck, herd, idle]
+
+/** Where every peer runs in every round: what this plugin promises is told against them. */
+const SIDE_BY_SIDE = ['burst', 'steady']
+/** Left out of a quick run, for it to be quick. */
+const SLOW = ['rooms']
+
+/** Names by which cases can be asked for, beside those of their rows. */
+const ALIASES = { sustained: ['sustained-'], neighbour: ['sustained-'], topics: ['topics', 'rooms'] }
+
+/**
+ * Whether a row is asked for.
+ *
+ * @param {string[] | undefined} names as given to `--cases`; all when it was not
+ */
+export function isWanted(row, names) {
+  return names === undefined || names.some((name) => (ALIASES[name] ?? [name]).some((prefix) => row.startsWith(prefix)))
+}
+
+/** Whether a peer runs a case in a round, where nothing was asked for by name. */
+export function isPlanned({ name }, peer, round, quick) {
+  if (quick && SLOW.includes(name)) return false
+  if (peer === OWN || SIDE_BY_SIDE.includes(name)) return true
+  if (name === 'idle' && peer === 'better-sse') return true
+  return !quick && round === 0
+}

@@ -1,0 +1,32 @@
+const WARM = 500
+const KB_OF_MIB = 1048.576
+
+/** Clients that get nothing: what they cost to connect and to keep. */
+export const idle = {
+  name: 'idle',
+  rows: ['idle'],
+  seconds: 90,
+
+  async run(stage, { peer, quick }, rows) {
+    const clients = quick ? 5000 : 15_000
+    await stage.open(peer)
+    // Code is loaded and compiled by the first, whatever the number of the others.
+    await stage.connectCounters({ first: 0, clients: WARM })
+    const before = await stage.settle()
+    await stage.begin()
+    const { seconds } = await stage.connectCounters({ first: WARM, clients })
+    const { cpu, loopDelayP99, othersShare } = await stage.end()
+    const { rss, heapUsed } = await stage.settle()
+    rows.idle = {
+      clients,
+      connectsPerSecond: clients / seconds,
+      cpuPerConnect: cpu / clients,
+      rss,
+      perClient: ((rss - before.rss) * KB_OF_MIB) / clients,
+      heapPerClient: ((heapUsed - before.heapUsed) * KB_OF_MIB) / clients,
+      loopDelayP99,
+      othersShare,
+      faults: []
+    }
+  }
+}

@@ -1,0 +1,29 @@
+import { underLoad } from '../load.js'
+
+const STUCK = 100
+const BYTES = 1024
+/** What a stuck client is owed in the end, bytes. */
+const OWED = 30_000_000
+
+/** The same load without clients that never read, then with them. */
+export const stuck = {
+  name: 'stuck',
+  rows: ['stuck-none', 'stuck'],
+  seconds: 150,
+
+  async run(stage, { peer, quick, own }, rows) {
+    const clients = quick ? 100 : 1000
+    const seconds = quick ? 5 : 25
+    const load = { rate: OWED / BYTES / seconds, seconds, warmUp: 1, bytes: BYTES, readersOfEach: clients }
+    await stage.open(peer, { history: own })
+    await stage.connect({ clients })
+    rows['stuck-none'] = await underLoad(stage, load)
+    if (stage.fault !== undefined) return
+    await stage.settle()
+    const before = await stage.settle()
+    await stage.connectStuck(STUCK)
+    // Without warming up: what happens while their sockets fill belongs to it.
+    const figures = await underLoad(stage, { ...load, warmUp: 0 })
+    rows.stuck = { ...figures, stuck: STUCK, rssGrowth: figures.rss - before.rss }
+  }
+}

@@ -1,0 +1,21 @@
+import { underLoad } from '../load.js'
+
+const CLIENTS = 10_000
+const RATE = 10_000
+
+/** A topic each, and rooms of ten: the same events/s, so ten times the deliveries. */
+export const topics = [
+  { name: 'topics', topics: CLIENTS },
+  { name: 'rooms', topics: CLIENTS / 10 }
+].map(({ name, topics }) => ({
+  name,
+  rows: [name],
+  seconds: 90,
+
+  async run(stage, { peer, quick }, rows) {
+    await stage.open(peer, { topics })
+    await stage.connect({ clients: CLIENTS })
+    const load = { rate: RATE, seconds: quick ? 3 : 5, warmUp: 1, readersOfEach: CLIENTS / topics }
+    rows[name] = await underLoad(stage, load)
+  }
+}))

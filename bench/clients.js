@@ -1,0 +1,168 @@
+import { answerCalls } from './calls.js'
+import { now, sleep } from './clock.js'
+import { address, Connection } from './connection.js'
+import { Events } from './events.js'
+import { Latency } from './latency.js'
+import { Neighbour } from './neighbour.js'
+
+const POLL = 2
+/** How long the process lies down where there is little to read, ms. */
+const REST = 2
+/** Reads between two looks that are little. */
+const LITTLE = 256
+
+const tally = { bytes: 0, events: 0, reads: 0, lost: 0, lastRead: 0 }
+const bed = new Int32Array(new SharedArrayBuffer(4))
+const latency = new Latency()
+let connections = []
+let stuck = []
+let neighbour
+let resting
+let readsBefore = 0
+
+answerCalls({
+  /**
+   * Opens `count` connections, `parallel` at a time.
+   *
+   * @param {object} args `first`: number of the first of them among all clients; `parse`: whether they parse every
+   *   event, rather than count bytes; `timed`: whether their latency counts; `next`: the event that is the first to come, for those that parse
+   */
+  async connect({ port, network, first, count, topics = 0, parse, timed, next, lastEventId, parallel = 128 }) {
+    const began = now()
+    const errors = []
+    await inParallel(count, parallel, (n, done) => {
+      const number = first + n
+      const topic = topics === 0 ? undefined : number % topics
+      const expected = { next: next ?? topic ?? 0, step: topics || 1 }
+      const events = parse ? new Events(expected, tally, timed ? latency : undefined) : undefined
+      const target = { port, localAddress: address(number, network), request: request(topic, lastEventId) }
+      const connection = new Connection(target, tally, events, (error) => {
+        if (error === undefined) connections.push(connection)
+        else errors.push(error.message)
+        done()
+      })
+    })
+    return { seconds: (now() - began) / 1e6, failed: errors.length, error: errors[0] }
+  },
+
+  /** Opens connections that never read. */
+  async connectStuck({ port, network, count }) {
+    await inParallel(count, count, (n, done) => {
+      const target = { port, localAddress: address(n, network), request: request(), reads: false }
+      stuck.push(new Connection(target, tally, undefined, () => done()))
+    })
+  },
+
+  /** Cuts all connections. */
+  drop() {
+    for (const connection of [...connections, ...stuck]) connection.destroy()
+    connections = []
+    stuck = []
+    Object.assign(tally, { bytes: 0, events: 0, lost: 0 })
+  },
+
+  /** Forgets what it has measured so far. */
+  record() {
+    latency.reset()
+    return totals()
+  },
+
+  /** What had come at some times to come, µs on the shared clock. */
+  async samples({ times }) {
+    const taken = []
+    for (const time of times) {
+      await sleep(Math.max(0, (time - now()) / 1e3))
+      taken.push({ time: now(), bytes: tally.bytes, events: tally.events })
+    }
+    return taken
+  },
+
+  /** Waits until every client that parses has had its last event up to `lastSeq`. */
+  async parsed({ lastSeq, within }) {
+    const done = await until(within, () => connections.every(({ events }) => events.next > lastSeq))
+    return { done, ...totals() }
+  },
+
+  /** Waits until every client has got so many bytes of its stream. */
+  async counted({ bytes, within }) {
+    const all = bytes * connections.length
+    const done = await until(within, () => tally.bytes >= all && connections.every((one) => one.bytes === bytes))
+    return { done, wrong: connections.filter((one) => one.bytes !== bytes).length, ...totals() }
+  },
+
+  latency() {
+    return latency.report()
+  },
+
+  /**
+   * Reads in bouts from now on, or no longer. A process that waits for its sockets is woken by each write of the
+   * server, which pays for it: a cost of having both on one machine, not of sending. What is read so is not timed.
+   */
+  readInBouts({ on }) {
+    clearImmediate(resting)
+    if (on) rest()
+  },
+
+  lastId() {
+    return connections[0].events.lastId
+  },
+
+  startNeighbour({ port, network }) {
+    neighbour = new Neighbour({ port, localAddress: address(0, network) })
+  },
+
+  stopNeighbour() {
+    return neighbour.stop()
+  }
+})
+
+function rest() {
+  if (tally.reads - readsBefore < LITTLE) Atomics.wait(bed, 0, 0, REST)
+  readsBefore = tally.reads
+  resting = setImmediate(rest)
+}
+
+function request(topic, lastEventId) {
+  const query = topic === undefined ? '' : `?topic=t${topic}`
+  const resume = lastEventId === undefined ? '' : `last-event-id: ${lastEventId}\r\n`
+  return `GET /events${query} HTTP/1.1\r\nhost: bench\r\naccept: text/event-stream\r\n${resume}\r\n`
+}
+
+function totals() {
+  const streams = new Set(connections.map(({ bytes }) => bytes))
+  const faults = connections.flatMap(({ events }) => events?.faults ?? [])
+  return {
+    ...tally,
+    connections: connections.length,
+    /** Bytes of one client's stream, where all have the same. */
+    streamBytes: streams.size === 1 ? [...streams][0] : undefined,
+    faults: faults.slice(0, 3)
+  }
+}
+
+async function until(within, condition) {
+  const deadline = now() + within * 1e3
+  while (!condition()) {
+    if (now() > deadline) return false
+    await sleep(POLL)
+  }
+  return true
+}
+
+/** @param {(n: number, done: () => void) => void} start called for each, `done` once it is through */
+function inParallel(count, parallel, start) {
+  return new Promise((resolve) => {
+    let started = 0
+    let left = count
+    if (count === 0) resolve()
+    const more = () => {
+      if (started === count) return
+      start(started++, () => {
+        left--
+        if (left === 0) resolve()
+        else more()
+      })
+    }
+    for (let n = 0; n < parallel; n++) more()
+  })
+}

@@ -1,0 +1,36 @@
+import { createChannel, createSession } from 'better-sse'
+import { History } from '../history.js'
+
+/** As its guide to channels does it: a session a client, registered with a channel. */
+export async function setup(app, { topics = 0, history = false }) {
+  const missed = history ? new History() : undefined
+  const channels = new Map()
+  if (topics === 0) channels.set(undefined, createChannel())
+  for (let n = 0; n < topics; n++) channels.set(`t${n}`, createChannel())
+  let count = 0
+
+  app.get('/events', async (request, reply) => {
+    reply.hijack()
+    const session = await createSession(request.raw, reply.raw, { keepAlive: null })
+    const after = missed?.after(session.lastId) ?? []
+    if (after.length > 0) {
+      await session.batch((buffer) => {
+        for (const { id, data } of after) buffer.push(data, 'message', id)
+      })
+    }
+    channels.get(request.query.topic).register(session)
+    count++
+    session.once('disconnected', () => count--)
+  })
+
+  return {
+    publish(data, n, topic) {
+      const eventId = String(n)
+      missed?.push(eventId, data)
+      channels.get(topic).broadcast(data, 'message', { eventId })
+    },
+    get count() {
+      return count
+    }
+  }
+}

@@ -1,0 +1,20 @@
+import pylonSse from 'pylon-sse'
+
+/** This plugin with its defaults, but for what the others have not. */
+export async function setup(app, { topics = 0, history = false }) {
+  await app.register(pylonSse, {
+    keepAliveInterval: 0,
+    ...(history ? {} : { history: false }),
+    ...(topics > 0 && { authorizeTopics: (_request, asked) => asked })
+  })
+  const { sse } = app
+  return {
+    publish(data, _n, topic) {
+      if (topic === undefined) sse.broadcast(data)
+      else sse.broadcast(data, { topic })
+    },
+    get count() {
+      return sse.clientCount
+    }
+  }
+}

@@ -1,0 +1,137 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { CASES, isPlanned, isWanted } from './cases/cases.js'
+import { checkClaims } from './claims.js'
+import { describeMachine, openFilesLimit } from './machine.js'
+import { medians } from './medians.js'
+import { availablePeers, OWN } from './peers/peers.js'
+import { svg } from './plot.js'
+import { Stage } from './stage.js'
+import { markdown } from './table.js'
+
+const KNOWN_CASES = ['burst', 'paced', 'sustained', 'neighbour', 'topics', 'rooms', 'stuck', 'herd', 'idle']
+const KNOWN_PEERS = ['pylon-sse', 'better-sse', 'fastify-sse', 'res-write', 'nchan']
+const HELP = `node bench/run.js [--quick] [--check] [--cases a,b] [--peers a,b] [--rounds n]
+
+  --quick   about a minute: one round, short windows, fewer clients in stuck, herd and idle
+  --check   compares with what the benchmark must show
+  --cases   ${KNOWN_CASES.join(', ')}
+  --peers   ${KNOWN_PEERS.join(', ')}
+  --rounds  default 3 (1 with --quick)
+`
+/** Descriptors of the largest case, with room for what else a process opens. */
+const FILES_NEEDED = 15_700
+const RESULTS = new URL('results/', import.meta.url)
+
+const { values } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    check: { type: 'boolean', default: false },
+    cases: { type: 'string' },
+    peers: { type: 'string' },
+    rounds: { type: 'string' },
+    help: { type: 'boolean', default: false }
+  }
+})
+
+if (values.help) process.stdout.write(HELP)
+else await run(values)
+
+async function run({ quick, check, cases, peers: asked, rounds: given }) {
+  const names = cases?.split(',')
+  const { peers: available, missing } = availablePeers()
+  const peers = available.filter(({ name }) => asked === undefined || asked.split(',').includes(name))
+  refuseUnknown('peer', asked, KNOWN_PEERS)
+  refuseUnknown('case', cases, KNOWN_CASES)
+  const rounds = Number(given ?? (quick ? 1 : 3))
+  const files = openFilesLimit()
+  if (files < FILES_NEEDED) {
+    missing.push(`Only ${files} files may be open (ulimit -Hn), the largest case needs ${FILES_NEEDED}: it will fail.`)
+  }
+  for (const line of missing) console.error(line)
+
+  const taken = {}
+  for (let round = 0; round < rounds; round++) {
+    for (const one of CASES) {
+      const wanted = (row) => isWanted(row, names)
+      if (!one.rows.some(wanted)) continue
+      // Another one begins in each round: who comes first finds the machine as the case before has left it.
+      for (const { name: peer } of [...peers.slice(round % peers.length), ...peers.slice(0, round % peers.length)]) {
+        if (cases === undefined && asked === undefined && !isPlanned(one, peer, round, quick)) continue
+        const rows = await perform(one, { peer, quick, round, own: peer === OWN, wanted }, files)
+        for (const [row, figures] of Object.entries(rows)) {
+          taken[row] ??= {}
+          taken[row][peer] ??= []
+          taken[row][peer].push(figures)
+          console.error(progress(round, row, peer, figures))
+        }
+      }
+    }
+  }
+
+  const rows = {}
+  for (const [row, byPeer] of Object.entries(taken)) {
+    rows[row] = Object.fromEntries(Object.entries(byPeer).map(([peer, figures]) => [peer, medians(figures)]))
+  }
+  const result = {
+    date: new Date().toISOString(),
+    quick,
+    rounds,
+    machine: describeMachine(),
+    peers,
+    missing,
+    rows,
+    taken
+  }
+  mkdirSync(RESULTS, { recursive: true })
+  writeFileSync(new URL('latest.json', RESULTS), `${JSON.stringify(result, rounded, 2)}\n`)
+  writeFileSync(new URL('latest.md', RESULTS), markdown(result))
+  writeFileSync(new URL('latest.svg', RESULTS), svg(result))
+  if (!check) console.log(markdown(result))
+  else
+    for (const { claim, verdict, figure } of checkClaims(result))
+      console.log(`${verdict.padEnd(13)} ${claim}  ${figure}`)
+}
+
+function refuseUnknown(what, given, known) {
+  const unknown = given?.split(',').find((name) => !known.includes(name))
+  if (unknown !== undefined) throw new Error(`There is no ${what} '${unknown}': ${known.join(', ')}`)
+}
+
+/** Runs one case for one peer, on a stage of its own, within its time. */
+async function perform(one, options, files) {
+  const stage = new Stage(files)
+  const rows = {}
+  let timer
+  const overtime = new Promise((_resolve, reject) => {
+    timer = setTimeout(() => {
+      stage.abort(`stopped after ${one.seconds} s`)
+      reject(new Error(stage.fault))
+    }, one.seconds * 1e3)
+  })
+  const running = one.run(stage, options, rows)
+  try {
+    await Promise.race([running, overtime])
+    return rows
+  } catch (err) {
+    running.catch(() => {})
+    // What was measured before stays.
+    const failed = one.rows.filter((row) => options.wanted(row) && rows[row] === undefined)
+    return { ...rows, ...Object.fromEntries(failed.map((row) => [row, { faults: [stage.fault ?? err.message] }])) }
+  } finally {
+    clearTimeout(timer)
+    await stage.close()
+  }
+}
+
+function progress(round, row, peer, figures) {
+  const { reached, cpu, latency, rss, perClient, connectsPerSecond, othersShare, faults } = figures
+  const said = Object.entries({ reached, cpu, p99: latency?.p99, rss, perClient, connectsPerSecond, othersShare })
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => `${key} ${Number(value.toPrecision(4))}`)
+  return `${round + 1} ${row.padEnd(15)} ${peer.padEnd(12)} ${[...said, ...faults].join(', ')}`
+}
+
+function rounded(_key, value) {
+  return typeof value === 'number' ? Number(value.toPrecision(6)) : value
+}
