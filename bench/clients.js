@@ -2,6 +2,7 @@ import { answerCalls } from './calls.js'
 import { now, sleep } from './clock.js'
 import { address, Connection } from './connection.js'
 import { Events } from './events.js'
+import { Gunzipped } from './gunzipped.js'
 import { Latency } from './latency.js'
 import { Neighbour } from './neighbour.js'
 
@@ -27,7 +28,19 @@ answerCalls({
    * @param {object} args `first`: number of the first of them among all clients; `parse`: whether they parse every
    *   event, rather than count bytes; `timed`: whether their latency counts; `next`: the event that is the first to come, for those that parse
    */
-  async connect({ port, network, first, count, topics = 0, parse, timed, next, lastEventId, parallel = 128 }) {
+  async connect({
+    port,
+    network,
+    first,
+    count,
+    topics = 0,
+    parse,
+    timed,
+    next,
+    lastEventId,
+    gzip = false,
+    parallel = 128
+  }) {
     const began = now()
     const errors = []
     await inParallel(count, parallel, (n, done) => {
@@ -35,8 +48,9 @@ answerCalls({
       const topic = topics === 0 ? undefined : number % topics
       const expected = { next: next ?? topic ?? 0, step: topics || 1 }
       const events = parse ? new Events(expected, tally, timed ? latency : undefined) : undefined
-      const target = { port, localAddress: address(number, network), request: request(topic, lastEventId) }
-      const connection = new Connection(target, tally, events, (error) => {
+      const target = { port, localAddress: address(number, network), request: request(topic, lastEventId, gzip) }
+      const parser = gzip && events !== undefined ? new Gunzipped(events) : events
+      const connection = new Connection(target, tally, parser, (error) => {
         if (error === undefined) connections.push(connection)
         else errors.push(error.message)
         done()
@@ -79,7 +93,9 @@ answerCalls({
 
   /** Waits until every client that parses has had its last event up to `lastSeq`. */
   async parsed({ lastSeq, within }) {
-    const done = await until(within, () => connections.every(({ events }) => events.next > lastSeq))
+    const done = await until(within, () =>
+      connections.every(({ events }) => events === undefined || events.next > lastSeq)
+    )
     return { done, ...totals() }
   },
 
@@ -122,10 +138,10 @@ function rest() {
   resting = setImmediate(rest)
 }
 
-function request(topic, lastEventId) {
+function request(topic, lastEventId, gzip = false) {
   const query = topic === undefined ? '' : `?topic=t${topic}`
   const resume = lastEventId === undefined ? '' : `last-event-id: ${lastEventId}\r\n`
-  return `GET /events${query} HTTP/1.1\r\nhost: bench\r\naccept: text/event-stream\r\n${resume}\r\n`
+  return `GET /events${query} HTTP/1.1\r\nhost: bench\r\naccept: text/event-stream\r\n${gzip ? 'accept-encoding: gzip\r\n' : ''}${resume}\r\n`
 }
 
 function totals() {

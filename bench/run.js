@@ -9,7 +9,7 @@ import { svg } from './plot.js'
 import { Stage } from './stage.js'
 import { markdown } from './table.js'
 
-const KNOWN_CASES = ['burst', 'paced', 'sustained', 'neighbour', 'topics', 'rooms', 'stuck', 'herd', 'idle']
+const KNOWN_CASES = ['burst', 'paced', 'sustained', 'neighbour', 'topics', 'rooms', 'stuck', 'herd', 'idle', 'gzip']
 const KNOWN_PEERS = ['pylon-sse', 'better-sse', 'fastify-sse', 'res-write', 'nchan']
 const HELP = `node bench/run.js [--quick] [--check] [--cases a,b] [--peers a,b] [--rounds n]
 
@@ -56,7 +56,8 @@ async function run({ quick, check, cases, peers: asked, rounds: given }) {
       const wanted = (row) => isWanted(row, names)
       if (!one.rows.some(wanted)) continue
       // Another one begins in each round: who comes first finds the machine as the case before has left it.
-      for (const { name: peer } of [...peers.slice(round % peers.length), ...peers.slice(0, round % peers.length)]) {
+      const ones = one.peers ?? peers
+      for (const { name: peer } of [...ones.slice(round % ones.length), ...ones.slice(0, round % ones.length)]) {
         if (cases === undefined && asked === undefined && !isPlanned(one, peer, round, quick)) continue
         const rows = await perform(one, { peer, quick, round, own: peer === OWN, wanted }, files)
         for (const [row, figures] of Object.entries(rows)) {

@@ -3,7 +3,7 @@ import Fastify from 'fastify'
 import { answerCalls } from './calls.js'
 import { now, sleep } from './clock.js'
 import { pace } from './pacer.js'
-import { payloads } from './payload.js'
+import { payloads, rowPayloads } from './payload.js'
 
 const LOOP_RESOLUTION = 10
 /** From the call to the first event, so that all processes know of it before, µs. */
@@ -47,9 +47,9 @@ answerCalls({
   },
 
   /** Begins to publish on a schedule; `paced` waits for its end. */
-  pace({ rate, events, bytes }) {
+  pace({ rate, events, bytes, rows = false }) {
     const first = now() + LEAD
-    const payload = payloads(bytes)
+    const payload = rows ? rowPayloads(bytes) : payloads(bytes)
     pacing = pace({ rate, events, first }, (_n, due) => publish(payload, due))
     return { first, nextSeq: seq }
   },

@@ -28,6 +28,7 @@ export class Stage {
   #port
   #topics = 0
   #timeBefore
+  #gzip = false
 
   /**
    * @param {number} files descriptors that each process may open
@@ -79,9 +80,10 @@ export class Stage {
    *
    * @returns {Promise<{ seconds: number }>} how long it took
    */
-  async connect({ clients, parallel, resume }) {
+  async connect({ clients, parallel, resume, gzip = false }) {
     this.clients = clients
-    const common = { port: this.#port, topics: this.#topics, parallel, ...resume }
+    this.#gzip = gzip
+    const common = { port: this.#port, topics: this.#topics, parallel, gzip, ...resume }
     const watch = (first, count) =>
       this.#watchers.call('connect', { ...common, network: WATCHING, first, count, parse: true, timed: true })
     const count = (first, count) =>
@@ -157,8 +159,8 @@ export class Stage {
   }
 
   /** Publishes on a schedule, without measuring. */
-  async warmUp({ rate, seconds, bytes }) {
-    await this.#server.call('pace', { rate, events: Math.round(rate * seconds), bytes })
+  async warmUp({ rate, seconds, bytes, rows }) {
+    await this.#server.call('pace', { rate, events: Math.round(rate * seconds), bytes, rows })
     const { lastSeq } = await this.#server.call('paced')
     await this.arrived(lastSeq)
   }
@@ -219,7 +221,7 @@ export class Stage {
   async arrived(lastSeq, within = DRAIN) {
     const watchers = await this.#watchers.call('parsed', { lastSeq, within })
     const counters =
-      this.#topics > 0
+      this.#topics > 0 || this.#gzip
         ? await this.#counters.call('parsed', { lastSeq, within })
         : await this.#counters.call('counted', {
             bytes: watchers.streamBytes ?? -1,

@@ -1,3 +1,4 @@
+import { gzip } from './cases/gzip.js'
 import { digits, short } from './numbers.js'
 import { OWN } from './peers/peers.js'
 
@@ -12,7 +13,8 @@ const TITLES = {
   'stuck-none': 'Before the stuck clients: 30 MB of 1 KB events to those that read',
   stuck: 'Stuck: the same, with 100 more clients that never read',
   herd: 'Herd: all reconnect at once, each replays 500 events',
-  idle: 'Idle: what a client costs to connect and to keep'
+  idle: 'Idle: what a client costs to connect and to keep',
+  gzip: 'Gzip: 1,000 clients, 50 events/s of 500 B JSON'
 }
 
 const MEASURED = [
@@ -47,6 +49,13 @@ const COLUMNS = {
     ['replayed MiB', ({ replayedMiB }) => digits(replayedMiB)],
     ['RSS growth MiB', ({ rss, rssBefore }) => digits(rss - rssBefore)]
   ],
+  gzip: [
+    ['CPU µs a delivery', ({ cpu }) => digits(cpu)],
+    ['bytes an event', ({ bytesOfEvent }) => digits(bytesOfEvent)],
+    ['p99 ms', ({ latency }) => digits(latency?.p99)],
+    ['event loop p99 ms', ({ loopDelayP99 }) => digits(loopDelayP99)],
+    ['RSS MiB', ({ rss }) => digits(rss)]
+  ],
   idle: [
     ['clients', ({ clients }) => short(clients)],
     ['RSS KB a client', ({ perClient }) => digits(perClient)],
@@ -55,6 +64,9 @@ const COLUMNS = {
     ['CPU µs a connect', ({ cpuPerConnect }) => digits(cpuPerConnect)]
   ]
 }
+
+/** Those of a case that has peers of its own. */
+const CASES_PEERS = { gzip: gzip.peers }
 
 const USUAL_RATIO = { head: '×', of: (own, peer) => own.perCpuSecond / peer.perCpuSecond }
 const RATIOS = { idle: { head: '× memory', of: (own, peer) => peer.perClient / own.perClient } }
@@ -79,7 +91,7 @@ export function markdown({ date, quick, rounds, machine, peers, rows, missing })
     ''
   ]
   for (const [row, byPeer] of Object.entries(rows))
-    lines.push(`## ${TITLES[row]}`, '', ...table(row, byPeer, peers), '')
+    lines.push(`## ${TITLES[row]}`, '', ...table(row, byPeer, CASES_PEERS[row] ?? peers), '')
   return lines.join('\n')
 }
 

@@ -1,5 +1,6 @@
 import { OWN } from '../peers/peers.js'
 import { burst } from './burst.js'
+import { gzip } from './gzip.js'
 import { herd } from './herd.js'
 import { idle } from './idle.js'
 import { steady } from './steady.js'
@@ -7,7 +8,7 @@ import { stuck } from './stuck.js'
 import { topics } from './topics.js'
 
 /** In the order in which they run. */
-export const CASES = [burst, steady, ...topics, stuck, herd, idle]
+export const CASES = [burst, steady, ...topics, stuck, herd, idle, gzip]
 
 /** Where every peer runs in every round: what this plugin promises is told against them. */
 const SIDE_BY_SIDE = ['burst', 'steady']
@@ -27,7 +28,8 @@ export function isWanted(row, names) {
 }
 
 /** Whether a peer runs a case in a round, where nothing was asked for by name. */
-export function isPlanned({ name }, peer, round, quick) {
+export function isPlanned({ name, peers }, peer, round, quick) {
+  if (peers !== undefined) return true
   if (quick && SLOW.includes(name)) return false
   if (peer === OWN || SIDE_BY_SIDE.includes(name)) return true
   if (name === 'idle' && peer === 'better-sse') return true

@@ -1,9 +1,10 @@
 import pylonSse from 'pylon-sse'
 
 /** This plugin with its defaults, but for what the others have not. */
-export async function setup(app, { topics = 0, history = false }) {
+export async function setup(app, { topics = 0, history = false, compress = false }) {
   await app.register(pylonSse, {
     keepAliveInterval: 0,
+    compress,
     ...(history ? {} : { history: false }),
     ...(topics > 0 && { authorizeTopics: (_request, asked) => asked })
   })
