@@ -31,7 +31,7 @@ export class Admission {
    * @throws InvalidTopicError (400) when one is none, or they are too many
    * @throws TopicForbiddenError (403) when none is allowed, and always without `authorizeTopics`
    */
-  async topics(request: FastifyRequest): Promise<readonly string[]> {
+  async topics(request: FastifyRequest): Promise<ReadonlySet<string>> {
     const { topic } = request.query as { topic: unknown }
     const wanted = new Set((Array.isArray(topic) ? topic : [topic]) as string[])
     try {
@@ -40,8 +40,8 @@ export class Admission {
       this.#hub.reject('invalidTopic')
       throw error
     }
-    const granted = await this.#granted(request, [...wanted])
-    if (granted.length === 0) {
+    const granted = new Set(await this.#granted(request, [...wanted]))
+    if (granted.size === 0) {
       this.#hub.reject('forbiddenTopic')
       throw new TopicForbiddenError()
     }
@@ -51,7 +51,7 @@ export class Admission {
   /** Takes a slot. @returns its release, or the limit that is reached */
   slot(request: FastifyRequest): Release | OverLimit {
     const { maxClients, limitBy } = this.#options
-    if (this.#hub.population >= maxClients) return 'serverFull'
+    if (this.#hub.population + this.#hub.waiters.size >= maxClients) return 'serverFull'
     const release =
       limitBy === undefined
         ? this.#slots.acquire(request.ip)

@@ -1,5 +1,5 @@
 import qlobber from 'qlobber'
-import type { LogEntry } from './event-log.js'
+import type { LogEntry } from './log-entry.js'
 import { isWildcard, MATCHER } from './topic.js'
 
 /** Clients of one audience that are flushed together. */

@@ -1,10 +1,8 @@
 import type { CareLimits } from './client.js'
-import type { Shard } from './shard.js'
+import { PHASES, type Shard } from './shard.js'
 
 /** A visit comes round to every client this often within the shortest of the limits. */
 const VISITS = 8
-/** Turns over which one round of visits is spread, so that thousands of keepalives do not fall into one. */
-const PHASES = 32
 /** The shortest and the longest wait between two turns, ms. */
 const MIN_TICK = 5
 const MAX_TICK = 1000
@@ -28,6 +26,7 @@ export class Caretaker {
     const shortest = Math.min(keepAliveInterval, stallTimeout, maxConnectionAge)
     if (shortest === Number.POSITIVE_INFINITY) return
     const tick = Math.min(MAX_TICK, Math.max(MIN_TICK, shortest / VISITS / PHASES))
+    // A round is spread over turns, so that thousands of keepalives do not fall into one.
     // With short limits a turn cannot be as short as the spread asks: fewer turns make a round then.
     const phases = Math.max(1, Math.min(PHASES, Math.floor(shortest / VISITS / tick)))
     this.#timer = setInterval(() => this.#turn(phases), tick)

@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import type { Audience } from './audience.js'
-import { Chunk } from './chunk.js'
+import { type Chunk, OwnChunk } from './chunk.js'
 import { Cursor, type CursorContext } from './cursor.js'
 import { encodeConnected, encodeFarewell, encodeKeepAlive, encodeResync } from './encode.js'
 import type { DisconnectReason } from './errors.js'
 import type { EventEncoder } from './event-encoder.js'
 import type { Position } from './event-log.js'
 import { Expiry } from './expiry.js'
+import { GzipStream } from './gzip-stream.js'
 import { Losses } from './losses.js'
 import { Outbox } from './outbox.js'
 import type { CloseOptions, SseClient } from './sse-client.js'
@@ -39,7 +40,7 @@ export interface ClientContext extends CursorContext {
   /** Called once for every client, opened or not. */
   onEnd(client: Client, reason: DisconnectReason): void
   /** Called when events are lost for a slow client. */
-  onDrop(events: number): void
+  readonly onLoss: (events: number) => void
 }
 
 /** What a request becomes a client with. */
@@ -47,10 +48,12 @@ export interface Arrival {
   /** Its place in the order of arrival, from 0. */
   readonly number: number
   readonly ip: string | undefined
-  readonly topics: Iterable<string>
+  readonly topics: ReadonlySet<string>
   readonly position: Position
   /** Gives its slot back. */
   readonly release: () => void
+  /** Whether it gets gzip. */
+  readonly compressed: boolean
   readonly req: Request
   readonly res: Response
 }
@@ -61,19 +64,22 @@ export interface Arrival {
  */
 export class Client implements SseClient, StreamListener {
   readonly number: number
-  readonly id = randomUUID()
+  // A copy in one piece: what `randomUUID` gives is a tree of pieces, which takes ten times the memory.
+  readonly id = Buffer.from(randomUUID(), 'latin1').toString('latin1')
   readonly ip: string | undefined
-  readonly connectedAt = new Date()
-  state = {} as SseClient['state']
 
   readonly #context: ClientContext
   readonly #release: () => void
   readonly #stream: EventStream
   readonly #cursor: Cursor
-  readonly #topics: Set<string>
+  #topics: ReadonlySet<string>
   readonly #outbox: Outbox
   readonly #losses: Losses
-  readonly #expiry = new Expiry(() => this.end('expired'))
+  /** Whether it gets gzip. */
+  readonly compressed: boolean
+  readonly #arrivedAt = Date.now()
+  #state: SseClient['state'] | undefined
+  #expiry: Expiry | undefined
   /** Whether broadcasts flow: not before `onConnect` is through. */
   #reading = false
   #opened = false
@@ -92,19 +98,33 @@ export class Client implements SseClient, StreamListener {
   #told: number
   #onGone: (() => void) | undefined
 
-  constructor(context: ClientContext, { number, ip, topics, position, release, req, res }: Arrival) {
+  constructor(context: ClientContext, { number, ip, topics, position, release, req, res, compressed }: Arrival) {
     this.#context = context
     this.number = number
     this.ip = ip
+    this.compressed = compressed
     this.#release = release
-    this.#topics = new Set(topics)
+    this.#topics = topics
     const [seq, resync] =
       'seq' in position ? [position.seq] : [context.log.head, { reason: position.lost, missed: position.missed }]
-    this.#losses = new Losses((events) => this.#countLost(events), resync)
+    this.#losses = new Losses(context.onLoss, resync)
     this.#cursor = new Cursor(context, this.#topics, seq)
     this.#told = seq
     this.#outbox = new Outbox(context.queueDepth, context.maxEventBytes)
-    this.#stream = new EventStream(req, res, this)
+    this.#stream = compressed ? new GzipStream(req, res, this) : new EventStream(req, res, this)
+  }
+
+  get connectedAt(): Date {
+    return new Date(this.#arrivedAt)
+  }
+
+  get state(): SseClient['state'] {
+    this.#state ??= {} as SseClient['state']
+    return this.#state
+  }
+
+  set state(state: SseClient['state']) {
+    this.#state = state
   }
 
   get topics(): readonly string[] {
@@ -132,10 +152,11 @@ export class Client implements SseClient, StreamListener {
   }
 
   get expiresAt(): Date | undefined {
-    return this.#expiry.date
+    return this.#expiry?.date
   }
 
   set expiresAt(date: Date | undefined) {
+    this.#expiry ??= new Expiry(() => this.end('expired'))
     this.#expiry.date = date
     if (this.#ended) this.#expiry.stop()
   }
@@ -145,7 +166,7 @@ export class Client implements SseClient, StreamListener {
     const { log, retry, counters } = this.#context
     // A cursor told before the resync would hide the gap, if the client were cut off between the two.
     const id = this.#losses.untold === undefined ? log.cursorAt(this.#cursor.seq) : undefined
-    const first = new Chunk([encodeConnected(retry, id)])
+    const first = new OwnChunk([encodeConnected(retry, id)])
     this.#stream.open(headers, first, () => {
       this.#opened = true
       counters.bytes += first.size
@@ -182,7 +203,7 @@ export class Client implements SseClient, StreamListener {
 
   send(data: unknown, options: { event?: string | undefined } = {}): boolean {
     const { log, encoder } = this.#context
-    const chunk = new Chunk([encoder.encodeDirect(data, options)])
+    const chunk = new OwnChunk([encoder.encodeDirect(data, options)])
     if (this.#ended) return false
     this.#outbox.push({ after: this.#reading ? log.head : this.#cursor.seq, chunk })
     this.#flush()
@@ -198,7 +219,7 @@ export class Client implements SseClient, StreamListener {
     if (this.#ended || this.#topics.has(topic)) return
     const topics = new Set(this.#topics).add(topic)
     checkSubscriptions(topics, this.#context.subscriptionLimits)
-    this.#topics.add(topic)
+    this.#topics = topics
     const before = this.audience
     // In `onConnect` it is as if it had asked for it: a replay, and what came while it waited, hold the topic.
     this.#cursor.subscribe(topics, this.#reading ? undefined : this.#cursor.seq)
@@ -207,7 +228,10 @@ export class Client implements SseClient, StreamListener {
   }
 
   unsubscribe(topic: string): void {
-    if (this.#ended || !this.#topics.delete(topic)) return
+    if (this.#ended || !this.#topics.has(topic)) return
+    const topics = new Set(this.#topics)
+    topics.delete(topic)
+    this.#topics = topics
     const before = this.audience
     this.#cursor.unsubscribe(topic)
     this.#context.onAudience(this, before)
@@ -226,9 +250,10 @@ export class Client implements SseClient, StreamListener {
   end(reason: DisconnectReason, farewell?: { retry?: number; stayAway?: boolean }): void {
     if (this.#ended) return
     // What was broadcast or sent before belongs to the stream that ends here.
+    this.#stream.hurry()
     this.#flush()
     this.#finish(reason)
-    const last = farewell === undefined ? undefined : new Chunk([encodeFarewell(farewell)])
+    const last = farewell === undefined ? undefined : new OwnChunk([encodeFarewell(farewell)])
     if (last !== undefined && this.#opened) this.#context.counters.bytes += last.size
     this.#stream.end(last, reason === 'shutdown')
   }
@@ -260,7 +285,7 @@ export class Client implements SseClient, StreamListener {
     if (this.#ended) return
     this.#ended = true
     this.#reading = false
-    this.#expiry.stop()
+    this.#expiry?.stop()
     this.#outbox.clear()
     this.#release()
     this.#context.onEnd(this, reason)
@@ -305,7 +330,7 @@ export class Client implements SseClient, StreamListener {
     if (this.#isBlocked || this.#ended) return
     // Where its topics are quiet and the log is not, its last event id would grow old, and expire while it listens.
     const seq = this.#reading ? log.head : this.#told
-    this.#write(seq === this.#told ? KEEP_ALIVE : new Chunk([encodeKeepAlive(log.cursorAt(seq))]), now)
+    this.#write(seq === this.#told ? KEEP_ALIVE : new OwnChunk([encodeKeepAlive(log.cursorAt(seq))]), now)
     this.#told = seq
   }
 
@@ -322,18 +347,13 @@ export class Client implements SseClient, StreamListener {
     if (this.#context.overflow === 'disconnect') this.#cut('overflow')
   }
 
-  #countLost(events: number): void {
-    this.#context.counters.dropped += events
-    this.#context.onDrop(events)
-  }
-
   #tellResync(now: number): void {
     const { reason, missed } = this.#losses.untold!
     this.#losses.clear()
     this.#context.counters.resyncs[reason]++
     this.#told = this.#cursor.seq
-    this.#write(new Chunk([encodeResync(this.#context.log.cursorAt(this.#told), reason, missed)]), now)
+    this.#write(new OwnChunk([encodeResync(this.#context.log.cursorAt(this.#told), reason, missed)]), now)
   }
 }
 
-const KEEP_ALIVE = new Chunk([encodeKeepAlive()])
+const KEEP_ALIVE = new OwnChunk([encodeKeepAlive()])

@@ -80,7 +80,11 @@ export class Cursor {
   /** Reads on, to `limit` at most, which is the head while it is live; nothing when there is nothing up to there. */
   next(limit: number): EventChunk | undefined {
     const { log, reader } = this.#context
-    if (this.#live) return this.#move(reader.news(this.#audience, this.#seq), log.head)
+    if (this.#live) {
+      // Asked once more by each of its clients, the reader would forget the answer that the next one wants.
+      if (this.#seq === log.head) return undefined
+      return this.#move(reader.news(this.#audience, this.#seq), log.head)
+    }
     for (;;) {
       this.#turn()
       const stop = Math.min(limit, this.#changes[0]?.after ?? limit)

@@ -1,7 +1,7 @@
 import fastJsonStringify from 'fast-json-stringify'
 import { type EventOptions, encodeBody, encodeFrame, readEventOptions, serializeData } from './encode.js'
 import { InvalidEventError, InvalidOptionError } from './errors.js'
-import type { Labels } from './event-log.js'
+import type { Labels } from './log-entry.js'
 
 /** A JSON schema, as Fastify takes it. */
 export type EventSchema = Record<string, unknown>

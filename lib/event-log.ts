@@ -1,31 +1,6 @@
-import { encodeFrame } from './encode.js'
+import { CHUNK_TAIL_BYTES, type Labels, LogEntry } from './log-entry.js'
 import { SeqList } from './seq-list.js'
-
-/** An event as the log holds it. */
-export interface LogEntry {
-  /** Its place in the log: 1 for the first event of this life, one more for each. */
-  readonly seq: number
-  readonly id: string
-  /** Who hears it: the subscribers of its topic; everyone, where it has none. */
-  readonly topic: string | undefined
-  /** The id of a client that does not hear it all the same. */
-  readonly except: string | undefined
-  /** Whether its data was given as text, which is not to be read as JSON. */
-  readonly isText: boolean
-  /** The encoded event, id line included. */
-  readonly frame: Buffer
-  /** Bytes appended to the log up to and with this event, so that a distance in bytes is a subtraction. */
-  readonly end: number
-}
-
-/** What can be said of an event beside its body. */
-export interface Labels {
-  /** The id the user gave, which the log neither `has` nor `isReserved`; it gives `<epoch>-<seq>` otherwise. */
-  readonly id?: string | undefined
-  readonly topic?: string | undefined
-  readonly except?: string | undefined
-  readonly isText?: boolean
-}
+import { SlabWriter } from './slab.js'
 
 export interface EventLogOptions {
   /** Names this life of the log, so that a cursor from another is recognised. Holds no `-`. */
@@ -61,7 +36,9 @@ export class EventLog {
   readonly #ownIds = new Map<string, number>()
   /** The events without a topic. */
   readonly #untopical = new SeqList()
+  readonly #slabs = new SlabWriter()
   #untopicalCount = 0
+  #lastUntopical = 0
 
   constructor({ epoch, replay, events, bytes }: EventLogOptions) {
     this.epoch = epoch
@@ -93,6 +70,11 @@ export class EventLog {
   /** Events without a topic that were ever appended. */
   get untopicalCount(): number {
     return this.#untopicalCount
+  }
+
+  /** `seq` of the newest event without a topic; 0 where there was none. */
+  get lastUntopical(): number {
+    return this.#lastUntopical
   }
 
   /** Bytes held. */
@@ -130,7 +112,7 @@ export class EventLog {
     let oldest = this.#oldest
     if (this.#head + 1 - oldest >= this.#maxEvents) oldest = this.#head + 2 - this.#maxEvents
     const floor = this.#end + bytes - this.#maxBytes
-    while (oldest <= this.#head && this.at(oldest).end - this.at(oldest).frame.length < floor) oldest++
+    while (oldest <= this.#head && this.at(oldest).end - this.at(oldest).size < floor) oldest++
     return oldest
   }
 
@@ -144,21 +126,27 @@ export class EventLog {
    *
    * @param body what follows the id line
    */
-  append(body: string, { id: ownId, topic, except, isText = false }: Labels = {}): LogEntry {
+  append(body: string, labels: Labels = {}): LogEntry {
+    const { id: ownId, topic } = labels
     const seq = this.#head + 1
     const id = ownId ?? this.cursorAt(seq)
-    const frame = encodeFrame(id, body)
-    this.#evictUpTo(this.oldestAfter(frame.length))
+    const frame = `id: ${id}\n${body}`
+    const size = Buffer.byteLength(frame)
+    this.#evictUpTo(this.oldestAfter(size))
     if (seq - this.#oldest > this.#mask) this.#grow()
-    this.#end += frame.length
-    this.#bytes += frame.length
-    const entry = { seq, id, topic, except, isText, frame, end: this.#end }
+    this.#end += size
+    this.#bytes += size
+    const length = size.toString(16)
+    const framedSize = length.length + 2 + size + CHUNK_TAIL_BYTES
+    const { slab, start } = this.#slabs.write(`${length}\r\n${frame}\r\n`, framedSize)
+    const entry = new LogEntry(seq, id, labels, size, this.#end, slab, start, start + framedSize)
     this.#ring[seq & this.#mask] = entry
     this.#head = seq
     if (ownId !== undefined) this.#ownIds.set(ownId.trim(), seq)
     if (topic === undefined) {
       this.#untopical.push(seq)
       this.#untopicalCount++
+      this.#lastUntopical = seq
     }
     return entry
   }
@@ -186,9 +174,9 @@ export class EventLog {
 
   #evictUpTo(oldest: number): void {
     for (let seq = this.#oldest; seq < oldest; seq++) {
-      const { id, frame } = this.at(seq)
+      const { id, size } = this.at(seq)
       this.#ring[seq & this.#mask] = undefined
-      this.#bytes -= frame.length
+      this.#bytes -= size
       this.#ownIds.delete(id.trim())
     }
     this.#oldest = oldest

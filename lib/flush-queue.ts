@@ -1,13 +1,16 @@
 import type { Shard } from './shard.js'
 
-/** The shards that are to be flushed, each in a turn of the event loop of its own, so that I/O is served between them. */
+/** Clients for which a turn is worth its while: those of several shards, where few of each have something to hear. */
+const ENOUGH = 16
+
+/** The shards that are to be flushed, in turns of the event loop, so that I/O is served between them. */
 export class FlushQueue {
   readonly #shards = new Set<Shard>()
   #turn: NodeJS.Immediate | undefined
 
   add(shard: Shard): void {
     this.#shards.add(shard)
-    this.#turn ??= setImmediate(this.#flushFirst)
+    this.#turn ??= setImmediate(this.#flushSome)
   }
 
   /** Flushes now those shards that have not been offered the events up to `seq`, which is about to leave the log. */
@@ -23,12 +26,18 @@ export class FlushQueue {
     this.#turn = undefined
   }
 
-  readonly #flushFirst = (): void => {
+  readonly #flushSome = (): void => {
     this.#turn = undefined
-    const shard = this.#shards.values().next().value!
-    this.#shards.delete(shard)
-    shard.flush(performance.now())
-    // Set from within a turn, the next one comes after the event loop has served I/O.
-    if (this.#shards.size > 0) this.#turn ??= setImmediate(this.#flushFirst)
+    const now = performance.now()
+    let count = 0
+    for (const shard of this.#shards) {
+      this.#shards.delete(shard)
+      count += shard.flush(now)
+      // Set from within a turn, the next one comes after the event loop has served I/O.
+      if (this.#shards.size > 0 && count >= ENOUGH) {
+        this.#turn ??= setImmediate(this.#flushSome)
+        return
+      }
+    }
   }
 }

@@ -4,7 +4,14 @@ import { Caretaker } from './caretaker.js'
 import { type Arrival, Client, type ClientContext } from './client.js'
 import { DropReports } from './drop-reports.js'
 import type { EventOptions } from './encode.js'
-import { ClosedError, type DisconnectReason, DuplicateIdError, InvalidEventError, type RejectReason } from './errors.js'
+import {
+  ClosedError,
+  type DisconnectReason,
+  DuplicateIdError,
+  InvalidEventError,
+  InvalidOptionError,
+  type RejectReason
+} from './errors.js'
 import { type EncodedEvent, EventEncoder } from './event-encoder.js'
 import { EventLog, type Position } from './event-log.js'
 import { FlushQueue } from './flush-queue.js'
@@ -83,7 +90,10 @@ export class Hub {
       onOpen: (client) => this.#onOpen(client),
       onAudience: (client, before) => this.#onAudience(client, before),
       onEnd: (client, reason) => this.#onEnd(client, reason),
-      onDrop: (events) => this.#drops.add(events)
+      onLoss: (events) => {
+        this.#counters.dropped += events
+        this.#drops.add(events)
+      }
     }
   }
 
@@ -226,7 +236,13 @@ export class Hub {
 
   /** Ends the streams of those a predicate picks. @returns how many */
   disconnect(predicate: (client: SseClient) => boolean, options?: CloseOptions): number {
-    const picked = [...this.clients()].filter(predicate)
+    const picked = [...this.clients()].filter((client) => {
+      const answer: unknown = predicate(client)
+      // A promise would pick everybody.
+      if (answer instanceof Promise)
+        throw new InvalidOptionError('predicate', 'a function that gives a promise', 'one that gives a boolean')
+      return answer
+    })
     for (const client of picked) client.close(options)
     return picked.length
   }

@@ -1,18 +1,18 @@
 import type { Audience } from './audience.js'
 import { EventChunk } from './chunk.js'
-import type { EventLog, LogEntry } from './event-log.js'
+import type { EventLog } from './event-log.js'
+import type { LogEntry } from './log-entry.js'
 
 /**
- * Bytes that a chunk aims at. Small enough that what a stuck client pins, one chunk, does not count; large enough that
- * system calls do not.
+ * From so many bytes on a chunk ends with its slab. Small enough that what a stuck client pins, one chunk, does not
+ * count; large enough that system calls do not.
  */
-const CHUNK_BYTES = 64 * 1024
-/** From here on a chunk ends at the next boundary. */
-const CHUNK_MIN_BYTES = CHUNK_BYTES / 4
+const MIN_BYTES = 16 * 1024
 /** Bytes of chunks kept for others at the same cursor, whatever the number of clients. */
 const KEPT_BYTES = 4 * 1024 * 1024
-/** What a kept chunk costs beside its bytes, about. */
-const OVERHEAD = 512
+/** What a kept chunk costs beside its bytes, about: itself, and each of its events. */
+const CHUNK_OVERHEAD = 512
+const EVENT_OVERHEAD = 8
 
 /** Reads the log for audiences, in chunks that all clients at one cursor share. */
 export class LogReader {
@@ -34,7 +34,7 @@ export class LogReader {
 
   /**
    * What is new for an audience after the cursor of a client that has had everything before: no look at the log is
-   * needed beyond that. About 64 KiB at most, or one event.
+   * needed beyond that. Some 80 KiB at most, or one event.
    */
   news(audience: Audience, cursor: number): EventChunk | undefined {
     const { head } = this.#log
@@ -56,15 +56,14 @@ export class LogReader {
     if (kept !== undefined && (kept.to === limit || (kept.isFull && kept.to < limit))) return kept
     const entries: LogEntry[] = []
     let bytes = 0
-    let block = 0
+    let slab: Buffer | undefined
     for (let seq = cursor + 1; seq <= limit; seq++) {
       const entry = this.#log.at(seq)
-      const next = Math.floor(entry.end / CHUNK_BYTES)
-      if (bytes >= CHUNK_MIN_BYTES && next !== block) return this.#keep(key, new EventChunk(entries, seq - 1, true))
-      block = next
+      if (bytes >= MIN_BYTES && entry.slab !== slab) return this.#keep(key, new EventChunk(entries, seq - 1, true))
+      slab = entry.slab
       if (!audience.hears(entry)) continue
       entries.push(entry)
-      bytes += entry.frame.length
+      bytes += entry.size
     }
     return entries.length === 0 ? undefined : this.#keep(key, new EventChunk(entries, limit))
   }
@@ -90,10 +89,14 @@ export class LogReader {
     const { pending } = audience
     let i = pending.length
     while (i > 0 && pending[i - 1]!.seq > cursor) i--
+    if (this.#log.lastUntopical <= cursor) {
+      if (i === pending.length) return undefined
+      // The usual case of an event with a topic, and of no use to anyone else.
+      if (i === pending.length - 1) return new EventChunk([pending[i]!], this.#log.head)
+    }
     const untopical = this.#log.untopicalAfter(cursor)
     let common = untopical.next().value as LogEntry | undefined
-    if (i === pending.length) {
-      if (common === undefined) return undefined
+    if (i === pending.length && common !== undefined) {
       // The bytes are the same for all who have nothing of their own, wherever they stood before.
       const from = common.seq - 1
       if (audience !== this.#everyone || from !== cursor) return this.#gather(this.#everyone, from)
@@ -103,8 +106,8 @@ export class LogReader {
     if (kept !== undefined && (kept.isFull || kept.to === this.#log.head)) return kept
     const entries: LogEntry[] = []
     let bytes = 0
+    let slab: Buffer | undefined
     while (i < pending.length || common !== undefined) {
-      if (bytes >= CHUNK_BYTES) return this.#keep(key, new EventChunk(entries, entries.at(-1)!.seq, true))
       let entry = pending[i]
       if (common !== undefined && (entry === undefined || common.seq < entry.seq)) {
         entry = common
@@ -112,8 +115,12 @@ export class LogReader {
       } else {
         i++
       }
+      if (bytes >= MIN_BYTES && entry!.slab !== slab) {
+        return this.#keep(key, new EventChunk(entries, entries.at(-1)!.seq, true))
+      }
+      slab = entry!.slab
       entries.push(entry!)
-      bytes += entry!.frame.length
+      bytes += entry!.size
     }
     const chunk = new EventChunk(entries, this.#log.head)
     // A cohort alone has its answer already.
@@ -123,15 +130,25 @@ export class LogReader {
   #keep(key: string, chunk: EventChunk): EventChunk {
     this.#forget(key)
     this.#kept.set(key, chunk)
-    this.#keptBytes += chunk.size + OVERHEAD
+    this.#keptBytes += chunk.size + overhead(chunk)
     while (this.#keptBytes > KEPT_BYTES) this.#forget(this.#kept.keys().next().value!)
+    const { oldest } = this.#log
+    for (const [key, { entries }] of this.#kept) {
+      // Nobody asks for what the log has let go, and each of its events would keep a slab.
+      if (entries[0]!.seq >= oldest) break
+      this.#forget(key)
+    }
     return chunk
   }
 
   #forget(key: string): void {
     const chunk = this.#kept.get(key)
     if (chunk === undefined) return
-    this.#keptBytes -= chunk.size + OVERHEAD
+    this.#keptBytes -= chunk.size + overhead(chunk)
     this.#kept.delete(key)
   }
+}
+
+function overhead({ entries }: EventChunk): number {
+  return CHUNK_OVERHEAD + entries.length * EVENT_OVERHEAD
 }

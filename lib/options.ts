@@ -83,6 +83,10 @@ export interface PylonSseOptions {
   events?: Record<string, EventSchema>
   /** Bytes of UTF-8 that an event's data, name and id may have, from 1. A larger one is refused. Default: 1 MiB. */
   maxEventBytes?: number
+  /**
+   * Whether clients that accept gzip get it. A part of the stream is compressed once, for all of them. Default: false.
+   */
+  compress?: boolean
   /** A client that takes no bytes for so many ms is disconnected; `0` for never. Default: 60,000 ms. */
   stallTimeout?: number
   /**
@@ -125,6 +129,7 @@ export interface ResolvedOptions {
   publish: SseRouteOptions | false
   events: Record<string, EventSchema>
   maxEventBytes: number
+  compress: boolean
   stallTimeout: number
   cors: FastifyCorsOptions | FastifyCorsOptionsDelegate | false
   route: SseRouteOptions
@@ -178,6 +183,9 @@ const CHECKS: Record<keyof PylonSseOptions, Check> = {
   },
   events: object,
   maxEventBytes: whole(1),
+  compress: (name, value) => {
+    if (typeof value !== 'boolean') refuse(name, value, 'true or false')
+  },
   stallTimeout: whole(0, MAX_DELAY),
   cors: (name, value) => {
     if (value !== false && typeof value !== 'function') object(name, value, 'an object, a function or false')
@@ -227,6 +235,7 @@ export function resolveOptions(options: PylonSseOptions): ResolvedOptions {
     maxTopicBytes: options.maxTopicBytes ?? 256,
     publish: options.publish ?? false,
     events: options.events ?? {},
+    compress: options.compress ?? false,
     stallTimeout: orNever(options.stallTimeout ?? 60_000),
     cors: options.cors ?? { origin: '*' },
     route: options.route ?? {},

@@ -9,11 +9,12 @@ import { describedBy, describePublish, describeStream } from './openapi.js'
 import type { ResolvedOptions } from './options.js'
 import { sendPage } from './page.js'
 import { addPublishRoute } from './publish.js'
-import { EventStream } from './stream.js'
+import { EventStream, untilGone } from './stream.js'
 import { closingError, sendStream, takeOver } from './take-over.js'
 
 const EVENT_STREAM = 'text/event-stream'
 const JSON_PAGE = 'application/json'
+const NO_TOPICS: ReadonlySet<string> = new Set()
 const HEAD = {
   'content-type': EVENT_STREAM,
   // no-transform: a proxy that compresses would hold events back.
@@ -85,16 +86,16 @@ class Entrance {
       throw new NotAcceptableError()
     }
     if (!this.#admission.asksForTopics(request)) {
-      this.#serve(type, [], request, reply)
+      this.#serve(type, NO_TOPICS, request, reply)
       return
     }
     this.#admission
       .topics(request)
       .then((topics) => this.#serve(type, topics, request, reply))
-      .catch((error) => reply.send(error))
+      .catch((error) => reply.send(asError(error)))
   }
 
-  #serve(type: string, topics: readonly string[], request: FastifyRequest, reply: FastifyReply): void {
+  #serve(type: string, topics: ReadonlySet<string>, request: FastifyRequest, reply: FastifyReply): void {
     if (EventStream.isGone(request.raw, reply.raw)) {
       // While a hook took its time. There is nobody to answer, and nothing would tell again that the client has gone.
       reply.hijack()
@@ -102,7 +103,12 @@ class Entrance {
     }
     // Here, since it may close while `authorizeTopics` takes its time.
     if (this.#hub.closing) throw closingError(this.#hub, request, reply)
+    const compressed = type === EVENT_STREAM && this.#options.compress && takesGzip(request)
+    if (this.#options.compress) {
+      reply.header('vary', [reply.getHeader('vary') ?? [], 'accept-encoding'].flat().join(', '))
+    }
     if (request.method === 'HEAD') {
+      if (compressed) reply.header('content-encoding', 'gzip')
       reply.headers({ ...HEAD, 'content-type': type }).send()
       return
     }
@@ -118,14 +124,13 @@ class Entrance {
     }
     if (type === EVENT_STREAM) {
       const position = this.#hub.positionOf(id)
-      const arrival = { ip: request.ip, topics, position, release, req: request.raw, res: reply.raw }
+      const arrival = { ip: request.ip, topics, position, release, compressed, req: request.raw, res: reply.raw }
       reply.headers(HEAD)
       sendStream(this.#hub.admit(arrival), request, reply)
       return
     }
-    sendPage(this.#hub, topics, request, reply)
-      .catch((error) => reply.send(error))
-      .finally(release)
+    untilGone(request.raw, reply.raw, release)
+    sendPage(this.#hub, topics, request, reply).catch((error) => reply.send(error))
   }
 
   #refuse(reason: OverLimit, type: string, reply: FastifyReply): void {
@@ -139,6 +144,13 @@ class Entrance {
     reply.header('retry-after', Math.ceil(retry / 1000))
     reply.send(reason === 'serverFull' ? new ServerFullError() : new TooManyClientsError(this.#options.maxClientsPerIp))
   }
+}
+
+/** What is thrown and is no error, `reply.send` would take for the answer. */
+function asError(thrown: unknown): Error {
+  if (thrown instanceof Error) return thrown
+  const fields = typeof thrown === 'object' && thrown !== null ? thrown : { message: String(thrown) }
+  return Object.assign(new Error('authorizeTopics threw what is no error', { cause: thrown }), fields)
 }
 
 /** What of the two forms the client prefers; the stream, where it does not say. An empty Accept says nothing. */
@@ -161,4 +173,9 @@ function decodeHeader(header: string): string {
   if (/[^\0-\xff]/.test(header)) return header
   const text = Buffer.from(header, 'latin1').toString()
   return text.includes('\ufffd') ? header : text
+}
+
+/** Where the client would rather have it plain, it gets it plain. */
+function takesGzip(request: FastifyRequest): boolean {
+  return new Negotiator(request.raw).encoding(['gzip', 'identity']) === 'gzip'
 }

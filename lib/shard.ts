@@ -2,12 +2,17 @@ import type { Audience, Cohort } from './audience.js'
 import type { CareLimits, Client } from './client.js'
 import type { EventLog } from './event-log.js'
 
+/** Parts into which its clients are divided, so that not all are looked after at once. */
+export const PHASES = 32
+
 /** A group of clients that is flushed in one turn of the event loop. */
 export class Shard {
   readonly #log: EventLog
   /** Asks for a flush of this shard, in a turn of its own. */
   readonly #wake: (shard: Shard) => void
   readonly #cohorts = new Map<Audience, ShardCohort>()
+  /** Its clients, by their number modulo PHASES. */
+  readonly #wards = new Map<number, Set<Client>>()
   /** The cohorts that have something to read; all of them, after an event without a topic. */
   #touched: ShardCohort[] = []
   #allTouched = false
@@ -43,12 +48,14 @@ export class Shard {
       audience.cohorts.add(cohort)
     }
     cohort.clients.add(client)
+    this.#ward(client).add(client)
     this.#size++
   }
 
   delete(client: Client, audience: Audience): void {
     const cohort = this.#cohorts.get(audience)!
     cohort.clients.delete(client)
+    this.#ward(client).delete(client)
     this.#size--
     if (cohort.clients.size > 0) return
     this.#cohorts.delete(audience)
@@ -70,21 +77,40 @@ export class Shard {
     this.#askForFlush()
   }
 
-  /** Offers its clients what the log has for them. One whose socket is full is skipped: it reads on when it drains. */
-  flush(now: number): void {
+  /**
+   * Offers its clients what the log has for them. One whose socket is full is skipped: it reads on when it drains.
+   *
+   * @returns how many they were
+   */
+  flush(now: number): number {
     // Before the loop: an event appended meanwhile has not been offered to those already passed.
     this.#woken = false
     const cohorts = this.#allTouched ? this.#cohorts.values() : this.#touched
     this.#allTouched = false
     this.#touched = []
-    for (const cohort of cohorts) cohort.flush(now)
+    let count = 0
+    for (const cohort of cohorts) {
+      count += cohort.clients.size
+      cohort.flush(now)
+    }
+    return count
   }
 
-  /** Looks after those of its clients whose number is `phase` modulo `phases`. */
+  /** Looks after a part of its clients: the one that is due in this of so many phases, at most PHASES. */
   tend(now: number, phase: number, phases: number, limits: CareLimits): void {
-    for (const client of this.clients()) {
-      if (client.number % phases === phase) client.tend(now, limits)
+    for (let ward = phase; ward < PHASES; ward += phases) {
+      for (const client of this.#wards.get(ward) ?? []) client.tend(now, limits)
     }
+  }
+
+  #ward({ number }: Client): Set<Client> {
+    const ward = number % PHASES
+    let clients = this.#wards.get(ward)
+    if (clients === undefined) {
+      clients = new Set()
+      this.#wards.set(ward, clients)
+    }
+    return clients
   }
 
   #askForFlush(): void {

@@ -90,6 +90,10 @@ export class EventStream {
    * `opened` is called then, or never, when the stream closes before.
    */
   open(headers: Headers, first: Chunk, opened: () => void): void {
+    this.#open(headers, first, opened)
+  }
+
+  #open(headers: Headers, first: Chunk, opened: () => void): void {
     if (this.closed) return
     this.#isOurs = true
     try {
@@ -111,7 +115,7 @@ export class EventStream {
       res.writeHead(200, headers as Record<string, string>)
     } else if (res.socket === null) {
       // HTTP/1.1 pipelining: an earlier response is not finished. Node flushes after 'socket', hence the turn.
-      res.once('socket', () => setImmediate(() => this.open(headers, first, opened)))
+      res.once('socket', () => setImmediate(() => this.#open(headers, first, opened)))
       return false
     } else {
       // A stream is silent while nothing happens, which is no reason to cut it.
@@ -143,11 +147,25 @@ export class EventStream {
    * @returns false when nothing more should be written before `onDrain`; this chunk is taken all the same
    */
   write(chunk: Chunk): boolean {
+    return this.#write(chunk)
+  }
+
+  #write(chunk: Chunk): boolean {
     const socket = this.#socket
     this.#written += socket === undefined ? chunk.size : chunk.framed.length
     // What the kernel took at once is no backpressure, however large it was.
-    if (socket !== undefined) return socket.write(chunk.framed) || (socket.writable && socket.writableLength === 0)
-    return write(this.#res, chunk)
+    if (socket === undefined) return write(this.#res, chunk)
+    // Behind bytes that wait it may wait for long.
+    const bytes = socket.writableLength > 0 ? chunk.compact : chunk.framed
+    return socket.write(bytes) || (socket.writable && socket.writableLength === 0)
+  }
+
+  /** Takes at once what it would take its time for: the end is near. */
+  hurry(): void {}
+
+  /** It takes bytes again. */
+  protected drained(): void {
+    if (!this.#ended) this.#listener.onDrain()
   }
 
   /**
@@ -165,7 +183,7 @@ export class EventStream {
       ;(res as ServerResponse).writeHead(503, { connection: 'close' }).end()
       return
     }
-    if (last !== undefined) this.write(last)
+    if (last !== undefined) this.#write(last)
     // For what follows on the connection. Node replaces it where nothing does.
     if (isHttp1(res)) res.socket?.setTimeout?.(this.#timeout)
     res.end()
@@ -191,9 +209,7 @@ export class EventStream {
     }
   }
 
-  readonly #onDrain = (): void => {
-    if (!this.#ended) this.#listener.onDrain()
-  }
+  readonly #onDrain = (): void => this.drained()
 
   readonly #onClose = (): void => {
     this.#gone = true
@@ -248,6 +264,19 @@ export function onConnectionClose(connection: Socket, callback: () => void): voi
 
 export function offConnectionClose(connection: Socket, callback: () => void): void {
   onClose.get(connection)?.delete(callback)
+}
+
+/** Calls back once, when a response is out or its client has gone. */
+export function untilGone(req: Request, res: Response, callback: () => void): void {
+  const gone = (): void => {
+    res.off('close', gone)
+    res.off('finish', gone)
+    offConnectionClose(req.socket, gone)
+    callback()
+  }
+  res.once('close', gone)
+  res.once('finish', gone)
+  onConnectionClose(req.socket, gone)
 }
 
 /**

@@ -42,9 +42,14 @@ export function sendStream(client: Client, request: FastifyRequest, reply: Fasti
 /** The server closes: also the connection, which would otherwise be kept, and keep the server from closing. */
 export function closingError(hub: Hub, request: FastifyRequest, reply: FastifyReply): Error {
   hub.reject('closing')
+  leaveConnection(request, reply)
+  return new ClosingError()
+}
+
+/** The connection goes with this answer. */
+export function leaveConnection(request: FastifyRequest, reply: FastifyReply): void {
   if (request.raw.httpVersionMajor === 1) reply.header('connection', 'close')
   else (reply.raw as unknown as Http2ServerResponse).stream?.session?.close()
-  return new ClosingError()
 }
 
 /** The last of the onSend hooks, which takes the response over from Fastify by not passing it on. */
@@ -79,6 +84,8 @@ export function takeOver(hub: Hub, { onConnect }: ResolvedOptions): onSendHookHa
       return
     }
     reply.hijack()
+    // Not before: an error in its place would be said to be compressed.
+    if (client.compressed) headers['content-encoding'] = 'gzip'
     client.open(headers, () => {
       if (onConnect === undefined) client.start()
       else welcome(client, request)
@@ -96,11 +103,17 @@ export function takeOver(hub: Hub, { onConnect }: ResolvedOptions): onSendHookHa
   }
 }
 
+/** Values of fields that have been found right: most responses have the same ones. */
+const checked = new Map<string, unknown>()
+const MAX_CHECKED = 100
+
 /** Throws what writing the head would, while Fastify can still answer with the error. */
 function checkHead(headers: Headers, reply: FastifyReply): void {
   if (reply.raw.headersSent) throw new HeadSentError()
   for (const [name, value] of Object.entries(headers)) {
+    if (checked.get(name) === value) continue
     validateHeaderName(name)
     for (const single of [value].flat()) validateHeaderValue(name, String(single))
+    if (typeof value === 'string' && checked.size < MAX_CHECKED) checked.set(name, value)
   }
 }

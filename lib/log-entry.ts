@@ -1,0 +1,60 @@
+/** What can be said of an event beside its body. */
+export interface Labels {
+  /** The id the user gave, which the log neither `has` nor `isReserved`; it gives `<epoch>-<seq>` otherwise. */
+  readonly id?: string | undefined
+  /** Who hears it: the subscribers of its topic; everyone, where it has none. */
+  readonly topic?: string | undefined
+  /** The id of a client that does not hear it all the same. */
+  readonly except?: string | undefined
+  /** Whether its data was given as text, which is not to be read as JSON. */
+  readonly isText?: boolean
+}
+
+/** Bytes after what a chunk of HTTP/1.1 holds: CRLF. */
+export const CHUNK_TAIL_BYTES = 2
+
+/** An event as the log holds it: in a slab, as a chunk of HTTP/1.1's chunked coding (RFC 9112 7.1). */
+export class LogEntry {
+  /** Its place in the log: 1 for the first event of this life, one more for each. */
+  readonly seq: number
+  readonly id: string
+  readonly topic: string | undefined
+  readonly except: string | undefined
+  readonly isText: boolean
+  /** Bytes of the encoded event, id line included. */
+  readonly size: number
+  /** Bytes appended to the log up to and with this event, so that a distance in bytes is a subtraction. */
+  readonly end: number
+  /** Where its chunk is. */
+  readonly slab: Buffer
+  readonly start: number
+  readonly stop: number
+
+  constructor(
+    seq: number,
+    id: string,
+    { topic, except, isText = false }: Labels,
+    size: number,
+    end: number,
+    slab: Buffer,
+    start: number,
+    stop: number
+  ) {
+    this.seq = seq
+    this.id = id
+    this.topic = topic
+    this.except = except
+    this.isText = isText
+    this.size = size
+    this.end = end
+    this.slab = slab
+    this.start = start
+    this.stop = stop
+  }
+
+  /** The encoded event, id line included. */
+  get frame(): Buffer {
+    const stop = this.stop - CHUNK_TAIL_BYTES
+    return this.slab.subarray(stop - this.size, stop)
+  }
+}
