@@ -28,10 +28,7 @@ export abstract class Chunk {
    */
   pack(later: (packed: Chunk) => void): Chunk | undefined {
     if (this.#packed !== undefined) return this.#packed
-    if (!isLarge(this.size)) {
-      this.#packed = new OwnChunk([deflatePiece(this.plain)])
-      return this.#packed
-    }
+    if (!isLarge(this.size)) return this.packNow()
     if (this.#packing !== undefined) {
       this.#packing.push(later)
       return undefined
@@ -49,7 +46,8 @@ export abstract class Chunk {
 
   /** As `pack`, for who cannot wait: what takes long to compress, and has not been, is not. */
   packNow(): Chunk {
-    if (this.#packed !== undefined || !isLarge(this.size)) return this.pack(noop)!
+    if (!isLarge(this.size)) this.#packed ??= new OwnChunk([deflatePiece(this.plain)])
+    if (this.#packed !== undefined) return this.#packed
     this.#stored ??= new OwnChunk([store(this.plain)])
     return this.#stored
   }
@@ -129,8 +127,7 @@ export class EventChunk extends Chunk {
 
   get plain(): Buffer {
     const [first] = this.entries
-    this.#plain ??=
-      this.entries.length === 1 ? compacted(first!.frame) : joined(this.entries.map(({ frame }) => frame))
+    this.#plain ??= this.entries.length === 1 ? compacted(first!.frame) : joined(this.entries.map(({ frame }) => frame))
     return this.#plain
   }
 
@@ -168,5 +165,3 @@ function callSome(calls: ((packed: Chunk) => void)[], packed: Chunk): void {
   for (const call of calls.splice(0, TURN)) call(packed)
   if (calls.length > 0) setImmediate(callSome, calls, packed)
 }
-
-function noop(): void {}

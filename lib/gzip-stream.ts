@@ -19,7 +19,7 @@ export class GzipStream extends EventStream {
 
   override write(chunk: Chunk): boolean {
     this.#tally.add(chunk.plain)
-    const packed = this.#isHurried ? chunk.packNow() : chunk.pack((packed) => this.#writeLate(chunk, packed))
+    const packed = this.#isHurried ? chunk.packNow() : chunk.pack((packed) => this.#writeLate(packed))
     if (packed !== undefined) return super.write(packed)
     this.#packing = chunk
     return false
@@ -27,7 +27,7 @@ export class GzipStream extends EventStream {
 
   override hurry(): void {
     this.#isHurried = true
-    if (this.#packing !== undefined) this.#writeLate(this.#packing, this.#packing.packNow())
+    if (this.#packing !== undefined) this.#writeLate(this.#packing.packNow())
   }
 
   override end(last?: Chunk, connection = false): void {
@@ -41,9 +41,9 @@ export class GzipStream extends EventStream {
     if (this.#packing === undefined) super.drained()
   }
 
-  #writeLate(chunk: Chunk, packed: Chunk): void {
-    // It may have gone meanwhile, or not have waited.
-    if (this.closed || this.#packing !== chunk) return
+  #writeLate(packed: Chunk): void {
+    // It may have gone meanwhile, or have ended without waiting.
+    if (this.closed) return
     this.#packing = undefined
     if (super.write(packed)) super.drained()
   }

@@ -38,6 +38,8 @@ export class GzipTally {
   #size = 0
 
   add(bytes: Buffer): void {
+    // zlib takes an empty Buffer for a question for the first value.
+    if (bytes.length === 0) return
     this.#crc = crc32(bytes, this.#crc)
     // Modulo 2^32 (RFC 1952 2.3.1).
     this.#size = (this.#size + bytes.length) >>> 0
