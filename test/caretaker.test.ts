@@ -66,6 +66,10 @@ function caretakerOf(
   return new Caretaker(shards, all, afterTurn)
 }
 
+function ascending(a: number, b: number): number {
+  return a - b
+}
+
 function upTo(count: number): number[] {
   return Array.from({ length: count }, (_, number) => number)
 }
@@ -116,7 +120,9 @@ t.test('limits shorter than turns can be are met as well as turns allow: each vi
     caretaker.start()
     t.equal(timers.only.delay, 5)
     timers.turn(2)
-    t.strictSame(shard.visited, [0, 1, 2, 33, 0, 1, 2, 33], `${limit} ms`)
+    for (const visit of [shard.visited.slice(0, 4), shard.visited.slice(4)]) {
+      t.strictSame(visit.sort(ascending), [0, 1, 2, 33], `${limit} ms`)
+    }
     caretaker.stop()
   }
 })

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
-import { Chunk, EventChunk } from '../lib/chunk.js'
-import { EventLog, type LogEntry } from '../lib/event-log.js'
+import { EventChunk, OwnChunk } from '../lib/chunk.js'
+import { EventLog } from '../lib/event-log.js'
+import type { LogEntry } from '../lib/log-entry.js'
 import { Http1Parser } from './kit/http1-parser.js'
 
 /** Events, each with the client it leaves out. */
@@ -19,7 +20,7 @@ t.test('bytes framed are one chunk of chunked coding that holds them and nothing
   fc.assert(
     fc.property(fc.array(fc.uint8Array({ minLength: 1, maxLength: 300 }), { minLength: 1 }), (parts) => {
       const bytes = Buffer.concat(parts)
-      const chunk = new Chunk(parts.map((part) => Buffer.from(part)))
+      const chunk = new OwnChunk(parts.map((part) => Buffer.from(part)))
       assert.ok(chunk.plain.equals(bytes))
       assert.equal(chunk.size, bytes.length)
 
@@ -48,7 +49,7 @@ t.test('bytes framed are one chunk of chunked coding that holds them and nothing
 
 t.test('a chunk that waits in a full socket keeps no memory but its own', async (t) => {
   for (const size of [1, 100, 5000]) {
-    const { framed } = new Chunk([Buffer.alloc(size)])
+    const { framed } = new OwnChunk([Buffer.alloc(size)])
     t.equal(framed.buffer.byteLength, framed.length, `${size} bytes`)
   }
 })
@@ -59,8 +60,33 @@ t.test('a chunk of events holds their bytes in order, and tells how far it goes'
   t.equal(chunk.plain.toString(), bytesOf(entries))
   t.equal(chunk.size, bytesOf(entries).length)
   t.strictSame(chunk.entries, entries)
-  t.match(chunk, { to: 7, isFull: false, hasExcepts: true })
-  t.match(new EventChunk(entriesWith(undefined, undefined), 2, true), { to: 2, isFull: true, hasExcepts: false })
+  t.match(chunk, { to: 7, isFull: false })
+  t.match(new EventChunk(entriesWith(undefined, undefined), 2, true), { to: 2, isFull: true })
+})
+
+t.test('events that lie one after another are not copied; others are, framed one by one all the same', async () => {
+  const size = fc.oneof({ weight: 4, arbitrary: fc.integer({ min: 1, max: 300 }) }, fc.integer({ min: 1, max: 20_000 }))
+  fc.assert(
+    fc.property(fc.array(fc.tuple(size, fc.boolean()), { minLength: 1, maxLength: 30 }), (events) => {
+      const log = new EventLog({ epoch: 'e', replay: 1000, events: 1000, bytes: 10_000_000 })
+      const all = events.map(([size]) => log.append('x'.repeat(size)))
+      const chosen = all.filter((_, i) => events[i]![1])
+      if (chosen.length === 0) return
+      const { framed, plain, compact, size: bytes } = new EventChunk(chosen, all.length)
+      assert.equal(plain.toString(), bytesOf(chosen))
+      assert.equal(bytes, plain.length)
+      const expected = chosen.map(({ frame }) => `${frame.length.toString(16)}\r\n${frame}\r\n`).join('')
+      assert.equal(framed.toString(), expected)
+      assert.ok(compact.equals(framed))
+      for (const each of [plain, compact]) {
+        assert.ok(each.buffer.byteLength <= 4 * each.length, 'what may be kept long keeps little with it')
+      }
+      const isRun = chosen.every(({ slab, start }, i) => {
+        return slab === chosen[0]!.slab && (i === 0 || start === chosen[i - 1]!.stop)
+      })
+      assert.equal(framed.buffer === chosen[0]!.slab.buffer, isRun)
+    })
+  )
 })
 
 t.test('a chunk that leaves a client out of none of its events is shared with it', async (t) => {

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import fc from 'fast-check'
 import t from 'tap'
 import { EventLog, type EventLogOptions, type Position } from '../lib/event-log.js'
+import { heapUsed } from './kit/heap.js'
 
 const EPOCH = 'k3x9'
 const LOTS = 1_000_000
@@ -101,11 +103,65 @@ t.test('what an event will take is known before it is appended, and leaves the l
   t.strictSame(log.positionOf('own'), { lost: 'unknown', missed: null })
 })
 
-t.test('the log keeps no memory but what it counts', async (t) => {
+t.test('an event is held as the chunk of HTTP/1.1 that a client gets', async (t) => {
   const log = logWith()
-  for (const size of [15, 100, 5000]) append(log, { size })
-  const kept = held(log).map((seq) => log.at(seq).frame.buffer.byteLength)
-  t.strictSame([kept, log.bytes], [[15, 100, 5000], 5115])
+  for (const body of ['data: a\n\n', 'data: é😀\n\n', `data: ${'x'.repeat(20_000)}\n\n`]) {
+    const { slab, start, stop, size, frame } = log.append(body)
+    const framed = slab.subarray(start, stop).toString()
+    t.equal(framed, `${Buffer.byteLength(frame.toString()).toString(16)}\r\n${frame}\r\n`)
+    t.equal(size, frame.length)
+  }
+})
+
+/** Bytes of memory that a log keeps for its events. */
+function memoryOf(log: EventLog): number {
+  const buffers = new Set(held(log).map((seq) => log.at(seq).slab.buffer))
+  let bytes = 0
+  for (const buffer of buffers) bytes += buffer.byteLength
+  return bytes
+}
+
+t.test('the log keeps little memory but what it counts, whatever the sizes of its events', async (t) => {
+  const MIB = 2 ** 20
+  const KIB = 2 ** 10
+  const sizes: Record<string, () => number> = {
+    'of 100 bytes': () => 100,
+    'of 1 KiB': () => KIB,
+    'as large as shares a slab': () => 8 * KIB - 10,
+    'as small as has one to itself': () => 8 * KIB + 1,
+    'of all sizes': () => 20 + Math.floor(2 ** (17 * Math.random())),
+    'small between large': () => (Math.random() < 0.5 ? 50 : 100 * KIB)
+  }
+  for (const [what, size] of Object.entries(sizes)) {
+    const log = logWith({ bytes: MIB })
+    for (let appended = 0; appended < 3 * MIB; ) appended += append(log, { size: size() })
+    const framing = 20 * log.size
+    // The first and the last slab hold other things, too.
+    const bound = ((log.bytes + framing) * 8) / 7 + 2 * 64 * KIB
+    t.ok(memoryOf(log) >= log.bytes)
+    t.ok(memoryOf(log) <= bound, `${what}: ${memoryOf(log)} bytes for ${log.bytes}, ${bound} allowed`)
+  }
+})
+
+t.test('what the log lets go frees its slabs', async (t) => {
+  const log = logWith({ bytes: 2 ** 20 })
+  const slabs = new Set<WeakRef<object>>()
+  const alive = () => [...slabs].filter((slab) => slab.deref() !== undefined).length
+  let last: Buffer | undefined
+  for (let i = 0; i < 1000; i++) {
+    append(log, { size: 1000 })
+    const { slab } = log.at(log.head)
+    if (slab !== last) slabs.add(new WeakRef(slab))
+    last = slab
+  }
+  last = undefined
+  await nextTurn()
+  heapUsed()
+  t.equal(alive(), 16, 'while it holds them')
+  await nextTurn()
+  append(log, { size: 2 ** 20 })
+  heapUsed()
+  t.equal(alive(), 1, 'all but the one that is written to')
 })
 
 t.test('past its bound of events the log lets the oldest go', async (t) => {

@@ -3,9 +3,29 @@ import t from 'tap'
 import { FlushQueue } from '../lib/flush-queue.js'
 import type { Shard } from '../lib/shard.js'
 
-/** A shard that only notes when it is flushed. */
-function stubShard(flush: (now: number) => void, offered = 0): Shard {
+/** A shard that only notes when it is flushed. So many clients that a turn is worth its while, unless told otherwise. */
+function stubShard(note: (now: number) => void, { offered = 0, clients = 16 } = {}): Shard {
+  const flush = (now: number) => {
+    note(now)
+    return clients
+  }
   return { offered, flush } as unknown as Shard
+}
+
+/** Shards of so many clients each that note their place when they are flushed, and the turns between them. */
+function notingShards(clients: number[], seen: (number | 'turn')[]): Shard[] {
+  return clients.map((clients, i) =>
+    stubShard(
+      () => {
+        seen.push(i)
+        // What I/O asks for in a turn comes before the next.
+        setImmediate(() => {
+          if (seen.at(-1) !== 'turn') seen.push('turn')
+        })
+      },
+      { clients }
+    )
+  )
 }
 
 /** Waits for as many turns of the event loop as any of these tests takes. */
@@ -15,24 +35,46 @@ async function turns(): Promise<void> {
 
 t.test('shards are flushed in the order in which they asked, each once and in a turn of its own', async (t) => {
   const queue = new FlushQueue()
-  const seen: string[] = []
-  const shards = ['1', '2', '3'].map((name) =>
-    stubShard(() => {
-      seen.push(name)
-      // What I/O asks for in a turn comes before the next.
-      setImmediate(() => seen.push('turn'))
-    })
-  )
+  const seen: (number | 'turn')[] = []
+  const shards = notingShards([16, 1000, 16], seen)
   for (const shard of [...shards, ...shards]) queue.add(shard)
   t.strictSame(seen, [], 'not at once')
   await turns()
-  t.strictSame(seen, ['1', 'turn', '2', 'turn', '3', 'turn'])
+  t.strictSame(seen, [0, 'turn', 1, 'turn', 2, 'turn'])
+})
+
+t.test('shards with few clients to visit share a turn, until it has sixteen', async (t) => {
+  const cases: [clients: number[], seen: (number | 'turn')[]][] = [
+    [
+      [1, 1, 1],
+      [0, 1, 2, 'turn']
+    ],
+    [
+      [15, 1, 1, 15],
+      [0, 1, 'turn', 2, 3, 'turn']
+    ],
+    [
+      [15, 15, 15, 15],
+      [0, 1, 'turn', 2, 3, 'turn']
+    ],
+    [
+      [0, 0, 16, 0, 1],
+      [0, 1, 2, 'turn', 3, 4, 'turn']
+    ]
+  ]
+  for (const [clients, expected] of cases) {
+    const queue = new FlushQueue()
+    const seen: (number | 'turn')[] = []
+    for (const shard of notingShards(clients, seen)) queue.add(shard)
+    await turns()
+    t.strictSame(seen, expected, `${clients} clients`)
+  }
 })
 
 t.test('each is told the time, by the clock that runs evenly', async (t) => {
   const queue = new FlushQueue()
   const times: number[] = []
-  const shard = stubShard((now) => times.push(now))
+  const shard = stubShard((now) => void times.push(now))
   const before = performance.now()
   queue.add(shard)
   await turns()
@@ -73,9 +115,9 @@ t.test(
   async (t) => {
     const queue = new FlushQueue()
     const seen: string[] = []
-    const lacking = stubShard(() => seen.push('lacking'), 4)
-    const offered = stubShard(() => seen.push('offered'), 5)
-    const idle = stubShard(() => seen.push('idle'), 0)
+    const lacking = stubShard(() => seen.push('lacking'), { offered: 4 })
+    const offered = stubShard(() => seen.push('offered'), { offered: 5 })
+    const idle = stubShard(() => seen.push('idle'))
     queue.hurry(5)
     t.strictSame(seen, [], 'nobody asked')
     queue.add(lacking)

@@ -57,6 +57,7 @@ t.test('a keepalive on a shard without clients does nothing, nor does a flush', 
   log.append('data: 1\n\n')
   shard.flush(performance.now())
   shard.tend(performance.now(), 0, 1, { keepAliveInterval: 0, stallTimeout: 0, maxConnectionAge: 0 })
+  t.equal(shard.flush(performance.now()), 0)
   t.equal(shard.size, 0)
   t.equal(shard.offered, 1, 'and holds no event back from being evicted')
 })
@@ -99,16 +100,31 @@ t.test('clients are dealt to as many shards as the option says', async (t) => {
 t.test('a broadcast is written one shard a turn, so that the app serves others in between', async (t) => {
   let connections!: Connections
   const s = await serve(t, {
-    sse: { shards: 4 },
+    sse: { shards: 4, maxClientsPerIp: false },
     setup: (app) => {
       connections = new Connections(app)
     }
   })
-  const clients = await connectInTurn(s, 10)
+  const clients = await connectInTurn(s, 66)
   const writes = writesByTurn(connections.sockets)
   s.app.sse.broadcast(1)
   s.app.sse.broadcast(2)
   t.strictSame(writes, [], 'nor in the turn of the caller')
   await Promise.all(clients.map((client) => client.take(2)))
-  t.strictSame(writes, [3, 3, 2, 2], 'one write a client, whatever the number of events')
+  t.strictSame(writes, [17, 17, 16, 16], 'one write a client, whatever the number of events')
+})
+
+t.test('shards that have few clients are flushed together, for a turn to be worth its while', async (t) => {
+  let connections!: Connections
+  const s = await serve(t, {
+    setup: (app) => {
+      connections = new Connections(app)
+    }
+  })
+  const clients = await connectInTurn(s, 40)
+  const writes = writesByTurn(connections.sockets)
+  s.app.sse.broadcast(1)
+  await Promise.all(clients.map((client) => client.next()))
+  // Eight shards of three clients, then eight of two.
+  t.strictSame(writes, [18, 16, 6])
 })

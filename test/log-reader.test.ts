@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import fc from 'fast-check'
 import t from 'tap'
 import { type Audience, Audiences } from '../lib/audience.js'
 import type { EventChunk } from '../lib/chunk.js'
 import { LogReader } from '../lib/log-reader.js'
 import { FilledLog } from './kit/filled-log.js'
+import { heapUsed } from './kit/heap.js'
 import { anyTopic, hears, PATTERNS } from './kit/topic-model.js'
 
 const KIB = 1024
@@ -143,17 +145,17 @@ t.test('whoever reads when, and however the log moves meanwhile, each gets what 
   )
 })
 
-t.test('a chunk ends where its block of 64 KiB does, unless it is small', async (t) => {
-  // Blocks are counted by where an event ends: one that ends at a multiple of 64 KiB begins the next.
+t.test('a chunk ends where its slab of 64 KiB does, unless it is small', async (t) => {
   const ends = (sizes: number[]) => {
     const setup = new Setup(sizes)
     return setup.history(setup.everyone, 0).map(({ to }) => to)
   }
   t.strictSame(ends([100, 100, 100]), [3])
-  t.strictSame(ends(repeat(40, 4 * KIB)), [15, 31, 40])
-  t.strictSame(ends([BLOCK - 1, 12, 12]), [1, 3])
-  t.strictSame(ends([16 * KIB, 5 * BLOCK, 100]), [1, 3], 'a larger event is not cut')
-  t.strictSame(ends([16 * KIB - 1, 5 * BLOCK, 100]), [3], 'and takes what is small with it')
+  // Sixteen do not fit into one with their framing.
+  t.strictSame(ends(repeat(40, 4 * KIB)), [15, 30, 40])
+  t.strictSame(ends([BLOCK - 1, 12, 12]), [1, 3], 'a large event has a slab to itself')
+  t.strictSame(ends([16 * KIB, 5 * BLOCK, 100]), [1, 2, 3], 'and is not cut')
+  t.strictSame(ends([16 * KIB - 1, 5 * BLOCK, 100]), [2, 3], 'and takes what is small with it')
 })
 
 t.test('what few hear comes in chunks that are worth a write all the same', async (t) => {
@@ -175,7 +177,9 @@ t.test('clients of one audience at the same cursor are given the same Buffer', a
     const head = reader.history(each, 97, log.head)!
     t.equal(reader.history(each, 97, log.head), head)
     t.equal(reader.history(each, 0, log.head), first, 'also when others have read elsewhere meanwhile')
-    t.equal(first.plain.buffer, first.framed.buffer, 'with and without framing')
+    t.equal(first.framed, reader.history(each, 0, log.head)!.framed, 'with framing')
+    t.equal(first.plain, reader.history(each, 0, log.head)!.plain, 'and without')
+    t.equal(first.framed.buffer, log.at(1).slab.buffer, 'which is the memory of the log itself')
   }
 })
 
@@ -199,7 +203,10 @@ t.test('one that wants less than others have read is given less', async (t) => {
 t.test('clients that begin at different cursors come to share every chunk but their first', async () => {
   fc.assert(
     fc.property(
-      fc.array(fc.integer({ min: BLOCK / 4, max: BLOCK / 2 }), { minLength: 1, maxLength: 30 }),
+      fc.oneof(
+        fc.array(fc.integer({ min: BLOCK / 4, max: BLOCK / 2 }), { minLength: 1, maxLength: 30 }),
+        fc.array(fc.integer({ min: 12, max: 8000 }), { minLength: 1, maxLength: 100, size: 'max' })
+      ),
       fc.array(fc.nat(), { minLength: 1, maxLength: 5 }),
       (sizes, starts) => {
         const setup = new Setup(sizes)
@@ -323,17 +330,24 @@ t.test('news that a single group of clients hears are not kept for others', asyn
   t.not(setup.reader.news(audience, 0), chunk)
 })
 
-t.test('a burst of news comes in chunks of about 64 KiB', async (t) => {
+t.test('a burst of news comes in chunks that end with their slabs', async (t) => {
   const setup = new Setup()
+  const { log } = setup
   const audience = setup.hold('a')
   for (let i = 0; i < 100; i++) setup.add(4 * KIB, i % 2 === 0 ? 'a' : undefined)
   for (const each of [setup.everyone, audience]) {
     const ends: number[] = []
     for (let chunk = setup.reader.news(each, 0); chunk !== undefined; chunk = setup.reader.news(each, chunk.to)) {
       ends.push(chunk.to)
-      t.equal(chunk.isFull, chunk.size >= BLOCK)
+      t.equal(chunk.isFull, chunk.to < 100)
+      t.equal(
+        chunk.framed.buffer === log.at(chunk.to).slab.buffer,
+        each === audience,
+        'not copied where it need not be'
+      )
     }
-    t.strictSame(ends, each === audience ? [16, 32, 48, 64, 80, 96, 100] : [32, 64, 96, 100])
+    // Fifteen events a slab; everyone hears every second one.
+    t.strictSame(ends, each === audience ? [15, 30, 45, 60, 75, 90, 100] : [14, 30, 44, 60, 74, 90, 100])
   }
 })
 
@@ -405,4 +419,23 @@ t.test('chunks that are cleared are made anew, and take no room', async (t) => {
   const after = setup.history(everyone, 0)
   for (const chunk of after) t.notOk(before.includes(chunk))
   t.equal(bytesKept(setup, after, log.head), 3 * KIB * KIB)
+})
+
+t.test('chunks of events that the log has let go are not kept, for each would keep a slab', async (t) => {
+  const setup = new Setup([], { events: 100 })
+  const { log, reader, everyone } = setup
+  const slabs: WeakRef<Buffer>[] = []
+  for (let i = 0; i < 500; i++) {
+    const entry = log.add(100)
+    slabs.push(new WeakRef(entry.slab))
+    t.equal(reader.news(everyone, log.head - 1)?.to, log.head)
+    // What is between the events that everyone hears.
+    for (let j = 0; j < 9; j++) setup.add(8 * KIB - 40, 'a')
+    log.all.length = 0
+  }
+  await nextTurn()
+  heapUsed()
+  const alive = slabs.filter((slab) => slab.deref() !== undefined).length
+  // The log holds ten of them.
+  t.ok(alive <= 25, `${alive} of 500 slabs are held`)
 })

@@ -2,6 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import v8 from 'node:v8'
 import vm from 'node:vm'
 import t from 'tap'
+import { Connections } from './kit/connections.js'
 import { gatherCrowd } from './kit/crowd.js'
 import { broadcastNumbers } from './kit/numbered.js'
 import { serve } from './kit/server.js'
@@ -52,4 +53,29 @@ t.test('a hundred stuck clients cost little beside the log, and no more the long
   t.equal(connected, 100)
   t.ok(slowestLag > 400, 'they are stuck')
   t.ok(dropped > 100 * 3 * ROUND, 'all of them')
+})
+
+t.test('what waits in a full socket keeps no more of the log in memory than itself', async (t) => {
+  let connections!: Connections
+  const s = await serve(t, {
+    transport: 'unix',
+    setup: (app) => {
+      connections = new Connections(app)
+    }
+  })
+  await s.connect({ stuckBefore: 'body' })
+  const [socket] = connections.sockets
+  const waiting: Buffer[] = []
+  const write = socket!.write
+  socket!.write = (...args: unknown[]) => {
+    if (socket!.writableLength > 0) waiting.push(args[0] as Buffer)
+    return Reflect.apply(write, socket!, args)
+  }
+  for (let n = 1; n <= 1000; n++) {
+    broadcastNumbers(s.app, n, n, 1000)
+    await turn()
+    await turn()
+  }
+  t.ok(waiting.length > 5, `${waiting.length} events wait behind another`)
+  for (const bytes of waiting) t.ok(bytes.buffer.byteLength <= 4 * bytes.length, `${bytes.buffer.byteLength} bytes`)
 })

@@ -24,6 +24,7 @@ const DEFAULTS: ResolvedOptions = {
   publish: false,
   events: {},
   maxEventBytes: MIB,
+  compress: false,
   stallTimeout: 60_000,
   cors: { origin: '*' },
   route: {},
@@ -69,6 +70,7 @@ t.test('an option that is given replaces its default and no other', async (t) =>
     publish: [false, {}, { bodyLimit: 1000, preHandler: callback }],
     events: [{}, { 'todo.created': { type: 'object' } }],
     maxEventBytes: [1, 1_000_000_000],
+    compress: [true, false],
     stallTimeout: [1, MAX_DELAY],
     cors: [{}, { origin: true, credentials: true }, delegate, false],
     route: [{ logLevel: 'warn', config: { a: 1 } }, { onRequest: callback }],
@@ -223,6 +225,15 @@ t.test('an option with a bad value is refused, and the error names it, what it g
       ]
     },
     maxEventBytes: wholeNumber(bound, 0, -1, Number.POSITIVE_INFINITY),
+    compress: {
+      takes: 'true or false',
+      bad: [
+        ['gzip', "'gzip'"],
+        [1, '1'],
+        [null, 'null'],
+        [{}, 'an object']
+      ]
+    },
     stallTimeout: wholeNumber(`a whole number from 0 to ${MAX_DELAY}`, -1, MAX_DELAY + 1),
     cors: {
       takes: 'an object, a function or false',

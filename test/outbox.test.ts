@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
-import { Chunk } from '../lib/chunk.js'
+import { OwnChunk } from '../lib/chunk.js'
 import { type Direct, Outbox } from '../lib/outbox.js'
 
 function direct(after: number, size: number): Direct {
-  return { after, chunk: new Chunk([Buffer.alloc(size)]) }
+  return { after, chunk: new OwnChunk([Buffer.alloc(size)]) }
 }
 
 /** Empties an outbox. */

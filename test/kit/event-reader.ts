@@ -1,5 +1,6 @@
 import { deferred } from './deferred.js'
 import { EventRecord, type SseEvent } from './event-record.js'
+import { Gunzip } from './gunzip.js'
 import { Watch } from './watch.js'
 
 export interface Head {
@@ -10,7 +11,7 @@ export interface Head {
 
 /**
  * One answer of a server as a test sees it: what has come so far, and promises for what is to come. It does no I/O:
- * each transport feeds it by `receiveHead`, `receive`, `finish` and `hangUp`.
+ * each transport feeds it by `receiveHead`, `receive`, `finish` and `hangUp`. A body of gzip it decodes.
  *
  * Events are consumed by `next`, `take` and `until`, in order; `events` keeps them all. Every wait rejects at once when
  * what it waits for can no longer come, and after `ms` otherwise.
@@ -30,6 +31,7 @@ export class EventReader extends EventRecord {
   readonly #watch = new Watch(() => this.#summary())
   #head: Head | undefined
   #headers: Headers | undefined
+  #gunzip: Gunzip | undefined
   #consumed = 0
 
   constructor() {
@@ -127,12 +129,21 @@ export class EventReader extends EventRecord {
   }
 
   receive(bytes: Uint8Array): void {
-    this.#record(bytes)
+    if (this.headers.get('content-encoding') !== 'gzip') {
+      this.#record(bytes)
+      return
+    }
+    this.#gunzip ??= new Gunzip({
+      receive: (decoded) => this.#record(decoded),
+      finish: () => this.#finish(),
+      fail: (error) => this.fail(error)
+    })
+    this.#gunzip.push(bytes)
   }
 
   finish(): void {
-    this.ended = true
-    this.#record()
+    if (this.#gunzip === undefined) this.#finish()
+    else this.#gunzip.end()
   }
 
   fail(error: Error): void {
@@ -141,14 +152,24 @@ export class EventReader extends EventRecord {
   }
 
   hangUp(error?: Error): void {
+    if (this.#gunzip === undefined) this.#hangUp(error)
+    else this.#gunzip.whenIdle(() => this.#hangUp(error))
+  }
+
+  // -- inner
+
+  #finish(): void {
+    this.ended = true
+    this.#record()
+  }
+
+  #hangUp(error?: Error): void {
     if (this.isClosed) return
     this.error = error
     this.isClosed = true
     this.#closed.resolve()
     this.#watch.changed()
   }
-
-  // -- inner
 
   #record(bytes?: Uint8Array): void {
     try {

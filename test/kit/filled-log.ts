@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { EventLog, type LogEntry } from '../../lib/event-log.js'
+import { EventLog } from '../../lib/event-log.js'
+import type { LogEntry } from '../../lib/log-entry.js'
 
 const FILLER = 'x'.repeat(6 * 1024 * 1024)
 
