@@ -51,7 +51,8 @@ export class Admission {
   /** Takes a slot. @returns its release, or the limit that is reached */
   slot(request: FastifyRequest): Release | OverLimit {
     const { maxClients, limitBy } = this.#options
-    if (this.#hub.population + this.#hub.waiters.size >= maxClients) return 'serverFull'
+    const { clients, waiters } = this.#hub
+    if (clients.population + waiters.size >= maxClients) return 'serverFull'
     const release =
       limitBy === undefined
         ? this.#slots.acquire(request.ip)

@@ -258,6 +258,15 @@ export class Client implements SseClient, StreamListener {
     this.#stream.end(last, reason === 'shutdown')
   }
 
+  /** The process has missed events of others, nobody knows which: it goes on from the head, and is told so. */
+  skipGap(): void {
+    if (this.#ended) return
+    this.#cursor.jump()
+    if (this.#isBlocked) this.#cursor.pause()
+    this.#losses.replace({ reason: 'backplane', missed: null })
+    this.#flush()
+  }
+
   onDrain(): void {
     if (!this.#isBlocked || this.#ended) return
     this.#isBlocked = false

@@ -121,6 +121,17 @@ export class Cursor {
     return missed
   }
 
+  /** Goes on from the head, whatever lies between. */
+  jump(): void {
+    this.#turn(Number.POSITIVE_INFINITY)
+    this.#live = false
+    this.#mark = undefined
+    this.#seq = this.#context.log.head
+    this.#backlog = 0
+    this.#missed = 0
+    this.#had = this.#heardBy(this.#audience, this.#seq)
+  }
+
   /** After `from` it hears other topics; what came before is read as it was. */
   subscribe(subscriptions: Iterable<string>, from = this.#context.log.head): void {
     const { audiences } = this.#context

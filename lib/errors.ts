@@ -18,6 +18,14 @@ export const InvalidEventError: ErrorClass<[string, string, string]> = createErr
   TypeError
 )
 
+/** A selector of clients that picks nothing in particular, or by something that cannot be compared. */
+export const InvalidSelectorError: ErrorClass<[string, string, string]> = createError(
+  'PYLON_SSE_ERR_INVALID_SELECTOR',
+  "Selector field '%s' got %s; it takes %s.",
+  500,
+  TypeError
+)
+
 /** Data that `serialize` could not turn into text; `cause` holds what it threw. */
 export const UnserializableError: ErrorClass<[string]> = createError(
   'PYLON_SSE_ERR_UNSERIALIZABLE',
@@ -43,6 +51,34 @@ export const DuplicateIdError: ErrorClass<[string]> = createError(
 
 /** `publish` after `app.close()`. */
 export const ClosedError: ErrorClass = createError('PYLON_SSE_ERR_CLOSED', 'The event stream is closed.', 503)
+
+/** The backplane's engine cannot be reached, or not be used. Names it, and says why; `cause` holds the driver's error. */
+export const BackplaneUnavailableError: ErrorClass<[string, string]> = createError(
+  'PYLON_SSE_ERR_BACKPLANE_UNAVAILABLE',
+  'The backplane %s cannot be used: %s',
+  503
+)
+
+/** The engine was reached, and will not have an event: it is out of memory, read-only, or its key is of another type. */
+export const BackplaneRefusedError: ErrorClass<[string, string]> = createError(
+  'PYLON_SSE_ERR_BACKPLANE_REFUSED',
+  'The backplane %s has refused an event: %s',
+  503
+)
+
+/** More events wait for the engine than `maxPending` or `maxPendingBytes` allow. */
+export const BackplaneFullError: ErrorClass<[number]> = createError(
+  'PYLON_SSE_ERR_BACKPLANE_FULL',
+  'The backplane does not take events now, and %d of them wait already.',
+  503
+)
+
+/** An event waited for the engine longer than `publishTimeout`. It may arrive all the same. */
+export const BackplaneTimeoutError: ErrorClass<[number]> = createError(
+  'PYLON_SSE_ERR_BACKPLANE_TIMEOUT',
+  'The backplane has not acknowledged an event within %d ms.',
+  503
+)
 
 /** A request that arrives while the app closes. */
 export const ClosingError: ErrorClass = createError(

@@ -2,6 +2,9 @@ import { CHUNK_TAIL_BYTES, type Labels, LogEntry } from './log-entry.js'
 import { SeqList } from './seq-list.js'
 import { SlabWriter } from './slab.js'
 
+/** Tells in which order two cursors are: negative, zero or positive; nothing, where one of them is none. */
+export type CompareCursors = (a: string, b: string) => number | undefined
+
 export interface EventLogOptions {
   /** Names this life of the log, so that a cursor from another is recognised. Holds no `-`. */
   epoch: string
@@ -14,7 +17,7 @@ export interface EventLogOptions {
 }
 
 /** Where a client that shows an id stands: at a place in the log, or at none, and why. */
-export type Position = { seq: number } | { lost: 'expired'; missed: number } | { lost: 'unknown'; missed: null }
+export type Position = { seq: number } | { lost: 'expired'; missed: number | null } | { lost: 'unknown'; missed: null }
 
 /**
  * The bounded log of events, a ring. A cursor is the `seq` of the last event a reader has; reading from it gives what
@@ -32,6 +35,8 @@ export class EventLog {
   #oldest = 1
   #end = 0
   #bytes = 0
+  /** Where the places of the log are named by an engine: how their names compare, and that before the oldest event. */
+  #shared: { compare: CompareCursors; floor: string } | undefined
   /** Events whose id the user gave. The others are found by their number. */
   readonly #ownIds = new Map<string, number>()
   /** The events without a topic. */
@@ -84,7 +89,13 @@ export class EventLog {
 
   /** The cursor at a place, as clients are told it. */
   cursorAt(seq: number): string {
-    return `${this.epoch}-${seq}`
+    if (this.#shared === undefined) return `${this.epoch}-${seq}`
+    return seq < this.#oldest ? this.#shared.floor : this.at(seq).cursor!
+  }
+
+  /** How a cursor compares with the newest; nothing, where it is none of an engine's. */
+  compareWithHead(cursor: string): number | undefined {
+    return this.#shared?.compare(cursor.trim(), this.cursorAt(this.#head))
   }
 
   /** Whether an event that it holds has this id, given by the user. */
@@ -94,6 +105,7 @@ export class EventLog {
 
   /** Whether an id is of the form that the log gives itself. */
   isReserved(id: string): boolean {
+    if (this.#shared !== undefined) return this.#shared.compare(id.trim(), this.#shared.floor) !== undefined
     return id.trim().startsWith(`${this.epoch}-`)
   }
 
@@ -125,11 +137,12 @@ export class EventLog {
    * Appends an event, evicting the oldest where a bound is reached.
    *
    * @param body what follows the id line
+   * @param cursor the name of its place, where an engine names the places
    */
-  append(body: string, labels: Labels = {}): LogEntry {
+  append(body: string, labels: Labels = {}, cursor?: string): LogEntry {
     const { id: ownId, topic } = labels
     const seq = this.#head + 1
-    const id = ownId ?? this.cursorAt(seq)
+    const id = ownId ?? cursor ?? `${this.epoch}-${seq}`
     const frame = `id: ${id}\n${body}`
     const size = Buffer.byteLength(frame)
     this.#evictUpTo(this.oldestAfter(size))
@@ -139,7 +152,8 @@ export class EventLog {
     const length = size.toString(16)
     const framedSize = length.length + 2 + size + CHUNK_TAIL_BYTES
     const { slab, start } = this.#slabs.write(`${length}\r\n${frame}\r\n`, framedSize)
-    const entry = new LogEntry(seq, id, labels, size, this.#end, slab, start, start + framedSize)
+    const place = { slab, start, stop: start + framedSize, end: this.#end, cursor }
+    const entry = new LogEntry(seq, id, labels, size, place)
     this.#ring[seq & this.#mask] = entry
     this.#head = seq
     if (ownId !== undefined) this.#ownIds.set(ownId.trim(), seq)
@@ -158,11 +172,39 @@ export class EventLog {
    */
   positionOf(id: string): Position {
     const key = id.trim()
-    const seq = this.#ownIds.get(key) ?? this.#parse(key)
+    const seq = this.#ownIds.get(key) ?? (this.#shared === undefined ? this.#parse(key) : this.#search(key))
     if (seq === undefined || seq > this.#head) return { lost: 'unknown', missed: null }
+    // What has gone before the oldest event nobody has counted.
+    if (seq < 0) return { lost: 'expired', missed: null }
     const missed = this.#head - seq
     if (seq < this.oldestCursor) return { lost: 'expired', missed }
     return { seq }
+  }
+
+  /**
+   * Forgets all events: those that follow are an engine's, which names the places. Cursors from before are of no use.
+   *
+   * @param floor the place after which they follow
+   */
+  rebase(floor: string, compare: CompareCursors): void {
+    this.#evictUpTo(this.#head + 1)
+    this.#shared = { compare, floor }
+  }
+
+  /** The last event at or before a cursor; -1 for a cursor before all that is known, nothing for one that is none. */
+  #search(cursor: string): number | undefined {
+    const { compare, floor } = this.#shared!
+    const fromFloor = compare(cursor, floor)
+    if (fromFloor === undefined || compare(cursor, this.cursorAt(this.#head))! > 0) return undefined
+    if (fromFloor < 0) return -1
+    let low = this.#oldest - 1
+    let high = this.#head
+    while (low < high) {
+      const middle = (low + high + 1) >> 1
+      if (compare(this.at(middle).cursor!, cursor)! <= 0) low = middle
+      else high = middle - 1
+    }
+    return low
   }
 
   #parse(id: string): number | undefined {
@@ -174,7 +216,8 @@ export class EventLog {
 
   #evictUpTo(oldest: number): void {
     for (let seq = this.#oldest; seq < oldest; seq++) {
-      const { id, size } = this.at(seq)
+      const { id, size, cursor } = this.at(seq)
+      if (this.#shared !== undefined) this.#shared.floor = cursor!
       this.#ring[seq & this.#mask] = undefined
       this.#bytes -= size
       this.#ownIds.delete(id.trim())

@@ -1,26 +1,25 @@
 import type { EventOptions } from './encode.js'
-import { ClosedError } from './errors.js'
 import type { Hub } from './hub.js'
+import type { ClientSelector } from './selector.js'
 import type { Sse } from './sse.js'
 import type { CloseOptions, SseClient } from './sse-client.js'
 
 /** What the app gets of a hub: its public part, whose methods may be taken apart. */
 export function faceOf(hub: Hub): Sse {
   return Object.freeze({
-    broadcast: (data: unknown, options?: EventOptions) => void hub.accept(data, options),
-    broadcastMessage: (text: string, options?: EventOptions) => void hub.acceptText(text, options),
-    publish: async (data: unknown, options?: EventOptions) => {
-      const id = hub.accept(data, options)
-      if (id === undefined) throw new ClosedError()
-      return id
-    },
-    disconnect: (predicate: (client: SseClient) => boolean, options?: CloseOptions) =>
-      hub.disconnect(predicate, options),
+    broadcast: (data: unknown, options?: EventOptions) => hub.broadcast(data, options),
+    broadcastMessage: (text: string, options?: EventOptions) => hub.broadcastText(text, options),
+    publish: async (data: unknown, options?: EventOptions) => hub.publish(data, options),
+    disconnect: (who: ClientSelector | ((client: SseClient) => boolean), options?: CloseOptions) =>
+      hub.disconnect(who, options),
     get clientCount() {
-      return hub.clientCount
+      return hub.clients.size
     },
     get clients() {
-      return { [Symbol.iterator]: () => hub.clients() }
+      return { [Symbol.iterator]: () => hub.clients[Symbol.iterator]() }
+    },
+    get ready() {
+      return hub.ready
     },
     stats: () => hub.stats()
   }) as Sse

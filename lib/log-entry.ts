@@ -7,11 +7,14 @@ export interface Labels {
   /** The id of a client that does not hear it all the same. */
   readonly except?: string | undefined
   /** Whether its data was given as text, which is not to be read as JSON. */
-  readonly isText?: boolean
+  readonly isText?: boolean | undefined
 }
 
 /** Bytes after what a chunk of HTTP/1.1 holds: CRLF. */
 export const CHUNK_TAIL_BYTES = 2
+
+/** Where an event is: in the log, and in memory. */
+export type EntryPlace = Pick<LogEntry, 'end' | 'slab' | 'start' | 'stop' | 'cursor'>
 
 /** An event as the log holds it: in a slab, as a chunk of HTTP/1.1's chunked coding (RFC 9112 7.1). */
 export class LogEntry {
@@ -29,27 +32,21 @@ export class LogEntry {
   readonly slab: Buffer
   readonly start: number
   readonly stop: number
+  /** The name of its place, where an engine names the places. */
+  readonly cursor: string | undefined
 
-  constructor(
-    seq: number,
-    id: string,
-    { topic, except, isText = false }: Labels,
-    size: number,
-    end: number,
-    slab: Buffer,
-    start: number,
-    stop: number
-  ) {
+  constructor(seq: number, id: string, { topic, except, isText = false }: Labels, size: number, place: EntryPlace) {
     this.seq = seq
     this.id = id
     this.topic = topic
     this.except = except
     this.isText = isText
     this.size = size
-    this.end = end
-    this.slab = slab
-    this.start = start
-    this.stop = stop
+    this.end = place.end
+    this.slab = place.slab
+    this.start = place.start
+    this.stop = place.stop
+    this.cursor = place.cursor
   }
 
   /** The encoded event, id line included. */

@@ -49,6 +49,12 @@ export class Losses {
     this.#note(events)
   }
 
+  /** Nobody knows what it has lost: that is told instead of all else. */
+  replace(resync: Resync): void {
+    this.#expected = 0
+    this.#untold = resync
+  }
+
   /** It has been told. */
   clear(): void {
     this.#untold = undefined

@@ -1,5 +1,6 @@
 import type { FastifyCorsOptions, FastifyCorsOptionsDelegate } from '@fastify/cors'
 import type { FastifyRequest, RouteShorthandOptions } from 'fastify'
+import type { Backplane } from './backplane/backplane.js'
 import { type DisconnectReason, InvalidOptionError } from './errors.js'
 import type { EventSchema } from './event-encoder.js'
 import type { SseClient } from './sse-client.js'
@@ -104,6 +105,11 @@ export interface PylonSseOptions {
   onConnect?: (client: SseClient, request: FastifyRequest) => void | Promise<void>
   /** Called once when a connected client has gone. What it throws is logged. Default: none. */
   onDisconnect?: (client: SseClient, reason: DisconnectReason) => void | Promise<void>
+  /**
+   * Where the log lives that several processes share: `redisStreams(…)`, `jetStream(…)`, or one's own. Default: this
+   * process's memory.
+   */
+  backplane?: Backplane
   /** Turns data into text. Default: `JSON.stringify`. */
   serialize?: (data: unknown) => string
 }
@@ -136,6 +142,7 @@ export interface ResolvedOptions {
   onConnect: PylonSseOptions['onConnect']
   onDisconnect: PylonSseOptions['onDisconnect']
   serialize: (data: unknown) => string
+  backplane: Backplane | undefined
 }
 
 /** The largest delay that timers take, ms. */
@@ -193,7 +200,13 @@ const CHECKS: Record<keyof PylonSseOptions, Check> = {
   route: routeOptions,
   onConnect: callable,
   onDisconnect: callable,
-  serialize: callable
+  serialize: callable,
+  backplane: (name, value) => {
+    const { join, publish, compare, close } = (value ?? {}) as Partial<Backplane>
+    if (![join, publish, compare, close].every((method) => typeof method === 'function')) {
+      refuse(name, value, 'a backplane, as redisStreams() and jetStream() give it')
+    }
+  }
 }
 
 /**
@@ -241,7 +254,8 @@ export function resolveOptions(options: PylonSseOptions): ResolvedOptions {
     route: options.route ?? {},
     onConnect: options.onConnect,
     onDisconnect: options.onDisconnect,
-    serialize: options.serialize ?? JSON.stringify
+    serialize: options.serialize ?? JSON.stringify,
+    backplane: options.backplane
   }
 }
 

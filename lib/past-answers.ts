@@ -1,12 +1,13 @@
+import type { PublishRequest } from './backplane/backplane.js'
 import { IdempotencyKeyReusedError } from './errors.js'
 
-/** What the answer to a request cost, in ids; also that which published few. */
+/** What an answer costs, in ids, however few it has. */
 const MIN_COST = 10
 
 interface PastAnswer {
   /** Of the events that the request brought. */
   readonly digest: string
-  readonly ids: readonly string[]
+  readonly ids: (string | undefined)[]
 }
 
 /** The answers to requests with an idempotency key, so that a request that is made again is answered as it was. */
@@ -26,24 +27,34 @@ export class PastAnswers {
     return this.#answers.size
   }
 
-  /** @throws IdempotencyKeyReusedError where the key came with other events */
-  find(key: string, digest: string): readonly string[] | undefined {
+  /**
+   * The id that an event of a request has got.
+   *
+   * @throws IdempotencyKeyReusedError where the key came with other events
+   */
+  find({ key, digest, index }: PublishRequest): string | undefined {
     const answer = this.#answers.get(key)
     if (answer !== undefined && answer.digest !== digest) throw new IdempotencyKeyReusedError()
-    return answer?.ids
+    return answer?.ids[index]
   }
 
-  add(key: string, answer: PastAnswer): void {
-    this.#answers.set(key, answer)
-    this.#cost += cost(answer)
-    for (const [oldest, { ids }] of this.#answers) {
+  /** An event of a request has got its id. */
+  add({ key, digest, index, count }: PublishRequest, id: string): void {
+    let answer = this.#answers.get(key)
+    if (answer === undefined) {
+      answer = { digest, ids: new Array(count) }
+      this.#answers.set(key, answer)
+      this.#cost += cost(answer)
+    }
+    answer.ids[index] = id
+    for (const [oldest, forgotten] of this.#answers) {
       if (this.#cost <= this.#max) return
       this.#answers.delete(oldest)
-      this.#cost -= cost({ ids })
+      this.#cost -= cost(forgotten)
     }
   }
 }
 
-function cost({ ids }: Pick<PastAnswer, 'ids'>): number {
+function cost({ ids }: PastAnswer): number {
   return Math.max(ids.length, MIN_COST)
 }

@@ -3,7 +3,6 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { DuplicateIdError, EventTooLargeError, InvalidEventError, UnserializableError } from './errors.js'
 import type { Hub } from './hub.js'
 import type { SseRouteOptions } from './options.js'
-import { PastAnswers } from './past-answers.js'
 
 interface PublishedEvent {
   data: unknown
@@ -14,8 +13,6 @@ interface PublishedEvent {
 
 /** Events that one request may bring. */
 const MAX_EVENTS = 1000
-/** Ids remembered by idempotency keys. */
-const MAX_PAST_IDS = 100_000
 const FIELDS = ['data', 'event', 'topic', 'id']
 
 const EVENT = {
@@ -43,35 +40,29 @@ const SCHEMA = {
  * their ids. A request with an `Idempotency-Key` that came before is answered as it was then, and publishes nothing.
  */
 export function addPublishRoute(scope: FastifyInstance, hub: Hub, url: string, route: SseRouteOptions): void {
-  const answers = new PastAnswers(MAX_PAST_IDS)
   scope.route({
     ...route,
     method: 'POST',
     url,
     schema: { ...SCHEMA, ...route.schema },
-    handler: (request: FastifyRequest, reply: FastifyReply) => {
+    handler: async (request: FastifyRequest, reply: FastifyReply) => {
       const events = [request.body].flat() as PublishedEvent[]
-      const key = request.headers['idempotency-key']
-      if (typeof key !== 'string') {
-        reply.code(202).send({ ids: publish(events) })
-        return
+      try {
+        for (const event of events) checkFields(event)
+        reply.code(202)
+        return { ids: await hub.publishAll(events, identify(request, events)) }
+      } catch (error) {
+        throw asRequestError(error)
       }
-      const digest = createHash('sha256').update(JSON.stringify(events)).digest('base64')
-      const past = answers.find(key, digest)
-      const ids = past ?? publish(events)
-      if (past === undefined) answers.add(key, { digest, ids })
-      reply.code(202).send({ ids })
     }
   })
+}
 
-  function publish(events: PublishedEvent[]): string[] {
-    try {
-      for (const event of events) checkFields(event)
-      return hub.acceptAll(events)
-    } catch (error) {
-      throw asRequestError(error)
-    }
-  }
+/** What tells that a request is made again. */
+function identify({ headers }: FastifyRequest, events: PublishedEvent[]): { key: string; digest: string } | undefined {
+  const key = headers['idempotency-key']
+  if (typeof key !== 'string') return undefined
+  return { key, digest: createHash('sha256').update(JSON.stringify(events)).digest('base64') }
 }
 
 function checkFields(event: PublishedEvent): void {

@@ -85,14 +85,18 @@ class Entrance {
       hub.reject('notAcceptable')
       throw new NotAcceptableError()
     }
-    if (!this.#admission.asksForTopics(request)) {
+    const behind = this.#hub.catchUp(type === EVENT_STREAM ? lastEventId(request) : since(request))
+    if (behind === undefined && !this.#admission.asksForTopics(request)) {
       this.#serve(type, NO_TOPICS, request, reply)
       return
     }
-    this.#admission
-      .topics(request)
-      .then((topics) => this.#serve(type, topics, request, reply))
+    Promise.all([this.#topics(request), behind])
+      .then(([topics]) => this.#serve(type, topics, request, reply))
       .catch((error) => reply.send(asError(error)))
+  }
+
+  async #topics(request: FastifyRequest): Promise<ReadonlySet<string>> {
+    return this.#admission.asksForTopics(request) ? this.#admission.topics(request) : NO_TOPICS
   }
 
   #serve(type: string, topics: ReadonlySet<string>, request: FastifyRequest, reply: FastifyReply): void {
@@ -126,7 +130,7 @@ class Entrance {
       const position = this.#hub.positionOf(id)
       const arrival = { ip: request.ip, topics, position, release, compressed, req: request.raw, res: reply.raw }
       reply.headers(HEAD)
-      sendStream(this.#hub.admit(arrival), request, reply)
+      sendStream(this.#hub.clients.admit(arrival), request, reply)
       return
     }
     untilGone(request.raw, reply.raw, release)
@@ -135,7 +139,7 @@ class Entrance {
 
   #refuse(reason: OverLimit, type: string, reply: FastifyReply): void {
     this.#hub.reject(reason)
-    const retry = this.#hub.retryWithJitter()
+    const retry = this.#hub.clients.retryWithJitter()
     if (this.#options.overLimit === 'retry' && type === EVENT_STREAM) {
       // A browser's EventSource never comes back after a 429 or a 503.
       reply.headers(HEAD).send(encodeRetry(retry).toString())
@@ -178,4 +182,10 @@ function decodeHeader(header: string): string {
 /** Where the client would rather have it plain, it gets it plain. */
 function takesGzip(request: FastifyRequest): boolean {
   return new Negotiator(request.raw).encoding(['gzip', 'identity']) === 'gzip'
+}
+
+/** The cursor of a page's request; what it asks for otherwise is looked at later. */
+function since(request: FastifyRequest): string | undefined {
+  const value = (request.query as Record<string, unknown>).since
+  return typeof value === 'string' ? value : undefined
 }

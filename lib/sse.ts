@@ -1,4 +1,5 @@
 import type { EventOptions } from './encode.js'
+import type { ClientSelector } from './selector.js'
 import type { CloseOptions, SseClient } from './sse-client.js'
 import type { EventArguments } from './sse-events.js'
 import type { SseStats } from './stats.js'
@@ -24,11 +25,18 @@ export interface Sse {
    */
   publish(...args: EventArguments<EventOptions>): Promise<string>
   /**
-   * Ends the streams of the clients that a predicate picks.
+   * Ends the streams of some clients: of this process, where a function picks them; of all processes that share a
+   * backplane, where a selector does, `{ state: { userId: 7 } }` say.
    *
-   * @returns how many they were
+   * @returns how many they were on this process
+   * @throws InvalidSelectorError
    */
-  disconnect(predicate: (client: SseClient) => boolean, options?: CloseOptions): number
+  disconnect(who: ClientSelector | ((client: SseClient) => boolean), options?: CloseOptions): number
+  /**
+   * Whether this process should be sent clients: false while its backplane is out of reach, and when it closes. For the
+   * readiness probe of an orchestrator.
+   */
+  readonly ready: boolean
   /** Clients connected to this process. */
   readonly clientCount: number
   /** The clients connected to this process. */

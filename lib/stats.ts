@@ -1,4 +1,5 @@
 import type { DisconnectReason, RejectReason, ResyncReason } from './errors.js'
+import type { BackplaneStats } from './shared-log.js'
 
 /** Figures of one hub, on this process. Counters count from the start; gauges say what is now. */
 export interface SseStats {
@@ -22,6 +23,8 @@ export interface SseStats {
   disconnects: Record<DisconnectReason, number>
   /** Events by which the slowest client is behind. Gauge. */
   slowestLag: number
+  /** How the backplane does; `null` without one. */
+  backplane: BackplaneStats | null
 }
 
 /** The counters. One object, that the parts count into. */
@@ -52,7 +55,7 @@ export class Counters {
   }
 
   /** A copy of all of them, with the gauges. */
-  snapshot(connected: number, slowestLag: number): SseStats {
+  snapshot(connected: number, slowestLag: number, backplane: BackplaneStats | null): SseStats {
     const { accepted, rejected, events, deliveries, bytes, dropped, resyncs, disconnects } = this
     return {
       connected,
@@ -64,7 +67,8 @@ export class Counters {
       dropped,
       resyncs: { ...resyncs },
       disconnects: { ...disconnects },
-      slowestLag
+      slowestLag,
+      backplane: backplane && { ...backplane }
     }
   }
 }

@@ -98,7 +98,7 @@ export function takeOver(hub: Hub, { onConnect }: ResolvedOptions): onSendHookHa
       client.start()
     } catch (err) {
       request.log.error({ err, client: client.id }, 'SSE onConnect failed')
-      client.end('error', { retry: hub.retryWithJitter() })
+      client.end('error', { retry: hub.clients.retryWithJitter() })
     }
   }
 }

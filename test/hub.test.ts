@@ -13,7 +13,7 @@ const silent = { debug() {}, warn() {}, error() {} }
 
 /** The numbers of the clients, by shard. */
 function numbersOf(hub: Hub): number[][] {
-  return hub.shards.map((shard) => [...shard.clients()].map(({ number }) => number))
+  return hub.clients.shards.map((shard) => [...shard.clients()].map(({ number }) => number))
 }
 
 /** A hub behind its route, without the plugin that hides it from the app. */
@@ -36,16 +36,16 @@ async function connectInTurn(s: Pick<Served, 'connect'>, count: number) {
 t.test('a hub has sixteen shards at the start, and no clients', async (t) => {
   const hub = new Hub(resolveOptions({}), silent)
   t.strictSame(numbersOf(hub), new Array(16).fill([]))
-  t.equal(hub.clientCount, 0)
-  t.strictSame([...hub.clients()], [])
+  t.equal(hub.clients.size, 0)
+  t.strictSame([...hub.clients], [])
 })
 
 t.test('a broadcast on a hub without clients writes nothing, and occupies no turn of the event loop', async (t) => {
   const turns = t.capture(globalThis, 'setImmediate', setImmediate)
   const hub = new Hub(resolveOptions({}), silent)
-  hub.accept({ n: 1 })
-  hub.acceptText('hello')
-  t.match(hub.accept('third'), /-3$/)
+  hub.broadcast({ n: 1 })
+  hub.broadcastText('hello')
+  t.match(await hub.publish('third'), /-3$/)
   t.equal(turns().length, 0)
   t.match(hub.stats(), { connected: 0, events: 3, deliveries: 0, bytes: 0, dropped: 0 })
 })
@@ -68,17 +68,18 @@ t.test('clients are numbered in the order of their arrival, and dealt to the sha
   const dealt = Array.from({ length: 16 }, (_, i) => [i, i + 16, i + 32].filter((number) => number < 35))
   t.strictSame(numbersOf(hub), dealt)
 
-  hub.accept('everyone')
+  hub.broadcast('everyone')
   const events = await Promise.all(clients.map((client) => client.next()))
   t.strictSame(
     events.map(({ data }) => data),
     new Array(35).fill('"everyone"')
   )
 
-  for (const client of hub.shards.flatMap((shard) => [...shard.clients()])) if (client.number % 2) client.close()
+  for (const client of hub.clients.shards.flatMap((shard) => [...shard.clients()]))
+    if (client.number % 2) client.close()
   await Promise.all(clients.filter((_, i) => i % 2).map((client) => client.waitForEnd()))
   await connectInTurn(s, 2)
-  t.equal(hub.clientCount, 18 + 2)
+  t.equal(hub.clients.size, 18 + 2)
   t.strictSame(
     numbersOf(hub),
     dealt.map((numbers, i) => [

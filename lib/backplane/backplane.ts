@@ -1,0 +1,131 @@
+/** Fields of an entry of the log, as an engine keeps them. */
+export interface BackplaneEvent {
+  readonly kind: 'event'
+  /** The encoded event, but for its id line. */
+  readonly body: string
+  /** The event's own id, where the app gave one. */
+  readonly id?: string | undefined
+  readonly topic?: string | undefined
+  /** Id of a client, of any process, that does not hear it. */
+  readonly except?: string | undefined
+  /** Whether its data was given as text. */
+  readonly isText?: boolean | undefined
+  /** The idempotency key of the request that brought it, where there was one. */
+  readonly request?: PublishRequest | undefined
+}
+
+/** What a retried request over HTTP is told by. */
+export interface PublishRequest {
+  readonly key: string
+  /** Of the request's events. */
+  readonly digest: string
+  /** The place of this event among the request's, from 0, and their number. */
+  readonly index: number
+  readonly count: number
+}
+
+/** Says that clients are to be disconnected, on all processes. */
+export interface BackplaneDisconnect {
+  readonly kind: 'disconnect'
+  /** JSON of what picks them, and how their streams end. */
+  readonly body: string
+}
+
+export type BackplaneMessage = BackplaneEvent | BackplaneDisconnect
+
+/** A message that the engine has, at its place. */
+export interface BackplaneEntry {
+  /**
+   * Its place in the engine's log, as clients are told it: unique, without `:`, and in the engine's order by `compare`.
+   */
+  readonly cursor: string
+  /** Tells it from all other messages ever published; one that was published twice by a retry has it twice. */
+  readonly messageId: string
+  /** When the engine got it, by the engine's clock: ms since 1970. */
+  readonly at: number
+  readonly message: BackplaneMessage
+}
+
+/** What came to be when a backplane joined its engine. */
+export interface Joined {
+  /** The place before the oldest entry of the history, or that of the newest where there is none. */
+  readonly floor: string
+  /** The newest entries of the engine, in its order. */
+  readonly history: readonly BackplaneEntry[]
+}
+
+/** What a backplane tells. It is called between two turns of the app's code, never amid one. */
+export interface BackplaneListener {
+  /** The next entries, in the engine's order. Each exactly once, whoever published it. */
+  onEntries(entries: readonly BackplaneEntry[]): void
+  /**
+   * Entries are lost: they left the engine before they were read here. What follows begins after `joined.floor`, with
+   * `joined.history` first.
+   */
+  onGap(joined: Joined): void
+  /** The engine can be reached, or cannot any more. */
+  onState(isConnected: boolean, error?: Error): void
+}
+
+/** How much of the engine's history a process keeps. */
+export interface HistoryBounds {
+  /** Events. */
+  readonly events: number
+  /** Bytes of encoded events. */
+  readonly bytes: number
+}
+
+/** What a process does while its engine cannot be reached. Every implementation takes these as options. */
+export interface BackplaneLimits {
+  /**
+   * Whether the app starts without the engine. Default: false, and `ready` fails. With true the process serves what is
+   * broadcast on itself until it can join; its clients get a `resync`, reason `backplane`, when it does.
+   */
+  readonly optional: boolean
+  /** How long an event may wait for the engine, ms. Default: 10,000. Past it `publish` rejects, and the event is lost. */
+  readonly publishTimeout: number
+  /** Events that may wait for the engine. Default: 10,000. Past it `publish` rejects at once, and the event is lost. */
+  readonly maxPending: number
+  /** Bytes of events that may wait for the engine. Default: 16 MiB. Past it as with `maxPending`. */
+  readonly maxPendingBytes: number
+}
+
+/** A message on its way to the engine. */
+export interface Parcel {
+  readonly messageId: string
+  readonly message: BackplaneMessage
+}
+
+/**
+ * Where the log lives that several processes share. An engine (Redis, NATS) keeps it, in one order for all; the
+ * process's own log is its mirror.
+ *
+ * What an implementation guarantees:
+ * - *Order*: `onEntries` gives what the engine holds, in the engine's order, from where `join` left off, and leaves
+ *   nothing out without `onGap`. It survives the loss of the connection: it goes on from the last entry it gave.
+ * - *Durable as the engine is*: `publish` resolves when the engine has the whole batch, with the entries' cursors; on
+ *   rejection the engine has all of it, or none, or nobody knows. It may then be called again with the same batch: that
+ *   an entry stands twice in the engine then is told by its `messageId`, and does not matter.
+ * - *One batch at a time*: the caller waits for a batch before it publishes the next, so that the order of one process's
+ *   messages is the order in which it published them.
+ * - *Close*: ends what it opened, and nothing else.
+ * - *No hanging*: an engine that does not answer is left, and connected to anew; what waits for it rejects.
+ *
+ * What it need not do: buffer, retry, leave out what was published twice. That is done once, for all of them.
+ */
+export interface Backplane {
+  /** For messages and figures: `redis`. */
+  readonly name: string
+  readonly limits: BackplaneLimits
+  /**
+   * Connects, reads the newest history within the bounds, and goes on from there. Rejects where the engine cannot be
+   * reached or used, with an error that names it; it can be called again then.
+   */
+  join(bounds: HistoryBounds, listener: BackplaneListener): Promise<Joined>
+  /** Appends a batch. Rejects with BackplaneRefusedError where the engine will not have it, however often it is asked. */
+  publish(batch: readonly Parcel[]): Promise<readonly string[]>
+  /** Whether a cursor is of this engine's log. Negative, zero or positive as the first is before, at or after the second. */
+  compare(a: string, b: string): number | undefined
+  /** Leaves. Resolves when what it opened is closed. */
+  close(): Promise<void>
+}

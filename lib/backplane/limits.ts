@@ -1,0 +1,27 @@
+import { InvalidOptionError } from '../errors.js'
+import type { BackplaneLimits } from './backplane.js'
+
+const DEFAULTS: BackplaneLimits = {
+  optional: false,
+  publishTimeout: 10_000,
+  maxPending: 10_000,
+  maxPendingBytes: 16 * 1024 * 1024
+}
+
+/** The limits with their defaults. @throws InvalidOptionError */
+export function resolveLimits(options: Partial<BackplaneLimits>): BackplaneLimits {
+  const { optional = DEFAULTS.optional } = options
+  if (typeof optional !== 'boolean') throw new InvalidOptionError('backplane.optional', String(optional), 'a boolean')
+  return {
+    optional,
+    publishTimeout: whole(options, 'publishTimeout'),
+    maxPending: whole(options, 'maxPending'),
+    maxPendingBytes: whole(options, 'maxPendingBytes')
+  }
+}
+
+function whole(options: Partial<BackplaneLimits>, name: 'publishTimeout' | 'maxPending' | 'maxPendingBytes'): number {
+  const value = options[name] ?? DEFAULTS[name]
+  if (Number.isSafeInteger(value) && value >= 1 && value < 2 ** 31) return value
+  throw new InvalidOptionError(`backplane.${name}`, String(value), 'a whole number from 1')
+}

@@ -1,0 +1,47 @@
+import { randomBytes } from 'node:crypto'
+import type { Backplane, BackplaneEntry, BackplaneLimits, BackplaneListener, Joined, Parcel } from './backplane.js'
+import { resolveLimits } from './limits.js'
+
+const CURSOR = /^([0-9a-f]{8})-(0|[1-9]\d{0,15})$/
+
+/** A log in this process, which several hubs may share: in tests, say, where each stands for a process. */
+export class MemoryEngine {
+  readonly epoch = randomBytes(4).toString('hex')
+  readonly entries: BackplaneEntry[] = []
+  readonly listeners = new Set<BackplaneListener>()
+
+  append(batch: readonly Parcel[]): string[] {
+    const appended = batch.map(({ messageId, message }, i): BackplaneEntry => {
+      return { cursor: `${this.epoch}-${this.entries.length + 1 + i}`, messageId, at: Date.now(), message }
+    })
+    this.entries.push(...appended)
+    for (const listener of this.listeners) queueMicrotask(() => listener.onEntries(appended))
+    return appended.map(({ cursor }) => cursor)
+  }
+}
+
+/** A backplane over the memory of this process. It reaches hubs of this process alone. */
+export function memoryBackplane(engine = new MemoryEngine(), options: Partial<BackplaneLimits> = {}): Backplane {
+  let listener: BackplaneListener | undefined
+  return {
+    name: 'memory',
+    limits: resolveLimits(options),
+    async join({ events }, joining): Promise<Joined> {
+      listener = joining
+      engine.listeners.add(joining)
+      const from = Math.max(0, engine.entries.length - events)
+      return { floor: `${engine.epoch}-${from}`, history: engine.entries.slice(from) }
+    },
+    async publish(batch) {
+      return engine.append(batch)
+    },
+    compare(a, b) {
+      const [first, second] = [CURSOR.exec(a), CURSOR.exec(b)]
+      if (first?.[1] !== engine.epoch || second?.[1] !== engine.epoch) return undefined
+      return Number(first[2]) - Number(second[2])
+    },
+    async close() {
+      engine.listeners.delete(listener!)
+    }
+  }
+}

@@ -1,0 +1,198 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Backplane, BackplaneEntry, BackplaneMessage, HistoryBounds, Joined } from './backplane/backplane.js'
+import { Courier } from './courier.js'
+import { BackplaneUnavailableError } from './errors.js'
+import { Inbox, type InboxTarget } from './inbox.js'
+import type { Logger } from './logger.js'
+
+/** Between two attempts to join, ms: the first, and the longest. */
+const MIN_PAUSE = 500
+const MAX_PAUSE = 10_000
+/** How long a client that comes from another process waits for this one to have read as far, ms. */
+const CATCH_UP = 2000
+/** How long messages have to get out when the app closes, ms. */
+const GRACE = 1000
+
+/** The process's log, as a mirror of the engine's. */
+export interface Mirror extends Omit<InboxTarget, 'settle'> {
+  /** Forgets everything: what follows begins after `floor`. */
+  rebase(floor: string): void
+  /** How a cursor compares with the newest of the log; nothing, where it is none of the engine's. */
+  compareWithHead(cursor: string): number | undefined
+}
+
+/** How the backplane does. */
+export interface BackplaneStats {
+  /** `'redis'`, `'nats'`, or what one's own is called. */
+  name: string
+  /** Whether this process has joined, and its engine can be reached. */
+  connected: boolean
+  /** Events that wait for the engine. Gauge. */
+  pending: number
+  /** Events that have not got to the engine: refused, past the bound, past `publishTimeout`. */
+  lost: number
+  /** How old the newest event was when it was read here, ms, by the clocks of both machines; `null` before the first. */
+  lag: number | null
+}
+
+/** What several processes have in common: what one of them publishes, all of them append, in one order. */
+export class SharedLog {
+  readonly #backplane: Backplane
+  readonly #bounds: HistoryBounds
+  readonly #mirror: Mirror
+  readonly #logger: Logger
+  readonly #inbox: Inbox
+  readonly #courier: Courier
+  readonly #closing = new AbortController()
+  /** Resolves when it has joined. */
+  readonly #joined: Promise<void>
+  #setJoined!: () => void
+  #isJoined = false
+  #isConnected = false
+  #lost = 0
+  #lag: number | null = null
+  /** Called with everything that is read. */
+  readonly #catchingUp = new Set<() => void>()
+
+  constructor(backplane: Backplane, bounds: HistoryBounds, mirror: Mirror, logger: Logger) {
+    this.#backplane = backplane
+    this.#bounds = bounds
+    this.#mirror = mirror
+    this.#logger = logger
+    this.#joined = new Promise((resolve) => {
+      this.#setJoined = resolve
+    })
+    const publish = async (batch: Parameters<Backplane['publish']>[0]) => {
+      await this.#joined
+      return backplane.publish(batch)
+    }
+    this.#courier = new Courier(randomUUID(), publish, backplane.limits)
+    const settle = this.#courier.settle.bind(this.#courier)
+    this.#inbox = new Inbox({
+      answers: mirror.answers,
+      has: (id) => mirror.has(id),
+      append: (event, cursor) => mirror.append(event, cursor),
+      disconnect: (body) => mirror.disconnect(body),
+      settle
+    })
+  }
+
+  /** Whether what is published goes to the engine. Until then an optional one leaves the process to itself. */
+  get isInUse(): boolean {
+    return this.#isJoined || !this.#backplane.limits.optional
+  }
+
+  get stats(): BackplaneStats {
+    const { name } = this.#backplane
+    return { name, connected: this.#isConnected, pending: this.#courier.pending, lost: this.#lost, lag: this.#lag }
+  }
+
+  /** @throws BackplaneUnavailableError where the engine cannot be used, unless it is optional */
+  async join(): Promise<void> {
+    try {
+      await this.#tryToJoin()
+    } catch (error) {
+      if (!this.#backplane.limits.optional) throw error
+      this.#logger.warn({ err: error }, 'SSE: this process serves its own events alone until it can join the backplane')
+      void this.#keepTrying()
+    }
+  }
+
+  /** Resolves with the ids of all of them. @throws BackplaneFullError */
+  async publish(messages: readonly BackplaneMessage[]): Promise<string[]> {
+    return Promise.all(this.#courier.send(messages))
+  }
+
+  /** Nobody waits for it: what is lost is counted and logged. */
+  broadcast(message: BackplaneMessage): void {
+    this.publish([message]).catch((err) => {
+      if (this.#lost++ === 0 || this.#isConnected)
+        this.#logger.error({ err }, 'SSE: an event has not got to the backplane')
+    })
+  }
+
+  /** Where a client shows a cursor that other processes have read, and this one has not yet: resolves when it has. */
+  catchUp(cursor: string): Promise<void> | undefined {
+    const isAhead = () => this.#isJoined && (this.#mirror.compareWithHead(cursor) ?? 0) > 0
+    if (!isAhead()) return undefined
+    return new Promise((resolve) => {
+      const look = () => {
+        if (isAhead()) return
+        finish()
+      }
+      const finish = () => {
+        clearTimeout(timer)
+        this.#catchingUp.delete(look)
+        resolve()
+      }
+      const timer = setTimeout(finish, CATCH_UP)
+      timer.unref()
+      this.#catchingUp.add(look)
+    })
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort()
+    await this.#courier.close(this.#isConnected ? GRACE : 0)
+    for (const look of this.#catchingUp) look()
+    await this.#backplane.close()
+    this.#isConnected = false
+  }
+
+  async #tryToJoin(): Promise<void> {
+    const joined = await this.#backplane.join(this.#bounds, {
+      onEntries: (entries) => this.#read(entries),
+      onGap: (gap) => {
+        this.#logger.warn({}, 'SSE: events have left the backplane before they were read; clients are told to refetch')
+        this.#fill(gap)
+      },
+      onState: (isConnected, error) => this.#onState(isConnected, error)
+    })
+    if (this.#closing.signal.aborted) {
+      await this.#backplane.close()
+      return
+    }
+    this.#isConnected = true
+    this.#isJoined = true
+    this.#fill(joined)
+    this.#setJoined()
+  }
+
+  async #keepTrying(): Promise<void> {
+    const { signal } = this.#closing
+    for (let pause = MIN_PAUSE; !signal.aborted && !this.#isJoined; pause = Math.min(pause * 2, MAX_PAUSE)) {
+      await sleep(pause, undefined, { ref: false, signal }).catch(() => {})
+      if (signal.aborted) return
+      await this.#tryToJoin().then(
+        () => this.#logger.warn({}, 'SSE: the backplane has been joined'),
+        () => {}
+      )
+    }
+  }
+
+  #fill({ floor, history }: Joined): void {
+    this.#mirror.rebase(floor)
+    for (const entry of history) this.#inbox.receive(entry, true)
+    for (const look of this.#catchingUp) look()
+  }
+
+  #read(entries: readonly BackplaneEntry[]): void {
+    for (const entry of entries) this.#inbox.receive(entry, false)
+    const newest = entries.at(-1)
+    if (newest !== undefined) this.#lag = Math.max(0, Date.now() - newest.at)
+    for (const look of this.#catchingUp) look()
+  }
+
+  #onState(isConnected: boolean, err?: Error): void {
+    if (isConnected === this.#isConnected) return
+    this.#isConnected = isConnected
+    const { name } = this.#backplane
+    if (isConnected) this.#logger.warn({}, `SSE: the backplane ${name} is reached again`)
+    else
+      this.#logger.error(
+        { err: err ?? new BackplaneUnavailableError(name, 'the connection is lost') },
+        `SSE: the backplane ${name} is out of reach; events wait for it`
+      )
+  }
+}
