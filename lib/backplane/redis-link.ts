@@ -1,0 +1,83 @@
+import { CONNECT_TIMEOUT, type RedisClient } from './redis-client.js'
+import { silenceError } from './redis-errors.js'
+
+/** How long a connection has to end properly, ms. */
+const END_TIMEOUT = 1000
+
+/** What does not come in time: the server hangs, or the network. */
+export class NoAnswerError extends Error {
+  override readonly name = 'NoAnswerError'
+}
+
+/** @throws NoAnswerError where it has not come after `ms` */
+export async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new NoAnswerError(`it has not answered for ${ms} ms`)), ms)
+    timer.unref()
+  })
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** A connection of one's own, made when it is asked for, and made anew after it was dropped. */
+export class RedisLink {
+  readonly #make: () => Promise<RedisClient>
+  #client: RedisClient | undefined
+  #opening: Promise<RedisClient> | undefined
+  readonly #ending = new Set<Promise<void>>()
+  #isClosed = false
+
+  /** @param make gives a client that has yet to be told to connect */
+  constructor(make: () => Promise<RedisClient>) {
+    this.#make = make
+  }
+
+  /** The connected client. */
+  async open(): Promise<RedisClient> {
+    if (this.#client?.status === 'ready') return this.#client
+    this.#opening ??= this.#open().finally(() => {
+      this.#opening = undefined
+    })
+    return this.#opening
+  }
+
+  /** Ends the connection, if there is one. What waits for an answer rejects. */
+  drop(): void {
+    const client = this.#client
+    this.#client = undefined
+    if (client === undefined || client.status === 'end') return
+    const ending = new Promise<void>((resolve) => client.once('end', resolve))
+    this.#ending.add(ending)
+    void ending.then(() => this.#ending.delete(ending))
+    client.disconnect()
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.drop()
+    await within(END_TIMEOUT, Promise.all(this.#ending)).catch(() => {})
+  }
+
+  async #open(): Promise<RedisClient> {
+    this.drop()
+    const client = await this.#make()
+    if (this.#isClosed) throw new Error('it is closed')
+    this.#client = client
+    // A driver tells the reason there, and that it failed by the promise.
+    let reason: Error | undefined
+    client.on('error', (error) => {
+      reason ??= silenceError(error)
+    })
+    try {
+      await within(CONNECT_TIMEOUT, client.connect())
+      return client
+    } catch (error) {
+      if (this.#client === client) this.drop()
+      throw reason ?? error
+    }
+  }
+}

@@ -1,0 +1,179 @@
+import type { BackplaneEntry, HistoryBounds, Joined, Parcel } from './backplane.js'
+import { compareEntryIds, type EntryId, idBefore, ORIGIN, parseEntryId } from './entry-id.js'
+import { decodeMessage, encodeMessage } from './message-codec.js'
+import type { RedisClient } from './redis-client.js'
+
+/** Entries read at once, and about how many bytes. */
+export const MAX_COUNT = 1000
+const READ_BYTES = 4 * 1024 * 1024
+const FIRST_COUNT = 16
+
+/** Fields of an entry, in this order. */
+const FIELDS = ['m', 'l', 'b']
+
+type RawEntry = [id: string, fields: string[] | null]
+
+/** What a stream says of itself. */
+interface Info {
+  readonly lastId: string
+  /** Whether it still holds every entry it ever had. */
+  readonly isWhole: boolean
+}
+
+/** Entries as they were read. Those that others have put into the stream are left out, but count for the place. */
+export interface Read {
+  readonly entries: BackplaneEntry[]
+  /** Id of the last. */
+  readonly last: string
+}
+
+/** What was read when a process began, or begins again. */
+export interface Loaded extends Joined {
+  /** Where to read on. */
+  readonly last: string
+  /** Id of the first entry that the stream ever had, where that is known. */
+  readonly first: string | undefined
+}
+
+/** The stream in Redis under one key: appends, reads. */
+export class RedisLog {
+  readonly #key: string
+  readonly #maxLength: number
+  /** Entries to ask for. An answer has no bound by bytes, so their size is learnt from the ones before. */
+  #count = FIRST_COUNT
+
+  /** @param maxLength entries that the stream keeps, about */
+  constructor(key: string, maxLength: number) {
+    this.#key = key
+    this.#maxLength = maxLength
+  }
+
+  /** Appends all of them, or none. @returns their ids */
+  async append(client: RedisClient, batch: readonly Parcel[]): Promise<string[]> {
+    const commands = batch.map(({ messageId, message }) => {
+      const { labels, body } = encodeMessage(message)
+      return ['xadd', this.#key, 'MAXLEN', '~', this.#maxLength, '*', 'm', messageId, 'l', labels, 'b', body]
+    })
+    const results = (await client.multi(commands).exec()) ?? []
+    return results.map(([error, id]) => {
+      if (error) throw error
+      return id as string
+    })
+  }
+
+  /**
+   * What follows an entry, as soon as there is something.
+   *
+   * @param block how long to wait for it, ms
+   * @returns nothing where nothing came; `'gap'` where what followed is not all there any more
+   */
+  async readAfter(client: RedisClient, last: string, block: number): Promise<Read | 'gap' | undefined> {
+    const count = this.#count
+    const reply = await client.call('XREAD', 'COUNT', count, 'BLOCK', block, 'STREAMS', this.#key, last)
+    const raw = (reply as [key: string, entries: RawEntry[]][] | null)?.[0]?.[1]
+    if (raw === undefined || raw.length === 0) return undefined
+    this.#adapt(raw)
+    // Trimming leaves so many entries that an answer is full. One that is not has all that followed.
+    if (raw.length === count && !(await this.isContinuedFrom(client, last))) return 'gap'
+    return { entries: decode(raw), last: raw.at(-1)![0] }
+  }
+
+  /** Whether all that ever followed an entry that was read is still there. */
+  async isContinuedFrom(client: RedisClient, last: string): Promise<boolean> {
+    const { lastId, isWhole } = await this.#inform(client)
+    if (lastId === last) return true
+    // The stream is another: it was deleted, or this server had not heard of what was read on another.
+    if (isBefore(lastId, last)) return false
+    if (last === ORIGIN) return isWhole
+    const found = (await client.call('XRANGE', this.#key, last, last)) as RawEntry[]
+    // What is trimmed goes from the oldest on.
+    return found.length > 0
+  }
+
+  /** The newest entries within the bounds. */
+  async load(client: RedisClient, bounds: HistoryBounds): Promise<Loaded> {
+    const { lastId } = await this.#inform(client)
+    const chunks: RawEntry[][] = []
+    let { events, bytes } = bounds
+    let from = '+'
+    let isAll = false
+    while (!isAll && events > 0 && bytes > 0) {
+      const count = Math.min(this.#count, events)
+      const chunk = (await client.call('XREVRANGE', this.#key, from, '-', 'COUNT', count)) as RawEntry[]
+      isAll = chunk.length < count
+      if (chunk.length === 0) break
+      this.#adapt(chunk)
+      // The newest of them that fit; one at least, as the log keeps one.
+      let fitting = 0
+      for (const entry of chunk) {
+        bytes -= sizeOf(entry)
+        if (bytes < 0 && chunks.length + fitting > 0) break
+        fitting++
+      }
+      isAll &&= fitting === chunk.length
+      events -= fitting
+      chunks.push(chunk.slice(0, fitting).reverse())
+      const oldest = parseEntryId(chunk.at(-1)![0])
+      if (oldest === undefined) break
+      from = idBefore(oldest)
+    }
+    const raw = chunks.reverse().flat()
+    const first = raw[0]?.[0]
+    const last = raw.at(-1)?.[0] ?? lastId
+    const isWhole = isAll && (await this.#inform(client)).isWhole
+    return { history: decode(raw), last, first: isWhole ? first : undefined, floor: floorOf(first, lastId, isWhole) }
+  }
+
+  async #inform(client: RedisClient): Promise<Info> {
+    try {
+      const reply = (await client.call('XINFO', 'STREAM', this.#key)) as unknown[] | Record<string, unknown>
+      const info = Array.isArray(reply) ? fromPairs(reply) : reply
+      const { length, 'last-generated-id': lastId, 'entries-added': added } = info
+      // Redis 6 does not count what it adds.
+      const isWhole = added === undefined ? (length as number) < this.#maxLength : added === length
+      return { lastId: lastId as string, isWhole }
+    } catch (error) {
+      if (/no such key/.test((error as Error).message)) return { lastId: ORIGIN, isWhole: true }
+      throw error
+    }
+  }
+
+  #adapt(chunk: readonly RawEntry[]): void {
+    const average = chunk.reduce((sum, entry) => sum + sizeOf(entry), 0) / chunk.length
+    this.#count = Math.max(1, Math.min(MAX_COUNT, this.#count * 4, Math.floor(READ_BYTES / average)))
+  }
+}
+
+/**
+ * The place before the oldest entry: of all that ever were, the origin, where a client is that came before the first
+ * of them.
+ */
+function floorOf(first: string | undefined, lastId: string, isWhole: boolean): string {
+  if (first === undefined) return lastId
+  return isWhole ? ORIGIN : idBefore(parseEntryId(first) ?? [0, 0])
+}
+
+function decode(raw: readonly RawEntry[]): BackplaneEntry[] {
+  return raw.flatMap(([cursor, fields]) => {
+    const id = parseEntryId(cursor)
+    if (id === undefined || fields?.length !== 6 || FIELDS.some((name, i) => fields[i * 2] !== name)) return []
+    const message = decodeMessage({ labels: fields[3]!, body: fields[5]! })
+    return message === undefined ? [] : [{ cursor, messageId: fields[1]!, at: id[0], message }]
+  })
+}
+
+function sizeOf([, fields]: RawEntry): number {
+  return (fields ?? []).reduce((sum, field) => sum + Buffer.byteLength(field), 64)
+}
+
+/** Others may have given entries ids that numbers do not hold. */
+function isBefore(a: string, b: string): boolean {
+  const [first, second] = [parseEntryId(a), parseEntryId(b)]
+  return first !== undefined && second !== undefined && compareEntryIds(first as EntryId, second as EntryId) < 0
+}
+
+function fromPairs(list: readonly unknown[]): Record<string, unknown> {
+  const pairs: [string, unknown][] = []
+  for (let i = 0; i < list.length; i += 2) pairs.push([list[i] as string, list[i + 1]])
+  return Object.fromEntries(pairs)
+}

@@ -1,0 +1,263 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { BackplaneRefusedError, BackplaneUnavailableError, InvalidOptionError } from '../errors.js'
+import type { Backplane, BackplaneLimits, BackplaneListener, HistoryBounds, Joined, Parcel } from './backplane.js'
+import { compareEntryIds, ORIGIN, parseEntryId } from './entry-id.js'
+import { resolveLimits } from './limits.js'
+import { addressOf, CONNECT_TIMEOUT, create, duplicate, type RedisClient } from './redis-client.js'
+import { isReadOnly, isRefusal, reasonOf, silenceError } from './redis-errors.js'
+import { NoAnswerError, RedisLink, within } from './redis-link.js'
+import { type Loaded, MAX_COUNT, RedisLog } from './redis-log.js'
+
+export type { Backplane, BackplaneLimits } from './backplane.js'
+export type { RedisClient } from './redis-client.js'
+
+const NAME = 'redis'
+/** How long the server waits for an entry before it answers that there is none, ms. */
+const BLOCK = 1000
+/** How long the server may take to answer, ms, beside what it is told to wait. */
+const ANSWER_TIMEOUT = 2000
+/** Between two attempts to connect, ms: the first, and the longest. */
+const MIN_PAUSE = 50
+const MAX_PAUSE = 1000
+
+/** Options of `redisStreams`. */
+export interface RedisStreamsOptions extends Partial<BackplaneLimits> {
+  /**
+   * A client that the app owns, by which events are published: `Redis` or `Cluster` of ioredis or iovalkey, or
+   * @fastify/redis's `app.redis`. They are read by a connection of the plugin's own, a duplicate of it.
+   */
+  client?: RedisClient
+  /** Instead of a client: `redis://user:password@host:port/db`, `rediss://` for TLS. Needs the package ioredis. */
+  url?: string
+  /** Key of the stream. All processes that share it hear each other. Default: `'pylon-sse'`. */
+  key?: string
+  /**
+   * Entries that the stream keeps, about, from 1000. Default: 100,000. Past it the oldest are dropped: a process that
+   * was away for longer tells its clients so, by a `resync`, reason `backplane`.
+   */
+  maxLength?: number
+}
+
+/**
+ * A backplane over a stream in Redis (6.2 or later) or Valkey.
+ *
+ * @throws InvalidOptionError
+ * @example
+ * await app.register(pylonSse, { backplane: redisStreams({ url: 'redis://localhost' }) })
+ */
+export function redisStreams(options: RedisStreamsOptions): Backplane {
+  return new RedisStreams(options)
+}
+
+class RedisStreams implements Backplane {
+  readonly name = NAME
+  readonly limits: BackplaneLimits
+  readonly #log: RedisLog
+  /** Of the app, where it gave one. */
+  readonly #client: RedisClient | undefined
+  readonly #address: string
+  readonly #reading: RedisLink
+  readonly #writing: RedisLink
+  /** What the app's client has not answered yet: it gets no more before it has. */
+  #unanswered: Promise<unknown> | undefined
+  readonly #closing = new AbortController()
+  #isJoined = false
+  #isConnected = true
+  #bounds!: HistoryBounds
+  #listener!: BackplaneListener
+  /** The last entry that was read. */
+  #last = ORIGIN
+  /** The first entry that the stream ever had, where that is known: before it there was another stream, or none. */
+  #first: string | undefined
+
+  constructor(options: RedisStreamsOptions) {
+    const { client, url, key, maxLength, ...limits } = check(options)
+    this.limits = resolveLimits(limits)
+    this.#log = new RedisLog(key, maxLength)
+    this.#client = client
+    this.#address = client ? addressOf(client) : hostOf(url!)
+    const make = async () => (client ? duplicate(client) : create(url!))
+    this.#reading = new RedisLink(make)
+    this.#writing = new RedisLink(make)
+  }
+
+  async join(bounds: HistoryBounds, listener: BackplaneListener): Promise<Joined> {
+    if (this.#isJoined)
+      throw this.#unavailable(new Error('it has been joined already; each plugin needs one of its own'))
+    try {
+      const [client] = await Promise.all([this.#reading.open(), this.#client ? undefined : this.#writing.open()])
+      const loaded = await within(CONNECT_TIMEOUT, this.#log.load(client, bounds))
+      this.#closing.signal.throwIfAborted()
+      this.#bounds = bounds
+      this.#listener = listener
+      this.#isJoined = true
+      this.#goOnFrom(loaded)
+      void this.#run()
+      return loaded
+    } catch (error) {
+      this.#reading.drop()
+      this.#writing.drop()
+      throw this.#unavailable(error)
+    }
+  }
+
+  async publish(batch: readonly Parcel[]): Promise<readonly string[]> {
+    try {
+      return await (this.#client ? this.#publishBy(this.#client, batch) : this.#publishByOwn(batch))
+    } catch (error) {
+      const cause = silenceError(error)
+      if (!isRefusal(cause)) throw this.#unavailable(cause)
+      const refusal = new BackplaneRefusedError(NAME, reasonOf(cause))
+      refusal.cause = cause
+      throw refusal
+    }
+  }
+
+  compare(a: string, b: string): number | undefined {
+    const [first, second] = [this.#parse(a), this.#parse(b)]
+    return first && second && compareEntryIds(first, second)
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort()
+    await Promise.all([this.#reading.close(), this.#writing.close()])
+  }
+
+  /** Before the first entry there is the origin, and no other place: what is shown is of a stream that was deleted. */
+  #parse(cursor: string) {
+    const id = parseEntryId(cursor)
+    if (id === undefined || this.#first === undefined || cursor === ORIGIN) return id
+    return compareEntryIds(id, parseEntryId(this.#first)!) < 0 ? undefined : id
+  }
+
+  async #publishByOwn(batch: readonly Parcel[]): Promise<string[]> {
+    const client = await this.#writing.open()
+    try {
+      return await within(ANSWER_TIMEOUT, this.#log.append(client, batch))
+    } catch (error) {
+      if (error instanceof NoAnswerError || isReadOnly(error)) this.#writing.drop()
+      throw error
+    }
+  }
+
+  /** The app's connection is left as it is. It may keep what it cannot send, so it is not given the same again and again. */
+  async #publishBy(client: RedisClient, batch: readonly Parcel[]): Promise<string[]> {
+    if (this.#unanswered !== undefined) await within(ANSWER_TIMEOUT, this.#unanswered)
+    if (client.status === 'wait') await within(CONNECT_TIMEOUT, client.connect())
+    if (client.status !== 'ready')
+      throw new Error(`the app's client is not connected; its status is '${client.status}'`)
+    const answer = this.#log.append(client, batch)
+    const settled = () => {
+      if (this.#unanswered === unanswered) this.#unanswered = undefined
+    }
+    const unanswered = answer.then(settled, settled)
+    this.#unanswered = unanswered
+    return within(ANSWER_TIMEOUT, answer)
+  }
+
+  #goOnFrom({ floor, first, last }: Loaded): void {
+    this.#last = last
+    // Of a stream without any entry yet, the first to come is that one.
+    this.#first = floor === ORIGIN ? first : ORIGIN
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#closing
+    let pause = MIN_PAUSE
+    let isUnsure = false
+    while (!signal.aborted) {
+      try {
+        const client = await this.#reading.open()
+        if (isUnsure) await this.#makeSure(client)
+        signal.throwIfAborted()
+        this.#tell(true)
+        pause = MIN_PAUSE
+        isUnsure = !(await this.#read(client))
+      } catch (error) {
+        this.#reading.drop()
+        if (signal.aborted) return
+        isUnsure = true
+        this.#tell(false, this.#unavailable(error))
+        await sleep(pause, undefined, { ref: false, signal }).catch(() => {})
+        pause = Math.min(pause * 2, MAX_PAUSE)
+      }
+    }
+  }
+
+  #tell(isConnected: boolean, error?: Error): void {
+    if (isConnected === this.#isConnected) return
+    this.#isConnected = isConnected
+    this.#listener.onState(isConnected, error)
+  }
+
+  /** Passes on what follows. @returns whether there was anything */
+  async #read(client: RedisClient): Promise<boolean> {
+    const { signal } = this.#closing
+    const read = await within(BLOCK + ANSWER_TIMEOUT, this.#log.readAfter(client, this.#last, BLOCK))
+    if (read === undefined || signal.aborted) return false
+    if (read === 'gap') {
+      await this.#begin(client)
+      return true
+    }
+    this.#last = read.last
+    this.#first ??= read.entries[0]?.cursor
+    if (read.entries.length > 0) this.#listener.onEntries(read.entries)
+    return true
+  }
+
+  /** After the connection was lost, or where nothing comes: the stream may have been trimmed, deleted or replaced. */
+  async #makeSure(client: RedisClient): Promise<void> {
+    if (!(await within(ANSWER_TIMEOUT, this.#log.isContinuedFrom(client, this.#last)))) await this.#begin(client)
+  }
+
+  async #begin(client: RedisClient): Promise<void> {
+    const loaded = await within(CONNECT_TIMEOUT, this.#log.load(client, this.#bounds))
+    if (this.#closing.signal.aborted) return
+    this.#goOnFrom(loaded)
+    this.#listener.onGap(loaded)
+  }
+
+  #unavailable(error: unknown): Error {
+    const cause = silenceError(error)
+    const unavailable = new BackplaneUnavailableError(`${NAME} at ${this.#address}`, reasonOf(cause))
+    unavailable.cause = cause
+    return unavailable
+  }
+}
+
+type Checked = Omit<RedisStreamsOptions, 'key' | 'maxLength'> & { key: string; maxLength: number }
+
+function check(options: RedisStreamsOptions): Checked {
+  const { client, url, key = 'pylon-sse', maxLength = 100_000, ...limits } = options
+  if ((client === undefined) === (url === undefined)) {
+    const got = client === undefined ? 'neither client nor url' : 'both client and url'
+    throw new InvalidOptionError('backplane', got, 'one of them')
+  }
+  if (
+    client !== undefined &&
+    !['duplicate', 'multi', 'call'].every((method) => typeof client[method as 'call'] === 'function')
+  )
+    throw new InvalidOptionError('backplane.client', 'something else', 'a Redis or Cluster of ioredis or iovalkey')
+  // It is not shown: it may have a password.
+  if (url !== undefined && !isRedisUrl(url))
+    throw new InvalidOptionError('backplane.url', 'something else', 'a URL such as redis://localhost:6379')
+  if (typeof key !== 'string' || key === '')
+    throw new InvalidOptionError('backplane.key', String(key), 'a key of Redis')
+  if (!Number.isSafeInteger(maxLength) || maxLength < MAX_COUNT)
+    throw new InvalidOptionError('backplane.maxLength', String(maxLength), `a whole number from ${MAX_COUNT}`)
+  for (const name of Object.keys(limits)) {
+    if (!['optional', 'publishTimeout', 'maxPending', 'maxPendingBytes'].includes(name))
+      throw new InvalidOptionError(`backplane.${name}`, 'a value', 'nothing: there is no such option')
+  }
+  return { client, url, key, maxLength, ...limits } as Checked
+}
+
+function hostOf(url: string): string {
+  const { hostname, port } = new URL(url)
+  return `${hostname}:${port || 6379}`
+}
+
+function isRedisUrl(url: unknown): boolean {
+  const { protocol, host } = URL.canParse(String(url)) ? new URL(String(url)) : { protocol: '', host: '' }
+  return ['redis:', 'rediss:'].includes(protocol) && host !== ''
+}
