@@ -1,0 +1,59 @@
+import { once } from 'node:events'
+import net from 'node:net'
+import type { Test } from 'tap'
+
+/** A wire between clients and a server of this machine, which can be cut. */
+export class TcpProxy {
+  readonly #target: number
+  readonly #sockets = new Set<net.Socket>()
+  #isCut = false
+  readonly #server = net.createServer((near) => {
+    if (this.#isCut) {
+      near.destroy()
+      return
+    }
+    const far = net.connect(this.#target, '127.0.0.1')
+    for (const [one, other] of [
+      [near, far],
+      [far, near]
+    ] as const) {
+      this.#sockets.add(one)
+      one.on('error', () => {})
+      one.on('close', () => {
+        this.#sockets.delete(one)
+        other.destroy()
+      })
+    }
+    near.pipe(far).pipe(near)
+  })
+
+  private constructor(target: number) {
+    this.#target = target
+  }
+
+  /** One that listens until the end of the test. */
+  static async to(t: Test, target: number): Promise<TcpProxy> {
+    const proxy = new TcpProxy(target)
+    proxy.#server.listen(0, '127.0.0.1')
+    await once(proxy.#server, 'listening')
+    t.teardown(() => {
+      proxy.cut()
+      proxy.#server.close()
+    })
+    return proxy
+  }
+
+  get port(): number {
+    return (this.#server.address() as net.AddressInfo).port
+  }
+
+  /** Ends all connections, and those to come. */
+  cut(): void {
+    this.#isCut = true
+    for (const socket of this.#sockets) socket.destroy()
+  }
+
+  mend(): void {
+    this.#isCut = false
+  }
+}
