@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { ClosedError } from '../errors.js'
 import type { Backplane, BackplaneEntry, BackplaneLimits, BackplaneListener, Joined, Parcel } from './backplane.js'
 import { resolveLimits } from './limits.js'
 
@@ -15,7 +16,8 @@ export class MemoryEngine {
       return { cursor: `${this.epoch}-${this.entries.length + 1 + i}`, messageId, at: Date.now(), message }
     })
     this.entries.push(...appended)
-    for (const listener of this.listeners) queueMicrotask(() => listener.onEntries(appended))
+    // In a turn of its own: a `join` under way has told its caller by then.
+    for (const listener of this.listeners) setImmediate(() => listener.onEntries(appended))
     return appended.map(({ cursor }) => cursor)
   }
 }
@@ -23,16 +25,28 @@ export class MemoryEngine {
 /** A backplane over the memory of this process. It reaches hubs of this process alone. */
 export function memoryBackplane(engine = new MemoryEngine(), options: Partial<BackplaneLimits> = {}): Backplane {
   let listener: BackplaneListener | undefined
+  let isClosed = false
   return {
     name: 'memory',
     limits: resolveLimits(options),
-    async join({ events }, joining): Promise<Joined> {
-      listener = joining
-      engine.listeners.add(joining)
-      const from = Math.max(0, engine.entries.length - events)
+    async join({ events, bytes }, joining): Promise<Joined> {
+      if (isClosed) throw new ClosedError()
+      listener = {
+        ...joining,
+        onEntries: (entries) => {
+          if (!isClosed) joining.onEntries(entries)
+        }
+      }
+      engine.listeners.add(listener)
+      let from = engine.entries.length
+      for (let left = bytes; from > 0 && engine.entries.length - from < events; from--) {
+        left -= Buffer.byteLength(engine.entries[from - 1]!.message.body)
+        if (left < 0) break
+      }
       return { floor: `${engine.epoch}-${from}`, history: engine.entries.slice(from) }
     },
     async publish(batch) {
+      if (isClosed) throw new ClosedError()
       return engine.append(batch)
     },
     compare(a, b) {
@@ -41,7 +55,8 @@ export function memoryBackplane(engine = new MemoryEngine(), options: Partial<Ba
       return Number(first[2]) - Number(second[2])
     },
     async close() {
-      engine.listeners.delete(listener!)
+      isClosed = true
+      if (listener) engine.listeners.delete(listener)
     }
   }
 }

@@ -13,6 +13,10 @@ export interface RedisClient {
   duplicate(...overrides: never[]): unknown
   call(command: string, ...args: (string | number)[]): Promise<unknown>
   multi(commands: unknown[][]): { exec(): Promise<[error: Error | null, result: unknown][] | null> }
+  /** Its socket. */
+  readonly stream?: { on(event: 'error', listener: () => void): unknown }
+  /** Of a cluster. */
+  nodes?(): Pick<RedisClient, 'stream'>[]
   on(event: string, listener: (error: Error) => void): unknown
   once(event: string, listener: () => void): unknown
 }
@@ -86,15 +90,26 @@ export function duplicate(client: RedisClient): RedisClient {
   return client.duplicate(...(overrides as never[])) as RedisClient
 }
 
-type Ioredis = { Redis: new (url: string, options: object) => RedisClient }
-
 /** A client for a URL, whose connection is one's own. It has yet to be told to connect. */
 export async function create(
   url: string,
   load: () => Promise<unknown> = () => import('ioredis')
 ): Promise<RedisClient> {
-  const { Redis } = (await load()) as Ioredis
+  const { Redis } = (await load().catch(explain)) as { Redis: new (url: string, options: object) => RedisClient }
   return new Redis(url, OWN)
+}
+
+function explain(error: Error & { code?: string }): never {
+  if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error
+  throw new Error('the package ioredis is not installed (npm install ioredis)', { cause: error })
+}
+
+/**
+ * A driver hears the first error of a socket alone. TLS may have a second one, when a connection ends amid the
+ * handshake, and it would end the process.
+ */
+export function hearErrors(client: RedisClient): void {
+  for (const { stream } of client.isCluster ? client.nodes!() : [client]) stream?.on('error', () => {})
 }
 
 /** Where a client connects to, for messages. It holds no password. */

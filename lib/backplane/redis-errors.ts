@@ -30,18 +30,21 @@ const REASONS: Record<string, string> = {
   ETIMEDOUT: 'it has not answered in time'
 }
 
-/** Takes out what a driver adds to its errors: the arguments of the command, which may be a password or an event. */
-export function silenceError(error: unknown): Error {
-  const silenced = error as DriverError
-  for (const part of [silenced, silenced.lastNodeError, ...(silenced.previousErrors ?? [])]) {
-    if (part !== undefined) delete (part as DriverError).command
-  }
-  return silenced
+/**
+ * What was wrong, without what a driver adds to it: the arguments of the command, which may be a password or an event,
+ * and errors that hold each other.
+ */
+export function bareError(error: unknown): Error {
+  const { previousErrors = [], lastNodeError } = error as DriverError
+  const bare: DriverError =
+    previousErrors.find((previous) => previous !== error) ?? lastNodeError ?? (error as DriverError)
+  for (const extra of ['command', 'previousErrors'] as const) delete bare[extra]
+  return bare
 }
 
 /** Why a server cannot be used. */
 export function reasonOf(error: unknown): string {
-  const cause = causeOf(error as DriverError)
+  const cause = error as DriverError
   const code = codeOf(cause)
   if (code === 'ERR' && /unknown command/i.test(cause.message))
     return 'it knows no streams; Redis 6.2 or later is needed'
@@ -54,16 +57,12 @@ export function reasonOf(error: unknown): string {
 
 /** Whether a server will not have an event, however often it is asked. */
 export function isRefusal(error: unknown): boolean {
-  return Object.hasOwn(REFUSALS, codeOf(causeOf(error as DriverError)))
+  return Object.hasOwn(REFUSALS, codeOf(error as DriverError))
 }
 
 /** A server that takes no writes any more may have been replaced by another, under the same name. */
 export function isReadOnly(error: unknown): boolean {
-  return codeOf(causeOf(error as DriverError)) === 'READONLY'
-}
-
-function causeOf(error: DriverError): DriverError {
-  return error.previousErrors?.[0] ?? error.lastNodeError ?? error
+  return codeOf(error as DriverError) === 'READONLY'
 }
 
 /** The first word of what Redis says, or what the system calls it. */

@@ -1,5 +1,5 @@
-import { CONNECT_TIMEOUT, type RedisClient } from './redis-client.js'
-import { silenceError } from './redis-errors.js'
+import { CONNECT_TIMEOUT, hearErrors, type RedisClient } from './redis-client.js'
+import { bareError } from './redis-errors.js'
 
 /** How long a connection has to end properly, ms. */
 const END_TIMEOUT = 1000
@@ -53,6 +53,7 @@ export class RedisLink {
     const ending = new Promise<void>((resolve) => client.once('end', resolve))
     this.#ending.add(ending)
     void ending.then(() => this.#ending.delete(ending))
+    hearErrors(client)
     client.disconnect()
   }
 
@@ -70,10 +71,14 @@ export class RedisLink {
     // A driver tells the reason there, and that it failed by the promise.
     let reason: Error | undefined
     client.on('error', (error) => {
-      reason ??= silenceError(error)
+      reason ??= bareError(error)
+      hearErrors(client)
+    })
+    const ended = new Promise<never>((_resolve, reject) => {
+      client.once('end', () => reject(new Error('Connection is closed.')))
     })
     try {
-      await within(CONNECT_TIMEOUT, client.connect())
+      await within(CONNECT_TIMEOUT, Promise.race([client.connect(), ended]))
       return client
     } catch (error) {
       if (this.#client === client) this.drop()

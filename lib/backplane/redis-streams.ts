@@ -4,7 +4,7 @@ import type { Backplane, BackplaneLimits, BackplaneListener, HistoryBounds, Join
 import { compareEntryIds, ORIGIN, parseEntryId } from './entry-id.js'
 import { resolveLimits } from './limits.js'
 import { addressOf, CONNECT_TIMEOUT, create, duplicate, type RedisClient } from './redis-client.js'
-import { isReadOnly, isRefusal, reasonOf, silenceError } from './redis-errors.js'
+import { bareError, isReadOnly, isRefusal, reasonOf } from './redis-errors.js'
 import { NoAnswerError, RedisLink, within } from './redis-link.js'
 import { type Loaded, MAX_COUNT, RedisLog } from './redis-log.js'
 
@@ -105,7 +105,7 @@ class RedisStreams implements Backplane {
     try {
       return await (this.#client ? this.#publishBy(this.#client, batch) : this.#publishByOwn(batch))
     } catch (error) {
-      const cause = silenceError(error)
+      const cause = bareError(error)
       if (!isRefusal(cause)) throw this.#unavailable(cause)
       const refusal = new BackplaneRefusedError(NAME, reasonOf(cause))
       refusal.cause = cause
@@ -135,7 +135,7 @@ class RedisStreams implements Backplane {
     try {
       return await within(ANSWER_TIMEOUT, this.#log.append(client, batch))
     } catch (error) {
-      if (error instanceof NoAnswerError || isReadOnly(error)) this.#writing.drop()
+      if (error instanceof NoAnswerError || isReadOnly(bareError(error))) this.#writing.drop()
       throw error
     }
   }
@@ -218,7 +218,7 @@ class RedisStreams implements Backplane {
   }
 
   #unavailable(error: unknown): Error {
-    const cause = silenceError(error)
+    const cause = bareError(error)
     const unavailable = new BackplaneUnavailableError(`${NAME} at ${this.#address}`, reasonOf(cause))
     unavailable.cause = cause
     return unavailable
