@@ -65,8 +65,8 @@ export class Hub {
       append: (event: BackplaneEvent, cursor: string) => this.#append(event, cursor),
       disconnect: (body: string) => this.#disconnectPicked(JSON.parse(body)),
       compareWithHead: (cursor: string) => this.log.compareWithHead(cursor),
-      rebase: (floor: string) => {
-        this.log.rebase(floor, (a, b) => backplane.compare(a, b))
+      rebase: (floor: string) => this.log.rebase(floor, (a, b) => backplane.compare(a, b)),
+      skipGap: () => {
         this.clients.skipGap()
         this.waiters.wakeAll()
       }

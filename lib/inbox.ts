@@ -56,16 +56,38 @@ export class Inbox {
     return id
   }
 
+  /**
+   * Begins anew after a gap, with an empty log: what the engine holds is entered once more, whether or not it was read
+   * before. Whom it has disconnected meanwhile is disconnected.
+   *
+   * @param skipGap called before the first that was not read before
+   */
+  restart(history: readonly BackplaneEntry[], skipGap: () => void): void {
+    const read = history.findLastIndex(({ messageId }) => this.#isRead(...split(messageId))) + 1
+    this.#lastNumbers.clear()
+    this.#target.answers.clear()
+    for (const entry of history.slice(0, read)) this.receive(entry, true)
+    skipGap()
+    for (const entry of history.slice(read)) this.receive(entry, false)
+  }
+
   /** A publisher numbers its messages, and publishes them in that order. */
   #isKnown(messageId: string): boolean {
-    const colon = messageId.lastIndexOf(':')
-    const publisher = messageId.slice(0, colon)
-    const number = Number(messageId.slice(colon + 1))
-    const last = this.#lastNumbers.get(publisher)
-    if (last !== undefined && number <= last) return true
+    const [publisher, number] = split(messageId)
+    if (this.#isRead(publisher, number)) return true
     this.#lastNumbers.delete(publisher)
     this.#lastNumbers.set(publisher, number)
     if (this.#lastNumbers.size > MAX_PUBLISHERS) this.#lastNumbers.delete(this.#lastNumbers.keys().next().value!)
     return false
   }
+
+  #isRead(publisher: string, number: number): boolean {
+    const last = this.#lastNumbers.get(publisher)
+    return last !== undefined && number <= last
+  }
+}
+
+function split(messageId: string): [publisher: string, number: number] {
+  const colon = messageId.lastIndexOf(':')
+  return [messageId.slice(0, colon), Number(messageId.slice(colon + 1))]
 }

@@ -38,6 +38,11 @@ export class PastAnswers {
     return answer?.ids[index]
   }
 
+  clear(): void {
+    this.#answers.clear()
+    this.#cost = 0
+  }
+
   /** An event of a request has got its id. */
   add({ key, digest, index, count }: PublishRequest, id: string): void {
     let answer = this.#answers.get(key)

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Backplane, BackplaneEntry, BackplaneMessage, HistoryBounds, Joined } from './backplane/backplane.js'
+import type { Backplane, BackplaneEntry, BackplaneMessage, HistoryBounds } from './backplane/backplane.js'
 import { Courier } from './courier.js'
 import { BackplaneUnavailableError } from './errors.js'
 import { Inbox, type InboxTarget } from './inbox.js'
@@ -18,6 +18,8 @@ const GRACE = 1000
 export interface Mirror extends Omit<InboxTarget, 'settle'> {
   /** Forgets everything: what follows begins after `floor`. */
   rebase(floor: string): void
+  /** Clients hear what follows, and nothing that was appended since `rebase`. They are told that they missed events. */
+  skipGap(): void
   /** How a cursor compares with the newest of the log; nothing, where it is none of the engine's. */
   compareWithHead(cursor: string): number | undefined
 }
@@ -145,7 +147,9 @@ export class SharedLog {
       onEntries: (entries) => this.#read(entries),
       onGap: (gap) => {
         this.#logger.warn({}, 'SSE: events have left the backplane before they were read; clients are told to refetch')
-        this.#fill(gap)
+        this.#mirror.rebase(gap.floor)
+        this.#inbox.restart(gap.history, () => this.#mirror.skipGap())
+        this.#tellCatchingUp()
       },
       onState: (isConnected, error) => this.#onState(isConnected, error)
     })
@@ -155,7 +159,11 @@ export class SharedLog {
     }
     this.#isConnected = true
     this.#isJoined = true
-    this.#fill(joined)
+    this.#mirror.rebase(joined.floor)
+    for (const entry of joined.history) this.#inbox.receive(entry, true)
+    // Those whom an optional backplane has let in already.
+    this.#mirror.skipGap()
+    this.#tellCatchingUp()
     this.#setJoined()
   }
 
@@ -171,16 +179,14 @@ export class SharedLog {
     }
   }
 
-  #fill({ floor, history }: Joined): void {
-    this.#mirror.rebase(floor)
-    for (const entry of history) this.#inbox.receive(entry, true)
-    for (const look of this.#catchingUp) look()
-  }
-
   #read(entries: readonly BackplaneEntry[]): void {
     for (const entry of entries) this.#inbox.receive(entry, false)
     const newest = entries.at(-1)
     if (newest !== undefined) this.#lag = Math.max(0, Date.now() - newest.at)
+    this.#tellCatchingUp()
+  }
+
+  #tellCatchingUp(): void {
     for (const look of this.#catchingUp) look()
   }
 

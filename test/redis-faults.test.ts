@@ -54,6 +54,12 @@ t.test('a server that has lost what it had acknowledged is told from one that ha
   await victim.waitForEnd()
   t.pass('a disconnection that came amid the gap is made up for')
   await process.app.sse.publish(8)
+  await client.until(({ data }) => data === '8')
+  t.strictSame(
+    client.events.map(({ data, event }) => event ?? data),
+    ['1', '2', '3', '4', '5', 'resync', '7', '8'],
+    'nobody hears anything twice'
+  )
   for (const { connect } of [process, other]) {
     const resumed = await connect({ lastEventId: entries[0]![0] })
     await resumed.until(({ data }) => data === '8')

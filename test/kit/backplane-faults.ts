@@ -415,7 +415,8 @@ export function testBackplane(t: Test, start: StartEngine): void {
     await present.app.sse.publish('end')
     await heard.until(({ data }) => data === '"end"', LONG)
     await client.until(({ data }) => data === '"end"', LONG)
-    t.strictSame(dataOf(client).slice(-3).sort(), ['"end"', '"from one"', '"from the other"'])
+    t.equal(dataOf(client)[0], '"local"')
+    t.strictSame(dataOf(client).slice(1).sort(), ['"end"', '"from one"', '"from the other"'], 'and nothing of old')
   })
 
   test('an app that closes leaves no connection behind, whatever the engine does', async (t, engine) => {
