@@ -15,6 +15,7 @@ type RawEntry = [id: string, fields: string[] | null]
 
 /** What a stream says of itself. */
 interface Info {
+  readonly length: number
   readonly lastId: string
   /** Whether it still holds every entry it ever had. */
   readonly isWhole: boolean
@@ -41,6 +42,8 @@ export class RedisLog {
   readonly #maxLength: number
   /** Entries to ask for. An answer has no bound by bytes, so their size is learnt from the ones before. */
   #count = FIRST_COUNT
+  /** Entries that the stream had when it was last read. */
+  #length = 0
 
   /** @param maxLength entries that the stream keeps, about */
   constructor(key: string, maxLength: number) {
@@ -69,12 +72,20 @@ export class RedisLog {
    */
   async readAfter(client: RedisClient, last: string, block: number): Promise<Read | 'gap' | undefined> {
     const count = this.#count
-    const reply = await client.call('XREAD', 'COUNT', count, 'BLOCK', block, 'STREAMS', this.#key, last)
-    const raw = (reply as [key: string, entries: RawEntry[]][] | null)?.[0]?.[1]
+    const [reply, length] = (await Promise.all([
+      client.call('XREAD', 'COUNT', count, 'BLOCK', block, 'STREAMS', this.#key, last),
+      // On the same connection, so that it is answered right after.
+      client.call('XLEN', this.#key)
+    ])) as [[key: string, entries: RawEntry[]][] | null, number]
+    const raw = reply?.[0]?.[1]
     if (raw === undefined || raw.length === 0) return undefined
     this.#adapt(raw)
     // Trimming leaves so many entries that an answer is full. One that is not has all that followed.
-    if (raw.length === count && !(await this.isContinuedFrom(client, last))) return 'gap'
+    const isFull = raw.length === count
+    // Nothing but trimming makes a stream shorter, and not by as much. It was deleted, perhaps.
+    const isShorter = length < this.#length + raw.length && length < this.#maxLength
+    if ((isFull || isShorter) && !(await this.isContinuedFrom(client, last))) return 'gap'
+    this.#length = length
     return { entries: decode(raw), last: raw.at(-1)![0] }
   }
 
@@ -120,7 +131,9 @@ export class RedisLog {
     const raw = chunks.reverse().flat()
     const first = raw[0]?.[0]
     const last = raw.at(-1)?.[0] ?? lastId
-    const isWhole = isAll && (await this.#inform(client)).isWhole
+    const after = await this.#inform(client)
+    const isWhole = isAll && after.isWhole
+    this.#length = after.length
     return { history: decode(raw), last, first: isWhole ? first : undefined, floor: floorOf(first, lastId, isWhole) }
   }
 
@@ -128,12 +141,18 @@ export class RedisLog {
     try {
       const reply = (await client.call('XINFO', 'STREAM', this.#key)) as unknown[] | Record<string, unknown>
       const info = Array.isArray(reply) ? fromPairs(reply) : reply
-      const { length, 'last-generated-id': lastId, 'entries-added': added } = info
+      const {
+        length,
+        'last-generated-id': lastId,
+        'entries-added': added
+      } = info as Record<string, number> & {
+        'last-generated-id': string
+      }
       // Redis 6 does not count what it adds.
-      const isWhole = added === undefined ? (length as number) < this.#maxLength : added === length
-      return { lastId: lastId as string, isWhole }
+      const isWhole = added === undefined ? length! < this.#maxLength : added === length
+      return { length: length!, lastId, isWhole }
     } catch (error) {
-      if (/no such key/.test((error as Error).message)) return { lastId: ORIGIN, isWhole: true }
+      if (/no such key/.test((error as Error).message)) return { length: 0, lastId: ORIGIN, isWhole: true }
       throw error
     }
   }

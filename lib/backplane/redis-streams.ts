@@ -103,6 +103,7 @@ class RedisStreams implements Backplane {
 
   async publish(batch: readonly Parcel[]): Promise<readonly string[]> {
     try {
+      if (this.#closing.signal.aborted) throw new Error('it is closed')
       return await (this.#client ? this.#publishBy(this.#client, batch) : this.#publishByOwn(batch))
     } catch (error) {
       const cause = bareError(error)

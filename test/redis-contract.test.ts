@@ -1,0 +1,23 @@
+import t from 'tap'
+import { backplaneContract } from '../lib/backplane/contract.js'
+import { redisStreams } from '../lib/backplane/redis-streams.js'
+import { startRedis } from './kit/redis-server.js'
+
+t.test('redisStreams does what a backplane must', async (t) => {
+  const server = await startRedis(t)
+  if (server === undefined) return
+  let key = 'log-0'
+  let logs = 0
+  const cases = backplaneContract({
+    async begin() {
+      key = `log-${++logs}`
+    },
+    connect: () => redisStreams({ url: server.url, key }),
+    interrupt: () => server.kill9(),
+    resume: () => server.start(),
+    async replace() {
+      await server.admin.del(key)
+    }
+  })
+  for (const { name, run } of cases) await t.test(name, run)
+})
