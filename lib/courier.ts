@@ -40,6 +40,8 @@ export class Courier {
   readonly #stop = new AbortController()
   #bytes = 0
   #count = 0
+  /** Messages that go alone, as the engine has refused a batch with them. */
+  #oneByOne = 0
   #running: Promise<void> | undefined
   #sweeper: NodeJS.Timeout | undefined
 
@@ -125,6 +127,12 @@ export class Courier {
         this.#acknowledge(batch, await this.#tryToPublish(batch))
         pause = MIN_PAUSE
       } catch (error) {
+        if (error instanceof BackplaneRefusedError && batch.length > 1) {
+          // It may be for one of them.
+          this.#oneByOne = batch.length
+          for (const waiting of batch) waiting.isTried = true
+          continue
+        }
         if (error instanceof BackplaneRefusedError) {
           for (const { messageId } of batch) this.settle(messageId, error)
           continue
@@ -140,10 +148,12 @@ export class Courier {
   /** The oldest of those that wait. */
   #nextBatch(): Waiting[] {
     const batch: Waiting[] = []
+    const most = this.#oneByOne > 0 ? 1 : BATCH_MESSAGES
+    this.#oneByOne = Math.max(0, this.#oneByOne - 1)
     let bytes = 0
     for (const waiting of this.#unsent.values()) {
       bytes += waiting.size
-      if (batch.length === BATCH_MESSAGES || (batch.length > 0 && bytes > BATCH_BYTES)) break
+      if (batch.length === most || (batch.length > 0 && bytes > BATCH_BYTES)) break
       batch.push(waiting)
     }
     return batch

@@ -1,0 +1,322 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { NatsConnection } from '@nats-io/transport-node'
+import { BackplaneRefusedError, BackplaneUnavailableError, InvalidOptionError } from '../errors.js'
+import type {
+  Backplane,
+  BackplaneEntry,
+  BackplaneLimits,
+  BackplaneListener,
+  HistoryBounds,
+  Joined,
+  Parcel
+} from './backplane.js'
+import { TooLargeError } from './batch-codec.js'
+import { resolveLimits } from './limits.js'
+import { isAbsence, isRefusal, reasonOf } from './nats-errors.js'
+import type { NatsFeed, StreamMessage } from './nats-feed.js'
+import { type ConnectOptions, type Linked, NatsLink } from './nats-link.js'
+import { entriesOf, epochOf, type Loaded, NatsStream } from './nats-stream.js'
+import { compareStreamCursors } from './stream-cursor.js'
+import { within } from './within.js'
+
+export type { Backplane, BackplaneLimits } from './backplane.js'
+
+const NAME = 'nats'
+/** Between two attempts to go on, ms: the first, and the longest. */
+const MIN_PAUSE = 50
+const MAX_PAUSE = 1000
+/** How long the history may take to be read, ms. */
+const LOAD_TIMEOUT = 10_000
+/** How long the server has to hear that this process reads no more, ms. */
+const END_TIMEOUT = 500
+
+/** Options of `jetStream`. */
+export interface JetStreamOptions extends Partial<BackplaneLimits>, ConnectOptions {
+  /** A connection that the app owns. It is left open when the app closes. */
+  connection?: NatsConnection
+  /**
+   * Instead of a connection: `'nats://localhost:4222'`, or several servers of one cluster. Needs the package
+   * @nats-io/transport-node. `user`, `pass`, `token`, `authenticator` and `tls` are as its `connect` takes them.
+   */
+  servers?: string | string[]
+  /**
+   * Name of the stream. It is created where there is none. Of one that is there, `retention` must be `limits`, `discard`
+   * `old`, and there must be a bound; how large it is matters not here. Default: `'PYLON_SSE'`.
+   */
+  stream?: string
+  /** Subject of the stream. All processes that share both hear each other. Default: `'pylon-sse.events'`. */
+  subject?: string
+  /**
+   * Messages that the stream keeps, where it is created here. One holds what a process published while the one before
+   * was on its way, up to 500 events. Default: 100,000. Past it the oldest are dropped: a process that was away for
+   * longer sends its clients a `resync`.
+   */
+  maxMessages?: number
+  /** Bytes that the stream keeps, where it is created here. Default: 256 MiB. Past it as with `maxMessages`. */
+  maxBytes?: number
+  /** Servers of the cluster that keep the stream, where it is created here: 1, 3 or 5. Default: 1. */
+  replicas?: number
+}
+
+/** A backplane over NATS JetStream, nats-server 2.9 or later. @throws InvalidOptionError */
+export function jetStream(options: JetStreamOptions): Backplane {
+  return new JetStream(options)
+}
+
+class JetStream implements Backplane {
+  readonly name = NAME
+  readonly limits: BackplaneLimits
+  readonly #link: NatsLink
+  readonly #stream: NatsStream
+  readonly #closing = new AbortController()
+  #bounds!: HistoryBounds
+  #listener!: BackplaneListener
+  #isJoined = false
+  #isConnected = true
+  /** Names the stream that is read, in this life of it. */
+  #epoch = ''
+  /** The message that is to come next. */
+  #next = 0
+  #feed: NatsFeed | undefined
+  #nap = new AbortController()
+  /** Entries that came in this turn. */
+  #fresh: BackplaneEntry[] = []
+  /** Messages that wait until it is known what became of those before them. */
+  #held: StreamMessage[] | undefined
+
+  constructor(options: JetStreamOptions) {
+    const { connection, stream, subject, maxMessages, maxBytes, replicas, connecting, limits } = check(options)
+    this.limits = resolveLimits(limits)
+    this.#stream = new NatsStream({ stream, subject, maxMessages, maxBytes, replicas })
+    this.#link = new NatsLink(connection, connecting, (isUp) => this.#onLink(isUp))
+  }
+
+  async join(bounds: HistoryBounds, listener: BackplaneListener): Promise<Joined> {
+    if (this.#isJoined)
+      throw this.#unavailable(new Error('it has been joined already; each plugin needs one of its own'))
+    try {
+      const linked = await this.#link.open()
+      const loaded = await this.#load(linked, bounds)
+      this.#closing.signal.throwIfAborted()
+      this.#bounds = bounds
+      this.#listener = listener
+      this.#isJoined = true
+      this.#goOnFrom(loaded)
+      void this.#run()
+      return loaded
+    } catch (error) {
+      throw this.#unavailable(error)
+    }
+  }
+
+  async publish(batch: readonly Parcel[]): Promise<readonly string[]> {
+    try {
+      const linked = await this.#link.open()
+      const [epoch, next] = [this.#epoch, this.#next]
+      const published = await this.#stream.append(linked, batch, epoch)
+      if (published.some(({ seq, isNew }) => isNew && seq < next)) {
+        const error = new Error('the stream has been replaced')
+        this.#feed?.end(error)
+        throw error
+      }
+      return published.map(({ cursor }) => cursor)
+    } catch (error) {
+      // The stream may have been deleted: whoever reads it finds out, and creates it.
+      if (isAbsence(error)) this.#feed?.end(error as Error)
+      if (!(error instanceof TooLargeError) && !isRefusal(error)) throw this.#unavailable(error)
+      const refusal = new BackplaneRefusedError(NAME, reasonOf(error))
+      refusal.cause = error
+      throw refusal
+    }
+  }
+
+  compare(a: string, b: string): number | undefined {
+    return compareStreamCursors(a, b, this.#epoch)
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort()
+    this.#nap.abort()
+    if (this.#feed) await within(END_TIMEOUT, this.#feed.close()).catch(() => {})
+    await this.#link.close()
+  }
+
+  async #load(linked: Linked, bounds: HistoryBounds): Promise<Loaded> {
+    return within(
+      LOAD_TIMEOUT,
+      this.#stream.inform(linked).then((info) => this.#stream.load(linked, info, bounds))
+    )
+  }
+
+  #goOnFrom({ epoch, next }: Loaded): void {
+    this.#epoch = epoch
+    this.#next = next
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#closing
+    let pause = MIN_PAUSE
+    while (!signal.aborted) {
+      try {
+        await this.#follow(await this.#link.open())
+        pause = MIN_PAUSE
+      } catch (error) {
+        if (signal.aborted) return
+        this.#tell(false, this.#unavailable(error))
+        pause = Math.min(pause * 2, MAX_PAUSE)
+      }
+      await sleep(pause, undefined, { ref: false, signal: this.#nap.signal }).catch(() => {})
+      if (!signal.aborted) this.#nap = new AbortController()
+    }
+  }
+
+  /** Reads on until something is wrong. Rejects where it cannot. */
+  async #follow(linked: Linked): Promise<void> {
+    const { signal } = this.#closing
+    if (await this.#hasGap(linked)) {
+      const loaded = await this.#load(linked, this.#bounds)
+      if (signal.aborted) return
+      this.#goOnFrom(loaded)
+      this.#listener.onGap(loaded)
+    }
+    if (signal.aborted) return
+    this.#held = undefined
+    const feed = this.#stream.feed(linked, (message) => this.#receive(linked, message))
+    this.#feed = feed
+    await feed.begin(this.#next)
+    if (signal.aborted) {
+      await feed.close()
+      return
+    }
+    this.#tell(true)
+    await feed.ended
+    void feed.close()
+  }
+
+  /** Whether the stream is another, or what was to come next has left it. */
+  async #hasGap(linked: Linked): Promise<boolean> {
+    const info = await this.#stream.inform(linked)
+    const { first_seq: oldest, last_seq: newest } = info.state
+    return epochOf(info) !== this.#epoch || oldest > this.#next || newest < this.#next - 1
+  }
+
+  #receive(linked: Linked, message: StreamMessage): void {
+    if (this.#held !== undefined) {
+      this.#held.push(message)
+      return
+    }
+    if (message.seq < this.#next) return
+    if (message.seq > this.#next) {
+      this.#held = [message]
+      void this.#makeSure(linked, this.#held)
+      return
+    }
+    this.#next = message.seq + 1
+    if (this.#fresh.length === 0) queueMicrotask(() => this.#pass())
+    this.#fresh.push(...entriesOf(message, this.#epoch))
+  }
+
+  /** Messages are left out. That is a gap where they went as the oldest, and none where somebody deleted them one by one. */
+  async #makeSure(linked: Linked, held: StreamMessage[]): Promise<void> {
+    const isGap = await this.#hasGap(linked).catch(() => true)
+    if (this.#held !== held) return
+    if (isGap) {
+      this.#feed?.end(new Error('messages are lost'))
+      return
+    }
+    this.#held = undefined
+    for (const [i, message] of held.entries()) {
+      if (i === 0) this.#next = message.seq
+      this.#receive(linked, message)
+    }
+  }
+
+  #pass(): void {
+    const fresh = this.#fresh
+    this.#fresh = []
+    if (fresh.length > 0 && !this.#closing.signal.aborted) this.#listener.onEntries(fresh)
+  }
+
+  #onLink(isUp: boolean): void {
+    if (isUp) this.#nap.abort()
+    else this.#feed?.end(new Error('the connection is lost'))
+  }
+
+  #tell(isConnected: boolean, error?: Error): void {
+    if (isConnected === this.#isConnected) return
+    this.#isConnected = isConnected
+    this.#listener.onState(isConnected, error)
+  }
+
+  #unavailable(cause: unknown): Error {
+    if (cause instanceof BackplaneUnavailableError) return cause
+    const unavailable = new BackplaneUnavailableError(`${NAME} at ${this.#link.address}`, reasonOf(cause))
+    unavailable.cause = cause
+    return unavailable
+  }
+}
+
+interface Checked {
+  connection: NatsConnection | undefined
+  stream: string
+  subject: string
+  maxMessages: number
+  maxBytes: number
+  replicas: number | undefined
+  connecting: ConnectOptions
+  limits: Partial<BackplaneLimits>
+}
+
+const LIMITS = ['optional', 'publishTimeout', 'maxPending', 'maxPendingBytes']
+const CONNECTING = ['servers', 'user', 'pass', 'token', 'authenticator', 'tls', 'inboxPrefix']
+
+function check(options: JetStreamOptions): Checked {
+  const { connection, stream = 'PYLON_SSE', subject = 'pylon-sse.events', replicas, ...others } = options
+  const { maxMessages = 100_000, maxBytes = 256 * 1024 * 1024, ...rest } = others
+  if ((connection === undefined) === (rest.servers === undefined)) {
+    const got = connection === undefined ? 'neither connection nor servers' : 'both connection and servers'
+    throw new InvalidOptionError('backplane', got, 'one of them')
+  }
+  if (connection !== undefined && typeof connection.status !== 'function')
+    throw new InvalidOptionError(
+      'backplane.connection',
+      'something else',
+      'a NatsConnection of @nats-io/transport-node'
+    )
+  // It is not shown: it may have a password.
+  if (rest.servers !== undefined && ![rest.servers].flat().every(isServer))
+    throw new InvalidOptionError('backplane.servers', 'something else', 'addresses such as nats://localhost:4222')
+  if (typeof stream !== 'string' || !/^[^\s.*>/\\]+$/.test(stream))
+    throw new InvalidOptionError(
+      'backplane.stream',
+      String(stream),
+      'a name without white space, dots, slashes, * and >'
+    )
+  if (typeof subject !== 'string' || !/^[^\s.*>]+(\.[^\s.*>]+)*$/.test(subject))
+    throw new InvalidOptionError('backplane.subject', String(subject), 'a subject without wildcards')
+  for (const [name, value] of Object.entries({ maxMessages, maxBytes, replicas: replicas ?? 1 })) {
+    if (!Number.isSafeInteger(value) || value < 1)
+      throw new InvalidOptionError(`backplane.${name}`, String(value), 'a whole number from 1')
+  }
+  const pick = (names: string[]) => Object.fromEntries(Object.entries(rest).filter(([name]) => names.includes(name)))
+  for (const name of Object.keys(rest)) {
+    if (LIMITS.includes(name) || (CONNECTING.includes(name) && connection === undefined)) continue
+    const takes = CONNECTING.includes(name) ? 'nothing beside a connection' : 'nothing: there is no such option'
+    throw new InvalidOptionError(`backplane.${name}`, 'a value', takes)
+  }
+  return {
+    connection,
+    stream,
+    subject,
+    maxMessages,
+    maxBytes,
+    replicas,
+    connecting: pick(CONNECTING),
+    limits: pick(LIMITS)
+  }
+}
+
+/** The driver knows no user name in an address. */
+function isServer(server: unknown): boolean {
+  return typeof server === 'string' && server !== '' && !/[\s@]/.test(server)
+}

@@ -1,0 +1,53 @@
+/** What is known of an error of the driver. */
+interface DriverError extends Error {
+  /** Of an answer of JetStream: its number of the error. */
+  code?: number | string
+  operation?: string
+  subject?: string
+}
+
+/** Why JetStream will not have a message, however often it is asked. */
+const REFUSALS: Record<number, string> = {
+  10023: 'its memory or its disk is full',
+  10047: 'its storage is full',
+  10054: "it is larger than the stream's messages may be",
+  10060: 'the subject is that of another stream',
+  10077: 'the stream does not store it',
+  10109: 'the stream is sealed'
+}
+
+const REASONS: Record<string, string> = {
+  AuthorizationError: 'the user name, the password or the token is wrong',
+  UserAuthenticationExpiredError: 'the authentication has expired',
+  ClosedConnectionError: 'the connection is closed',
+  DrainingConnectionError: 'the connection is closing',
+  TimeoutError: 'it has not answered in time',
+  JetStreamNotEnabled:
+    'it has no JetStream; nats-server needs -js, or `jetstream` in its configuration, and the account the right to it'
+}
+
+/** Why a server cannot be used. */
+export function reasonOf(error: unknown): string {
+  const { name, message, code, cause, operation, subject } = error as DriverError
+  if (name === 'PermissionViolationError') return `its user has not the right to ${operation} ${subject}`
+  const inner = cause as DriverError | undefined
+  if (inner?.name === 'PermissionViolationError') return reasonOf(inner)
+  if (typeof code === 'number' && code in REFUSALS) return `${REFUSALS[code]}: ${message}`
+  const reason = REASONS[name]
+  if (reason !== undefined) return reason
+  if (/ECONNREFUSED|connection refused/i.test(`${code} ${message}`)) return 'the connection was refused'
+  if (/ENOTFOUND|EAI_AGAIN/.test(`${code} ${message}`)) return 'there is no such host'
+  return message || name
+}
+
+/** Whether the server will not have a message, however often it is asked. */
+export function isRefusal(error: unknown): boolean {
+  const { name, code, cause } = error as DriverError
+  if (name === 'PermissionViolationError' || (cause as DriverError)?.name === 'PermissionViolationError') return true
+  return typeof code === 'number' && code in REFUSALS
+}
+
+/** Whether no stream takes what was published, or no server knows of streams. */
+export function isAbsence(error: unknown): boolean {
+  return (error as Error).name === 'JetStreamNotEnabled'
+}

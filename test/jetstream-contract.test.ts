@@ -1,0 +1,27 @@
+import t from 'tap'
+import { type BackplaneHarness, backplaneContract } from '../lib/backplane/contract.js'
+import { jetStream } from '../lib/backplane/jetstream.js'
+import { startNats } from './kit/nats-server.js'
+
+t.test('the backplane over JetStream keeps the contract', async (t) => {
+  const server = await startNats(t)
+  if (server === undefined) return
+  let number = 0
+  const harness: BackplaneHarness = {
+    begin: async () => {
+      number++
+    },
+    connect: () => jetStream({ servers: server.servers, stream: `S${number}`, subject: `s${number}` }),
+    interrupt: () => server.kill9(),
+    resume: () => server.start(),
+    replace: async () => {
+      const { manager } = await server.admin()
+      await manager.streams.delete(`S${number}`)
+    }
+  }
+  for (const { name, run } of backplaneContract(harness)) {
+    await t.test(name, async (t) => {
+      await t.resolves(run())
+    })
+  }
+})
