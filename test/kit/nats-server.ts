@@ -25,7 +25,7 @@ export async function startNats(t: Test, options: NatsServerOptions = {}): Promi
   const binary = requireBinary(t, 'nats-server', findBinary('nats-server') ?? '/usr/sbin/nats-server')
   if (binary === undefined) return undefined
   const folder = await mkdtemp(join(tmpdir(), 'pylon-sse-nats-'))
-  const server = new NatsServer(binary, folder, await freePort(), options)
+  const server = new NatsServer(binary, folder, [await freePort(), await freePort()], options)
   t.teardown(async () => {
     await server.stop()
     await rm(folder, { recursive: true, force: true })
@@ -37,16 +37,18 @@ export async function startNats(t: Test, options: NatsServerOptions = {}): Promi
 /** A server that a test owns: it keeps its data over restarts. */
 export class NatsServer {
   readonly port: number
+  readonly #monitorPort: number
   readonly #binary: string
   readonly #folder: string
   readonly #options: NatsServerOptions
   #process: ChildProcess | undefined
   #admin: NatsConnection | undefined
 
-  constructor(binary: string, folder: string, port: number, options: NatsServerOptions) {
+  constructor(binary: string, folder: string, [port, monitorPort]: [number, number], options: NatsServerOptions) {
     this.#binary = binary
     this.#folder = folder
     this.port = port
+    this.#monitorPort = monitorPort
     this.#options = options
   }
 
@@ -74,7 +76,8 @@ export class NatsServer {
     const { config = [], jetstream = true } = this.#options
     const file = join(this.#folder, 'nats.conf')
     const store = `jetstream { store_dir: "${this.#folder}/store" }`
-    const lines = [`listen: 127.0.0.1:${this.port}`, ...(jetstream ? [store] : []), ...config]
+    const ports = [`listen: 127.0.0.1:${this.port}`, `http: 127.0.0.1:${this.#monitorPort}`]
+    const lines = [...ports, ...(jetstream ? [store] : []), ...config]
     await writeFile(file, `${lines.join('\n')}\n`)
     const child = spawn(this.#binary, ['-c', file], { stdio: ['ignore', 'pipe', 'pipe'] })
     this.#process = child
@@ -109,6 +112,13 @@ export class NatsServer {
 
   thaw(): void {
     this.#process!.kill('SIGCONT')
+  }
+
+  /** Names of the connections that clients have to it. */
+  async connectionNames(): Promise<string[]> {
+    const response = await fetch(`http://127.0.0.1:${this.#monitorPort}/connz`)
+    const { connections } = (await response.json()) as { connections: { name?: string }[] }
+    return connections.map(({ name = '' }) => name)
   }
 
   async stop(): Promise<void> {
