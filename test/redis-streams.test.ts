@@ -364,7 +364,7 @@ withRedis('a server whose memory is full refuses a batch, all of it', async (t, 
 })
 
 withRedis('a user needs no more rights than those of the stream', async (t, { port, admin }) => {
-  const rights = ['+@connection', '+multi', '+exec', '+xadd', '+xread', '+xrevrange', '+xrange', '+xinfo']
+  const rights = ['+@connection', '+multi', '+exec', '+xadd', '+xread', '+xrevrange', '+xrange', '+xinfo', '+xlen']
   await admin.acl('SETUSER', 'app', 'on', '>pw', `~${KEY}`, ...rights)
   await admin.acl('SETUSER', 'reader', 'on', '>pw', `~${KEY}`, ...rights, '-xadd')
   const backplane = open(t, { url: `redis://app:pw@127.0.0.1:${port}` })
@@ -377,6 +377,16 @@ withRedis('a user needs no more rights than those of the stream', async (t, { po
     code: 'PYLON_SSE_ERR_BACKPLANE_REFUSED',
     message: /may not do this.*NOPERM/
   })
+  await admin.acl('SETUSER', 'writer', 'on', '>pw', `~${KEY}`, ...rights, '-xread')
+  const writer = open(t, { url: `redis://writer:pw@127.0.0.1:${port}` })
+  t.match((await failureOf(writer.join(PLENTY, new Listener()))).message, /NOPERM.*xread/)
+  await admin.acl('SETUSER', 'app', '-xread')
+  await admin.client('KILL', 'USER', 'app')
+  const [, error] = await listener.waitForState(false)
+  t.ok(error)
+  await admin.acl('SETUSER', 'app', '+xread')
+  await listener.waitForState(true)
+  t.equal(listener.states.length, 2, 'it is not said to be back before it can be read')
   const other = open(t, { url: `redis://app:pw@127.0.0.1:${port}`, key: 'other' })
   t.match((await failureOf(other.join(PLENTY, new Listener()))).message, /may not do this.*NOPERM/)
 })

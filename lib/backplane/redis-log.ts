@@ -15,8 +15,11 @@ type RawEntry = [id: string, fields: string[] | null]
 
 /** What a stream says of itself. */
 interface Info {
-  readonly length: number
   readonly lastId: string
+  /** Entries that it ever had. Redis 6 does not count them. */
+  readonly added: number | undefined
+  /** Of these, those that it has no more. */
+  readonly removed: number | undefined
   /** Whether it still holds every entry it ever had. */
   readonly isWhole: boolean
 }
@@ -44,6 +47,8 @@ export class RedisLog {
   #count = FIRST_COUNT
   /** Entries that the stream had when it was last read. */
   #length = 0
+  /** Entries that the stream had had up to the last that was read, where that is known. */
+  #position: number | undefined
 
   /** @param maxLength entries that the stream keeps, about */
   constructor(key: string, maxLength: number) {
@@ -67,13 +72,13 @@ export class RedisLog {
   /**
    * What follows an entry, as soon as there is something.
    *
-   * @param block how long to wait for it, ms
+   * @param block how long to wait for it, ms; 0 for not at all
    * @returns nothing where nothing came; `'gap'` where what followed is not all there any more
    */
   async readAfter(client: RedisClient, last: string, block: number): Promise<Read | 'gap' | undefined> {
     const count = this.#count
     const [reply, length] = (await Promise.all([
-      client.call('XREAD', 'COUNT', count, 'BLOCK', block, 'STREAMS', this.#key, last),
+      client.call('XREAD', 'COUNT', count, ...(block > 0 ? ['BLOCK', block] : []), 'STREAMS', this.#key, last),
       // On the same connection, so that it is answered right after.
       client.call('XLEN', this.#key)
     ])) as [[key: string, entries: RawEntry[]][] | null, number]
@@ -86,24 +91,25 @@ export class RedisLog {
     const isShorter = length < this.#length + raw.length && length < this.#maxLength
     if ((isFull || isShorter) && !(await this.isContinuedFrom(client, last))) return 'gap'
     this.#length = length
+    if (this.#position !== undefined) this.#position += raw.length
     return { entries: decode(raw), last: raw.at(-1)![0] }
   }
 
   /** Whether all that ever followed an entry that was read is still there. */
   async isContinuedFrom(client: RedisClient, last: string): Promise<boolean> {
-    const { lastId, isWhole } = await this.#inform(client)
+    const { lastId, removed, isWhole } = await this.#inform(client)
     if (lastId === last) return true
     // The stream is another: it was deleted, or this server had not heard of what was read on another.
     if (isBefore(lastId, last)) return false
-    if (last === ORIGIN) return isWhole
     const found = (await client.call('XRANGE', this.#key, last, last)) as RawEntry[]
     // What is trimmed goes from the oldest on.
-    return found.length > 0
+    if (found.length > 0) return true
+    return removed === undefined ? last === ORIGIN && isWhole : removed === this.#position
   }
 
   /** The newest entries within the bounds. */
   async load(client: RedisClient, bounds: HistoryBounds): Promise<Loaded> {
-    const { lastId } = await this.#inform(client)
+    const { lastId, added } = await this.#inform(client)
     const chunks: RawEntry[][] = []
     let { events, bytes } = bounds
     let from = '+'
@@ -131,9 +137,12 @@ export class RedisLog {
     const raw = chunks.reverse().flat()
     const first = raw[0]?.[0]
     const last = raw.at(-1)?.[0] ?? lastId
-    const after = await this.#inform(client)
-    const isWhole = isAll && after.isWhole
-    this.#length = after.length
+    const isWhole = isAll && (await this.#inform(client)).isWhole
+    const late = raw.filter(([id]) => isBefore(lastId, id)).length
+    this.#position = added !== undefined && (isAll || late < raw.length) ? added + late : undefined
+    // What will be asked from now on, so that it fails now if it may not be.
+    await client.call('XREAD', 'COUNT', 1, 'STREAMS', this.#key, last)
+    this.#length = (await client.call('XLEN', this.#key)) as number
     return { history: decode(raw), last, first: isWhole ? first : undefined, floor: floorOf(first, lastId, isWhole) }
   }
 
@@ -141,18 +150,12 @@ export class RedisLog {
     try {
       const reply = (await client.call('XINFO', 'STREAM', this.#key)) as unknown[] | Record<string, unknown>
       const info = Array.isArray(reply) ? fromPairs(reply) : reply
-      const {
-        length,
-        'last-generated-id': lastId,
-        'entries-added': added
-      } = info as Record<string, number> & {
-        'last-generated-id': string
-      }
-      // Redis 6 does not count what it adds.
-      const isWhole = added === undefined ? length! < this.#maxLength : added === length
-      return { length: length!, lastId, isWhole }
+      const { length, 'entries-added': added } = info as { length: number; 'entries-added'?: number }
+      const removed = added === undefined ? undefined : added - length
+      const isWhole = removed === undefined ? length < this.#maxLength : removed === 0
+      return { lastId: info['last-generated-id'] as string, added, removed, isWhole }
     } catch (error) {
-      if (/no such key/.test((error as Error).message)) return { length: 0, lastId: ORIGIN, isWhole: true }
+      if (/no such key/.test((error as Error).message)) return { lastId: ORIGIN, added: 0, removed: 0, isWhole: true }
       throw error
     }
   }

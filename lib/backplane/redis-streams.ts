@@ -170,10 +170,12 @@ class RedisStreams implements Backplane {
       try {
         const client = await this.#reading.open()
         if (isUnsure) await this.#makeSure(client)
+        const hasRead = await this.#read(client, isUnsure ? 0 : BLOCK)
         signal.throwIfAborted()
         this.#tell(true)
         pause = MIN_PAUSE
-        isUnsure = !(await this.#read(client))
+        // Where nothing came, and it has been waited for.
+        isUnsure = !hasRead && !isUnsure
       } catch (error) {
         this.#reading.drop()
         if (signal.aborted) return
@@ -192,9 +194,9 @@ class RedisStreams implements Backplane {
   }
 
   /** Passes on what follows. @returns whether there was anything */
-  async #read(client: RedisClient): Promise<boolean> {
+  async #read(client: RedisClient, block: number): Promise<boolean> {
     const { signal } = this.#closing
-    const read = await within(BLOCK + ANSWER_TIMEOUT, this.#log.readAfter(client, this.#last, BLOCK))
+    const read = await within(block + ANSWER_TIMEOUT, this.#log.readAfter(client, this.#last, block))
     if (read === undefined || signal.aborted) return false
     if (read === 'gap') {
       await this.#begin(client)
