@@ -17,7 +17,7 @@ const REFUSALS: Record<number, string> = {
 }
 
 const REASONS: Record<string, string> = {
-  AuthorizationError: 'the user name, the password or the token is wrong',
+  AuthorizationError: 'the user name, the password or the token is wrong or missing',
   UserAuthenticationExpiredError: 'the authentication has expired',
   ClosedConnectionError: 'the connection is closed',
   DrainingConnectionError: 'the connection is closing',

@@ -113,6 +113,8 @@ export class NatsStream {
     let { events: eventsLeft, bytes: bytesLeft } = bounds
     let to = newest
     let before: string | undefined
+    // Whoever may not read finds out now.
+    if (messages === 0) await this.#readRange(linked, newest + 1, newest + 1)
     while (before === undefined && eventsLeft > 0 && messages > 0 && to >= oldest) {
       const count = Math.max(1, Math.min(CHUNK, eventsLeft, Math.ceil(bytesLeft / average)))
       const from = Math.max(oldest, to - count + 1)

@@ -78,7 +78,7 @@ export class NatsServer {
     const store = `jetstream { store_dir: "${this.#folder}/store" }`
     const ports = [`listen: 127.0.0.1:${this.port}`, `http: 127.0.0.1:${this.#monitorPort}`]
     const lines = [...ports, ...(jetstream ? [store] : []), ...config]
-    await writeFile(file, `${lines.join('\n')}\n`)
+    await writeFile(file, `${lines.join('\n')}\n`.replaceAll('$FOLDER', this.#folder))
     const child = spawn(this.#binary, ['-c', file], { stdio: ['ignore', 'pipe', 'pipe'] })
     this.#process = child
     let output = ''
