@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { StreamConfig } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import t, { type Test } from 'tap'
@@ -54,6 +55,15 @@ t.test('the stream is created, bounded, and one that is there is used as it is',
   })
   await join(over(t, server, { ...options, maxMessages: 900 }))
   t.equal((await infoOf(server, 'OWN')).config.max_msgs, 500, 'its bounds are for whoever created it to change')
+})
+
+t.test('processes that begin at once agree on one stream, whatever bounds they give', async (t) => {
+  const server = await startNats(t)
+  if (server === undefined) return
+  const processes = [1, 2, 3, 4].map((n) => over(t, server, { maxMessages: n * 1000 }))
+  const joined = await Promise.all(processes.map((backplane) => join(backplane)))
+  await processes[0]!.publish(parcels('1'))
+  for (const { listener } of joined) t.strictSame(bodiesOf(await listener.waitForEntries(1)), ['1'])
 })
 
 t.test('what is published at once is one message, and several where one cannot hold it', async (t) => {
@@ -147,6 +157,9 @@ t.test('a stream that cannot serve is refused, with what is wrong with it', asyn
   }
   await manager.streams.add({ name: 'THIEF', subjects: ['pylon-sse.>'] })
   await t.rejects(join(over(t, server)), { code: UNAVAILABLE, message: /subjects overlap/ })
+  const from = performance.now()
+  while ((await server.connectionNames()).includes('pylon-sse') && performance.now() - from < 10_000) await sleep(20)
+  t.strictSame(await server.connectionNames(), ['test'], 'whoever has not joined leaves no connection behind')
 })
 
 t.test('a stream with other bounds and subjects will do; what others put there does not matter', async (t) => {

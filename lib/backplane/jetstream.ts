@@ -97,7 +97,7 @@ class JetStream implements Backplane {
     try {
       const linked = await this.#link.open()
       const loaded = await this.#load(linked, bounds)
-      this.#closing.signal.throwIfAborted()
+      if (this.#closing.signal.aborted) throw new Error('it is closed')
       this.#bounds = bounds
       this.#listener = listener
       this.#isJoined = true
@@ -105,7 +105,9 @@ class JetStream implements Backplane {
       void this.#run()
       return loaded
     } catch (error) {
-      throw this.#unavailable(error)
+      const unavailable = this.#unavailable(error)
+      await this.#link.drop()
+      throw unavailable
     }
   }
 

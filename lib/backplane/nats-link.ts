@@ -99,12 +99,17 @@ export class NatsLink {
     return this.#linked
   }
 
-  /** Ends the connection where it is its own. What waits for an answer rejects. */
   async close(): Promise<void> {
     this.#isClosed = true
+    await this.drop()
+  }
+
+  /** Ends the connection where it is its own, until it is asked for again. What waits for an answer rejects. */
+  async drop(): Promise<void> {
     this.#statuses?.stop?.()
     const end = async () => {
       const linked = await (this.#opening ?? this.#linked)
+      this.#linked = undefined
       if (this.#given === undefined) await linked?.connection.close()
     }
     await within(END_TIMEOUT, end()).catch(() => {})
@@ -138,7 +143,6 @@ export class NatsLink {
       if (type === 'disconnect' || type === 'close') this.#tell(false)
       if (type === 'reconnect') this.#tell(true)
     }
-    if (!this.#isClosed) this.#tell(false)
   }
 
   #tell(isUp: boolean): void {

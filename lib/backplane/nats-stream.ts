@@ -53,12 +53,9 @@ export class NatsStream {
   /** What the stream says of itself. It is created where there is none. @throws StreamConfigError */
   async inform({ manager }: Linked): Promise<StreamInfo> {
     const { stream, subject, maxMessages, maxBytes, replicas } = this.#options
-    let info: StreamInfo
-    try {
-      info = await manager.streams.info(stream)
-    } catch (error) {
-      if ((error as Error).name !== 'StreamNotFoundError') throw error
-      info = await manager.streams.add({
+    const inform = () => manager.streams.info(stream)
+    const create = () =>
+      manager.streams.add({
         name: stream,
         subjects: [subject],
         retention: 'limits' as RetentionPolicy,
@@ -68,7 +65,15 @@ export class NatsStream {
         max_bytes: maxBytes,
         ...(replicas !== undefined && { num_replicas: replicas })
       })
-    }
+    const info = await inform().catch(async (error: Error) => {
+      if (error.name !== 'StreamNotFoundError') throw error
+      return create().catch((error: Error) =>
+        // Another process may have created it meanwhile, with other bounds.
+        inform().catch(() => {
+          throw error
+        })
+      )
+    })
     const wrong = faultsOf(info.config, subject)
     if (wrong.length > 0) throw new StreamConfigError(`its stream ${stream} does not serve: ${wrong.join('; ')}`)
     const { max_msg_size: size } = info.config
