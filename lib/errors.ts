@@ -143,6 +143,20 @@ export const IdempotencyKeyReusedError: ErrorClass = createError(
   422
 )
 
+/** A page of another origin that publishes, where the option `cors` does not say which may. */
+export const CrossOriginError: ErrorClass = createError(
+  'PYLON_SSE_ERR_CROSS_ORIGIN',
+  'Pages of other origins may not publish here.',
+  403
+)
+
+/** Events that are published as something else than JSON. */
+export const UnsupportedTypeError: ErrorClass = createError(
+  'PYLON_SSE_ERR_UNSUPPORTED_TYPE',
+  'Events are published as application/json.',
+  415
+)
+
 /** A hook wrote to the raw response, which the stream was to have. */
 export const HeadSentError: ErrorClass = createError(
   'PYLON_SSE_ERR_HEAD_SENT',

@@ -10,8 +10,13 @@ import type { Sse } from './sse.js'
 export type { EventOptions } from './encode.js'
 export type { DisconnectReason, RejectReason, ResyncReason } from './errors.js'
 export {
+  BackplaneFullError,
+  BackplaneRefusedError,
+  BackplaneTimeoutError,
+  BackplaneUnavailableError,
   ClosedError,
   ClosingError,
+  CrossOriginError,
   DuplicateIdError,
   EventTooLargeError,
   HeadSentError,
@@ -19,6 +24,7 @@ export {
   InvalidEventError,
   InvalidOptionError,
   InvalidQueryError,
+  InvalidSelectorError,
   InvalidTopicError,
   NotAcceptableError,
   ResyncRequiredError,
@@ -26,7 +32,8 @@ export {
   StreamConsumedError,
   TooManyClientsError,
   TopicForbiddenError,
-  UnserializableError
+  UnserializableError,
+  UnsupportedTypeError
 } from './errors.js'
 export type { HistoryOptions, PylonSseOptions, SseRouteOptions, TopicGrant } from './options.js'
 export type { Sse } from './sse.js'

@@ -1,6 +1,7 @@
 import type { RouteShorthandOptions } from 'fastify'
 import type { EventSchema } from './event-encoder.js'
 import type { ResolvedOptions } from './options.js'
+import { MAX_EVENTS } from './publish.js'
 
 type Json = Record<string, unknown>
 type RouteConfig = NonNullable<RouteShorthandOptions['config']>
@@ -95,10 +96,24 @@ export function describeStream(options: ResolvedOptions): Describe {
   })
 }
 
-/** Describes what POST answers, and takes beside the body that its own schema has. */
+const EVENT = {
+  type: 'object',
+  required: ['data'],
+  additionalProperties: false,
+  properties: {
+    data: {},
+    event: { type: 'string' },
+    topic: { type: 'string', minLength: 1 },
+    id: { type: 'string', minLength: 1 }
+  }
+}
+
+/** Describes POST. */
 export function describePublish(): Json {
   return {
+    summary: 'Publish events',
     description: 'Publishes one event, or an array of them: all or none. What a named event takes as data, GET shows.',
+    body: { anyOf: [EVENT, { type: 'array', minItems: 1, maxItems: MAX_EVENTS, items: EVENT }] },
     headers: {
       type: 'object',
       properties: {
@@ -109,13 +124,16 @@ export function describePublish(): Json {
       }
     },
     response: {
-      202: { description: 'Published. The ids are in the order of the events.' },
-      400: problem('The body is no event, or an event cannot be sent.', [
-        'FST_ERR_VALIDATION',
-        ...codes('INVALID_EVENT', 'UNSERIALIZABLE')
-      ]),
+      202: {
+        description: 'Published. The ids are in the order of the events.',
+        type: 'object',
+        properties: { ids: { type: 'array', items: { type: 'string' } } }
+      },
+      400: problem('The body is no event, or an event cannot be sent.', codes('INVALID_EVENT', 'UNSERIALIZABLE')),
+      403: problem('A page of another origin.', codes('CROSS_ORIGIN')),
       409: problem('An event with this id can still be replayed.', codes('DUPLICATE_ID')),
       413: problem('An event or the body is too large.', [...codes('EVENT_TOO_LARGE'), 'FST_ERR_CTP_BODY_TOO_LARGE']),
+      415: problem('The body is no JSON.', codes('UNSUPPORTED_TYPE')),
       422: problem('The key came with other events before.', codes('IDEMPOTENCY_KEY_REUSED')),
       503: problem('The server is closing.', codes('CLOSED'))
     }

@@ -77,7 +77,7 @@ export interface PylonSseOptions {
   maxTopicBytes?: number
   /**
    * Adds `POST` on the same path, for other services to publish by; its value are Fastify's route options, where its
-   * authentication belongs. Default: `false`, no such route.
+   * authentication belongs. Pages of other origins are refused, unless `cors` is given. Default: `false`, no such route.
    */
   publish?: SseRouteOptions | false
   /** JSON schemas of named events, by which their data is serialised (fast-json-stringify). Default: none. */
@@ -133,6 +133,8 @@ export interface ResolvedOptions {
   maxTopics: number
   maxTopicBytes: number
   publish: SseRouteOptions | false
+  /** Whether the app has said which origins there are. */
+  allowsOrigins: boolean
   events: Record<string, EventSchema>
   maxEventBytes: number
   compress: boolean
@@ -247,6 +249,7 @@ export function resolveOptions(options: PylonSseOptions): ResolvedOptions {
     maxTopics: options.maxTopics ?? 100,
     maxTopicBytes: options.maxTopicBytes ?? 256,
     publish: options.publish ?? false,
+    allowsOrigins: options.cors !== undefined,
     events: options.events ?? {},
     compress: options.compress ?? false,
     stallTimeout: orNever(options.stallTimeout ?? 60_000),

@@ -1,6 +1,13 @@
 import { createHash } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { DuplicateIdError, EventTooLargeError, InvalidEventError, UnserializableError } from './errors.js'
+import {
+  CrossOriginError,
+  DuplicateIdError,
+  EventTooLargeError,
+  InvalidEventError,
+  UnserializableError,
+  UnsupportedTypeError
+} from './errors.js'
 import type { Hub } from './hub.js'
 import type { SseRouteOptions } from './options.js'
 
@@ -12,45 +19,38 @@ interface PublishedEvent {
 }
 
 /** Events that one request may bring. */
-const MAX_EVENTS = 1000
+export const MAX_EVENTS = 1000
+/** Characters of an idempotency key. */
+const MAX_KEY = 255
 const FIELDS = ['data', 'event', 'topic', 'id']
-
-const EVENT = {
-  type: 'object',
-  required: ['data'],
-  // Other fields are refused by hand: Fastify's validator would drop them, and a misspelt topic would go to everyone.
-  properties: {
-    data: {},
-    event: { type: 'string' },
-    topic: { type: 'string', minLength: 1 },
-    id: { type: 'string', minLength: 1 }
-  }
-}
-
-const SCHEMA = {
-  summary: 'Publish events',
-  body: { anyOf: [EVENT, { type: 'array', minItems: 1, maxItems: MAX_EVENTS, items: EVENT }] },
-  response: {
-    202: { type: 'object', properties: { ids: { type: 'array', items: { type: 'string' } } } }
-  }
-}
+const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i
 
 /**
  * Adds `POST` on the path of the stream: an event or an array of them, of which all are published or none; 202 with
  * their ids. A request with an `Idempotency-Key` that came before is answered as it was then, and publishes nothing.
+ *
+ * @param allowsOrigins whether the app has said which origins may read and write; pages of others may not, otherwise
  */
-export function addPublishRoute(scope: FastifyInstance, hub: Hub, url: string, route: SseRouteOptions): void {
+export function addPublishRoute(
+  scope: FastifyInstance,
+  hub: Hub,
+  url: string,
+  route: SseRouteOptions,
+  allowsOrigins: boolean
+): void {
   scope.route({
     ...route,
     method: 'POST',
     url,
-    schema: { ...SCHEMA, ...route.schema },
     handler: async (request: FastifyRequest, reply: FastifyReply) => {
-      const events = [request.body].flat() as PublishedEvent[]
+      // Forms, and what else a page may send without asking first, are no JSON.
+      if (!JSON_TYPE.test(request.headers['content-type'] ?? '')) throw new UnsupportedTypeError()
+      if (!allowsOrigins && isCrossOrigin(request)) throw new CrossOriginError()
       try {
-        for (const event of events) checkFields(event)
+        const events = readEvents(request.body)
+        const ids = await hub.publishAll(events, identify(request, events))
         reply.code(202)
-        return { ids: await hub.publishAll(events, identify(request, events)) }
+        return { ids }
       } catch (error) {
         throw asRequestError(error)
       }
@@ -58,19 +58,46 @@ export function addPublishRoute(scope: FastifyInstance, hub: Hub, url: string, r
   })
 }
 
+/** Whether a page of another origin sends it: browsers say so, by Fetch Metadata or by `Origin`. */
+function isCrossOrigin({ headers }: FastifyRequest): boolean {
+  const site = headers['sec-fetch-site']
+  if (site !== undefined) return site !== 'same-origin' && site !== 'none'
+  const { origin, host } = headers
+  return origin !== undefined && (!URL.canParse(origin) || new URL(origin).host !== host)
+}
+
+/** By hand: Fastify's validator is the app's to set, and would drop a misspelt `topic`, so that everyone heard it. */
+function readEvents(body: unknown): PublishedEvent[] {
+  const events: unknown[] = Array.isArray(body) ? body : [body]
+  if (events.length === 0 || events.length > MAX_EVENTS) {
+    throw new InvalidEventError('body', `an array of ${events.length} events`, `1 to ${MAX_EVENTS}`)
+  }
+  for (const event of events) {
+    if (typeof event !== 'object' || event === null || Array.isArray(event)) {
+      throw new InvalidEventError(
+        'body',
+        'something else',
+        'an event, { data, event?, topic?, id? }, or an array of them'
+      )
+    }
+    if (!Object.hasOwn(event, 'data')) throw new InvalidEventError('data', 'nothing', 'JSON')
+    for (const field of Object.keys(event)) {
+      if (!FIELDS.includes(field)) {
+        throw new InvalidEventError(field, 'a value', `nothing: the fields are ${FIELDS.join(', ')}`)
+      }
+    }
+  }
+  return events as PublishedEvent[]
+}
+
 /** What tells that a request is made again. */
 function identify({ headers }: FastifyRequest, events: PublishedEvent[]): { key: string; digest: string } | undefined {
   const key = headers['idempotency-key']
-  if (typeof key !== 'string') return undefined
-  return { key, digest: createHash('sha256').update(JSON.stringify(events)).digest('base64') }
-}
-
-function checkFields(event: PublishedEvent): void {
-  for (const field of Object.keys(event)) {
-    if (!FIELDS.includes(field)) {
-      throw new InvalidEventError(field, 'a value', `nothing: the fields are ${FIELDS.join(', ')}`)
-    }
+  if (typeof key !== 'string' || key === '') return undefined
+  if (key.length > MAX_KEY) {
+    throw new InvalidEventError('idempotency-key', `${key.length} characters`, `${MAX_KEY} at most`)
   }
+  return { key, digest: createHash('sha256').update(JSON.stringify(events)).digest('base64') }
 }
 
 /** What is a programmer's error in the app is the requester's here. */

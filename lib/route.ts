@@ -48,7 +48,8 @@ export async function addRoutes(scope: FastifyInstance, hub: Hub, options: Resol
   // Kept out of API descriptions, which would have every operation twice.
   scope.route({ ...stream, method: 'HEAD', schema: { ...route.schema, hide: true } as object })
   if (publish !== false) {
-    addPublishRoute(scope, hub, url, { ...publish, config: describedBy(describePublish, publish.config) })
+    const described = { ...publish, config: describedBy(describePublish, publish.config) }
+    addPublishRoute(scope, hub, url, described, options.allowsOrigins)
   }
   if (cors === false) return
   const { host } = (route.constraints ?? {}) as { host?: string | RegExp }

@@ -271,7 +271,7 @@ t.test('POST is in the document with its body and its answers, and the schema of
   const operation = (s.app.swagger() as unknown as Document).paths['/events']!.post!
   t.match(operation, { summary: 'Publish events', tags: ['publish'] })
   t.strictSame(names(operation), ['header Idempotency-Key', 'header x-from'])
-  t.strictSame(Object.keys(operation.responses), ['202', '400', '409', '413', '422', '503'])
+  t.strictSame(Object.keys(operation.responses), ['202', '400', '403', '409', '413', '415', '422', '503'])
   t.match(operation.responses[202], { description: /ids/, content: { 'application/json': {} } })
   const body = operation.requestBody!.content['application/json']!.schema
   t.equal(await fits(body, [{ data: null, topic: 'a' }]), true)

@@ -88,18 +88,18 @@ t.test('an array is published in its order, and answered with an id for each', a
 })
 
 const refused: [what: string, body: unknown, status: number, code: string, sse?: PylonSseOptions][] = [
-  ['no data', { event: 'x' }, 400, 'FST_ERR_VALIDATION'],
-  ['no object', '"text"', 400, 'FST_ERR_VALIDATION'],
-  ['null', 'null', 400, 'FST_ERR_VALIDATION'],
-  ['an empty array', [], 400, 'FST_ERR_VALIDATION'],
-  ['an array of something else', [1], 400, 'FST_ERR_VALIDATION'],
-  ['an array in an array', [[{ data: 1 }]], 400, 'FST_ERR_VALIDATION'],
-  ['more than 1,000 events', new Array(1001).fill({ data: 1 }), 400, 'FST_ERR_VALIDATION'],
-  ['an event name that is an object', { data: 1, event: {} }, 400, 'FST_ERR_VALIDATION'],
-  ['an empty topic', { data: 1, topic: '' }, 400, 'FST_ERR_VALIDATION'],
+  ['no data', { event: 'x' }, 400, 'PYLON_SSE_ERR_INVALID_EVENT'],
+  ['no object', '"text"', 400, 'PYLON_SSE_ERR_INVALID_EVENT'],
+  ['null', 'null', 400, 'PYLON_SSE_ERR_INVALID_EVENT'],
+  ['an empty array', [], 400, 'PYLON_SSE_ERR_INVALID_EVENT'],
+  ['an array of something else', [1], 400, 'PYLON_SSE_ERR_INVALID_EVENT'],
+  ['an array in an array', [[{ data: 1 }]], 400, 'PYLON_SSE_ERR_INVALID_EVENT'],
+  ['more than 1,000 events', new Array(1001).fill({ data: 1 }), 400, 'PYLON_SSE_ERR_INVALID_EVENT'],
+  ['an event name that is an object', { data: 1, event: {} }, 400, 'PYLON_SSE_ERR_INVALID_EVENT'],
+  ['an empty topic', { data: 1, topic: '' }, 400, 'PYLON_SSE_ERR_INVALID_EVENT'],
   ['a misspelt field', { data: 1, topics: 'a' }, 400, 'PYLON_SSE_ERR_INVALID_EVENT'],
   ['a client to leave out', { data: 1, except: 'someone' }, 400, 'PYLON_SSE_ERR_INVALID_EVENT'],
-  ['an empty id', { data: 1, id: '' }, 400, 'FST_ERR_VALIDATION'],
+  ['an empty id', { data: 1, id: '' }, 400, 'PYLON_SSE_ERR_INVALID_EVENT'],
   ['no JSON', '{"data":', 400, 'FST_ERR_CTP_INVALID_JSON_BODY'],
   ['nothing', '', 400, 'FST_ERR_CTP_EMPTY_JSON_BODY'],
   ['a line break in the name', { data: 1, event: 'a\nid: forged' }, 400, 'PYLON_SSE_ERR_INVALID_EVENT'],
@@ -247,4 +247,65 @@ t.test('a server that closes takes no more events', async (t) => {
   await closed
   await Promise.all([reader.waitForClose(), (await pending).waitForClose()])
   t.equal(served.app.sse.stats().events, 0)
+})
+
+t.test('a page of another origin cannot publish, unless the app says which origins there are', async (t) => {
+  const strangers: Record<string, string>[] = [
+    { 'sec-fetch-site': 'cross-site' },
+    { 'sec-fetch-site': 'same-site' },
+    { origin: 'https://evil.example' },
+    { origin: 'null' }
+  ]
+  const served = await servePublic(t)
+  const friends: Record<string, string>[] = [
+    {},
+    { 'sec-fetch-site': 'same-origin', origin: 'https://evil.example' },
+    { 'sec-fetch-site': 'none' },
+    { origin: served.url }
+  ]
+  for (const headers of strangers) {
+    const answer = await post(served, { data: 1 }, { headers })
+    t.match(answer, { status: 403, body: { code: 'PYLON_SSE_ERR_CROSS_ORIGIN' } }, JSON.stringify(headers))
+  }
+  for (const headers of friends) t.equal((await post(served, { data: 1 }, { headers })).status, 202)
+  const open = await servePublic(t, { cors: { origin: 'https://app.example' } })
+  for (const headers of strangers) t.equal((await post(open, { data: 1 }, { headers })).status, 202)
+})
+
+t.test('what a page may send without asking first is refused, whoever parses it', async (t) => {
+  const served = await serve(t, {
+    sse: { publish: {} },
+    setup: (app) => {
+      app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_request, body, done) => {
+        done(null, Object.fromEntries(new URLSearchParams(String(body))))
+      })
+    }
+  })
+  const form = { 'content-type': 'application/x-www-form-urlencoded' }
+  const answer = await post(served, 'data=owned&event=x', { headers: form })
+  t.match(answer, { status: 415, body: { code: 'PYLON_SSE_ERR_UNSUPPORTED_TYPE' } })
+  for (const type of ['application/json', 'application/json; charset=utf-8', 'Application/JSON']) {
+    t.equal((await post(served, { data: 1 }, { headers: { 'content-type': type } })).status, 202, type)
+  }
+})
+
+t.test('an app with a validator and a serializer of its own can have events published', async (t) => {
+  const served = await serve(t, {
+    sse: { publish: { attachValidation: true } },
+    setup: (app) => {
+      app.setValidatorCompiler(({ schema }) => (schema as { safeParse(): never }).safeParse())
+      app.setSerializerCompiler(({ schema }) => (schema as { safeParse(): never }).safeParse())
+    }
+  })
+  t.equal((await post(served, { data: 1 })).status, 202)
+  t.equal((await post(served, 'null')).status, 400)
+})
+
+t.test('an empty idempotency key is none, and one of more than 255 characters is refused', async (t) => {
+  const served = await servePublic(t)
+  const withKey = (key: string) => ({ headers: { 'idempotency-key': key } })
+  for (const data of [1, 2]) t.equal((await post(served, { data }, withKey(''))).status, 202)
+  t.equal((await post(served, { data: 1 }, withKey('k'.repeat(255)))).status, 202)
+  const refused = await post(served, { data: 1 }, withKey('k'.repeat(256)))
+  t.match(refused, { status: 400, body: { code: 'PYLON_SSE_ERR_INVALID_EVENT' } })
 })
