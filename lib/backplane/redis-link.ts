@@ -30,10 +30,16 @@ export class RedisLink {
   #opening: Promise<RedisClient> | undefined
   readonly #ending = new Set<Promise<void>>()
   #isClosed = false
+  #reason: Error | undefined
 
   /** @param make gives a client that has yet to be told to connect */
   constructor(make: () => Promise<RedisClient>) {
     this.#make = make
+  }
+
+  /** What was wrong with the connection: a driver may tell the reason there alone. */
+  get reason(): Error | undefined {
+    return this.#reason
   }
 
   /** The connected client. */
@@ -68,10 +74,9 @@ export class RedisLink {
     const client = await this.#make()
     if (this.#isClosed) throw new Error('it is closed')
     this.#client = client
-    // A driver tells the reason there, and that it failed by the promise.
-    let reason: Error | undefined
+    this.#reason = undefined
     client.on('error', (error) => {
-      reason ??= bareError(error)
+      if (this.#client === client) this.#reason ??= bareError(error)
       hearErrors(client)
     })
     const ended = new Promise<never>((_resolve, reject) => {
@@ -82,7 +87,7 @@ export class RedisLink {
       return client
     } catch (error) {
       if (this.#client === client) this.drop()
-      throw reason ?? error
+      throw this.#reason ?? error
     }
   }
 }

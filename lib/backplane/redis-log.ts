@@ -39,7 +39,7 @@ export interface Loaded extends Joined {
   readonly first: string | undefined
 }
 
-/** The stream in Redis under one key: appends, reads. */
+/** The stream in Redis under one key: appends, reads. In lower case all drivers know where a command has its key. */
 export class RedisLog {
   readonly #key: string
   readonly #maxLength: number
@@ -78,9 +78,9 @@ export class RedisLog {
   async readAfter(client: RedisClient, last: string, block: number): Promise<Read | 'gap' | undefined> {
     const count = this.#count
     const [reply, length] = (await Promise.all([
-      client.call('XREAD', 'COUNT', count, ...(block > 0 ? ['BLOCK', block] : []), 'STREAMS', this.#key, last),
+      client.call('xread', 'COUNT', count, ...(block > 0 ? ['BLOCK', block] : []), 'STREAMS', this.#key, last),
       // On the same connection, so that it is answered right after.
-      client.call('XLEN', this.#key)
+      client.call('xlen', this.#key)
     ])) as [[key: string, entries: RawEntry[]][] | null, number]
     const raw = reply?.[0]?.[1]
     if (raw === undefined || raw.length === 0) return undefined
@@ -99,11 +99,10 @@ export class RedisLog {
   async isContinuedFrom(client: RedisClient, last: string): Promise<boolean> {
     const { lastId, removed, isWhole } = await this.#inform(client)
     if (lastId === last) return true
-    // The stream is another: it was deleted, or this server had not heard of what was read on another.
-    if (isBefore(lastId, last)) return false
-    const found = (await client.call('XRANGE', this.#key, last, last)) as RawEntry[]
+    const found = (await client.call('xrange', this.#key, last, last)) as RawEntry[]
     // What is trimmed goes from the oldest on.
     if (found.length > 0) return true
+    // It was trimmed just so far, or else the stream is another: it was deleted, or the server had not heard of all.
     return removed === undefined ? last === ORIGIN && isWhole : removed === this.#position
   }
 
@@ -116,7 +115,7 @@ export class RedisLog {
     let isAll = false
     while (!isAll && events > 0 && bytes > 0) {
       const count = Math.min(this.#count, events)
-      const chunk = (await client.call('XREVRANGE', this.#key, from, '-', 'COUNT', count)) as RawEntry[]
+      const chunk = (await client.call('xrevrange', this.#key, from, '-', 'COUNT', count)) as RawEntry[]
       isAll = chunk.length < count
       if (chunk.length === 0) break
       this.#adapt(chunk)
@@ -141,14 +140,14 @@ export class RedisLog {
     const late = raw.filter(([id]) => isBefore(lastId, id)).length
     this.#position = added !== undefined && (isAll || late < raw.length) ? added + late : undefined
     // What will be asked from now on, so that it fails now if it may not be.
-    await client.call('XREAD', 'COUNT', 1, 'STREAMS', this.#key, last)
-    this.#length = (await client.call('XLEN', this.#key)) as number
+    await client.call('xread', 'COUNT', 1, 'STREAMS', this.#key, last)
+    this.#length = (await client.call('xlen', this.#key)) as number
     return { history: decode(raw), last, first: isWhole ? first : undefined, floor: floorOf(first, lastId, isWhole) }
   }
 
   async #inform(client: RedisClient): Promise<Info> {
     try {
-      const reply = (await client.call('XINFO', 'STREAM', this.#key)) as unknown[] | Record<string, unknown>
+      const reply = (await client.call('xinfo', 'STREAM', this.#key)) as unknown[] | Record<string, unknown>
       const info = Array.isArray(reply) ? fromPairs(reply) : reply
       const { length, 'entries-added': added } = info as { length: number; 'entries-added'?: number }
       const removed = added === undefined ? undefined : added - length

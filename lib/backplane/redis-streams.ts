@@ -97,7 +97,7 @@ class RedisStreams implements Backplane {
     } catch (error) {
       this.#reading.drop()
       this.#writing.drop()
-      throw this.#unavailable(error)
+      throw this.#unavailable(this.#reading.reason ?? error)
     }
   }
 
@@ -180,7 +180,7 @@ class RedisStreams implements Backplane {
         this.#reading.drop()
         if (signal.aborted) return
         isUnsure = true
-        this.#tell(false, this.#unavailable(error))
+        this.#tell(false, this.#unavailable(this.#reading.reason ?? error))
         await sleep(pause, undefined, { ref: false, signal }).catch(() => {})
         pause = Math.min(pause * 2, MAX_PAUSE)
       }
