@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type {
   Backplane,
@@ -8,6 +9,7 @@ import type {
 } from '../lib/backplane/backplane.js'
 import { type BackplaneHarness, backplaneContract } from '../lib/backplane/contract.js'
 import { MemoryEngine, memoryBackplane } from '../lib/backplane/memory.js'
+import { deferred } from './kit/deferred.js'
 
 /** What is wrong with a backplane: its methods, in terms of those of one that is right. */
 type Fault = (right: Backplane, engine: MemoryEngine) => Partial<Backplane>
@@ -143,8 +145,13 @@ const faults: Record<string, Fault> = {
   },
   'tells before it has joined': (right) => ({
     join: async (bounds, listener) => {
-      const joined = await right.join(bounds, listener)
-      await new Promise((resolve) => setTimeout(resolve, 10))
+      const told = deferred()
+      const onEntries = (entries: readonly BackplaneEntry[]) => {
+        listener.onEntries(entries)
+        told.resolve()
+      }
+      const joined = await right.join(bounds, { ...bind(listener), onEntries })
+      await Promise.race([told.promise, sleep(100)])
       return joined
     }
   }),

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { StreamConfig } from '@nats-io/jetstream'
-import { connect } from '@nats-io/transport-node'
+import { connect, type Msg, type MsgCallback, type SubscriptionOptions } from '@nats-io/transport-node'
 import t, { type Test } from 'tap'
 import { type JetStreamOptions, jetStream } from '../lib/backplane/jetstream.js'
 import { load, NatsLink } from '../lib/backplane/nats-link.js'
@@ -222,21 +222,51 @@ t.test('what leaves the stream while a process is away is a gap; what was delete
 
   await connection.reconnect()
   await listener.waitForState(false)
-  for (const text of ['2', '3', '4']) await present.publish(parcels(text))
+  for (const text of ['2', '3', '4', '5']) await present.publish(parcels(text))
   await manager.streams.deleteMessage('PYLON_SSE', 3)
-  t.strictSame(bodiesOf(await listener.waitForEntries(3)), ['1', '2', '4'])
+  t.strictSame(bodiesOf(await listener.waitForEntries(4)), ['1', '2', '4', '5'])
   t.equal(listener.gaps.length, 0)
   await listener.waitForState(true)
 
   await connection.reconnect()
   await listener.waitForState(false)
-  for (const text of ['5', '6', '7', '8', '9', '10']) await present.publish(parcels(text))
+  for (const text of ['6', '7', '8', '9', '10', '11']) await present.publish(parcels(text))
   const { floor, history } = await listener.waitForGap()
-  t.strictSame(bodiesOf(history), ['6', '7', '8', '9', '10'])
+  t.strictSame(bodiesOf(history), ['7', '8', '9', '10', '11'])
   t.ok(away.compare(floor, listener.entries.at(-1)!.cursor)! > 0)
   t.ok(away.compare(floor, history[0]!.cursor)! < 0)
-  await present.publish(parcels('11'))
-  t.equal((await listener.waitForEntries(4)).at(-1)!.message.body, '11')
+  await present.publish(parcels('12'))
+  t.equal((await listener.waitForEntries(5)).at(-1)!.message.body, '12')
+})
+
+t.test('what leaves the stream before the server has sent it is a gap', async (t) => {
+  const server = await startNats(t)
+  if (server === undefined) return
+  const { manager } = await server.admin()
+  /** As when the second message had gone before its turn came: the server leaves it out. */
+  const leaveOut = async (callback: MsgCallback<Msg>, error: Error | null, message: Msg) => {
+    const [, seq] = /\.(\d+)\.\d+\.\d+\.\d+$/.exec(message.reply ?? '') ?? []
+    if (seq === '2') return
+    if (seq === '3') await manager.streams.purge('PYLON_SSE', { seq: 3 })
+    const reply = message.reply?.replace(/\.3\.3\./, '.3.2.')
+    void callback(error, Object.create(message, { reply: { value: reply } }))
+  }
+  const connection = new Proxy(await connectTo(t, server), {
+    get(target, key) {
+      if (key !== 'subscribe') return Reflect.get(target, key)
+      return (subject: string, { callback }: SubscriptionOptions) =>
+        target.subscribe(subject, { callback: (error, message) => void leaveOut(callback!, error, message) })
+    }
+  })
+  const backplane = over(t, server, { connection })
+  const { listener } = await join(backplane)
+  for (const text of ['1', '2', '3']) await backplane.publish(parcels(text))
+  const { history } = await listener.waitForGap()
+  t.strictSame(bodiesOf(history), ['3'])
+  t.strictSame(listener.bodies, ['1'])
+  await backplane.publish(parcels('4'))
+  t.strictSame(bodiesOf(await listener.waitForEntries(2)), ['1', '4'])
+  t.equal(listener.gaps.length, 1)
 })
 
 t.test('a stream that is deleted and created anew is another, whatever its numbers', async (t) => {
@@ -385,6 +415,21 @@ t.test('without the packages it says which to install', async (t) => {
     { message: 'broken' }
   )
   await link.close()
+})
+
+t.test('one that is closed while it joins does not join', async (t) => {
+  const server = await startNats(t)
+  if (server === undefined) return
+  const connection = await connectTo(t, server)
+  for (const options of [{}, { connection }]) {
+    const backplane = over(t, server, options)
+    const joining = join(backplane).catch((error: Error) => error)
+    await backplane.close()
+    t.match(await joining, { code: UNAVAILABLE, message: /it is closed/ })
+    await t.rejects(join(backplane), { code: UNAVAILABLE, message: /it is closed/ })
+    await t.rejects(backplane.publish(parcels('1')), { code: UNAVAILABLE, message: /it is closed/ })
+  }
+  t.notOk(connection.isClosed())
 })
 
 t.test('options that do not do are refused at once', async (t) => {
