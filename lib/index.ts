@@ -7,6 +7,7 @@ import { type PylonSseOptions, resolveOptions } from './options.js'
 import { addRoutes } from './route.js'
 import type { Sse } from './sse.js'
 
+export type * from './backplane/backplane.js'
 export type { EventOptions } from './encode.js'
 export type { DisconnectReason, RejectReason, ResyncReason } from './errors.js'
 export {
@@ -36,6 +37,8 @@ export {
   UnsupportedTypeError
 } from './errors.js'
 export type { HistoryOptions, PylonSseOptions, SseRouteOptions, TopicGrant } from './options.js'
+export type { ClientSelector } from './selector.js'
+export type { BackplaneStats } from './shared-log.js'
 export type { Sse } from './sse.js'
 export type { CloseOptions, SseClient, SseClientState } from './sse-client.js'
 export type { SseEvents } from './sse-events.js'
