@@ -291,6 +291,23 @@ export function backplaneContract(harness: BackplaneHarness, { patience = 15_000
     }
   })
 
+  add('a batch that has grown, or shrunk, by the time it is published again is there whole', async (log) => {
+    const [a, b] = [await log.join(), await log.join()]
+    const publisher = numbering()
+    const batch = publisher(3)
+    await a.backplane.publish(batch)
+    const grown = [...batch.slice(1), ...publisher(2)]
+    for (const again of [grown, grown.slice(0, 2), [grown[0]!, grown.at(-1)!]]) {
+      const cursors = await a.backplane.publish(again)
+      await b.listener.untilCursor(cursors.at(-1)!)
+      const at = new Map(b.listener.entries.map(({ cursor, messageId }) => [cursor, messageId]))
+      assert.deepEqual(
+        cursors.map((cursor) => at.get(cursor)),
+        again.map(({ messageId }) => messageId)
+      )
+    }
+  })
+
   add('entries tell when the engine got them', async (log) => {
     const { backplane, listener } = await log.join()
     await backplane.publish(parcels(1))
