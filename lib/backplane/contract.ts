@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import type { Backplane, BackplaneEvent, BackplaneMessage, HistoryBounds, Parcel } from './backplane.js'
+import type { Backplane, BackplaneEvent, BackplaneMessage, Parcel } from './backplane.js'
 import { ContractListener, within } from './contract-listener.js'
+import { AMPLE, assertAscending, ContractLog, type Member, numbering, parcels, plain } from './contract-log.js'
 
 /** What the suite needs of a backplane to be tested. The cases run one after another. */
 export interface BackplaneHarness {
@@ -24,8 +25,6 @@ export interface ContractCase {
   run(): Promise<void>
 }
 
-/** More than any case has. */
-const AMPLE: HistoryBounds = { events: 10_000, bytes: 16 * 1024 * 1024 }
 const FOREIGN = ['', ' ', 'x', '-', 'foreign', '1-2-3-4-5-6', '☃', randomUUID(), '\u0000', '9'.repeat(400)]
 
 /**
@@ -39,10 +38,10 @@ const FOREIGN = ['', ' ', 'x', '-', 'foreign', '1-2-3-4-5-6', '☃', randomUUID(
  */
 export function backplaneContract(harness: BackplaneHarness, { patience = 15_000 } = {}): ContractCase[] {
   const cases: ContractCase[] = []
-  const add = (name: string, check: (log: Log) => Promise<void>) => {
+  const add = (name: string, check: (log: ContractLog) => Promise<void>) => {
     const run = async () => {
       await harness.begin()
-      const log = new Log(harness, patience)
+      const log = new ContractLog(() => harness.connect(), patience)
       try {
         await check(log)
       } finally {
@@ -166,7 +165,7 @@ export function backplaneContract(harness: BackplaneHarness, { patience = 15_000
   add('nothing is missing, and nothing double, between the history and what follows', async (log) => {
     const a = await log.join()
     const sent: string[] = []
-    const joining: ReturnType<Log['join']>[] = []
+    const joining: Promise<Member>[] = []
     for (let i = 0; i < 60; i++) {
       const batch = parcels(3)
       sent.push(...batch.map(({ messageId }) => messageId))
@@ -404,55 +403,6 @@ export function backplaneContract(harness: BackplaneHarness, { patience = 15_000
   return cases
 }
 
-/** A process that has joined. */
-interface Member {
-  backplane: Backplane
-  listener: ContractListener
-  joined: Awaited<ReturnType<Backplane['join']>>
-}
-
-/** The log of a case, and all that were connected to it. */
-class Log {
-  readonly made: Backplane[] = []
-  readonly #harness: BackplaneHarness
-  readonly #patience: number
-
-  constructor(harness: BackplaneHarness, patience: number) {
-    this.#harness = harness
-    this.#patience = patience
-  }
-
-  make(): Backplane {
-    const backplane = this.#harness.connect()
-    this.made.push(backplane)
-    return backplane
-  }
-
-  async join(bounds = AMPLE): Promise<Member> {
-    const backplane = this.make()
-    const listener = new ContractListener(this.#patience)
-    const joining = backplane.join(bounds, listener).then((joined) => {
-      listener.hasJoined()
-      return joined
-    })
-    const joined = await within(joining, 'join()', this.#patience)
-    return { backplane, listener, joined }
-  }
-
-  /** As the core does, while an engine is coming back. */
-  async retry<T>(attempt: () => Promise<T>): Promise<T> {
-    const deadline = Date.now() + this.#patience
-    for (;;) {
-      try {
-        return await within(attempt(), 'an attempt', this.#patience)
-      } catch (error) {
-        if (Date.now() > deadline) throw error
-        await new Promise((resolve) => setTimeout(resolve, 100))
-      }
-    }
-  }
-}
-
 /** Nothing comes again that has come: a last entry is the next that all hear. */
 async function settled(all: readonly Member[]): Promise<void> {
   const [cursor] = await all[0]!.backplane.publish(parcels(1))
@@ -460,35 +410,5 @@ async function settled(all: readonly Member[]): Promise<void> {
     const count = listener.entries.length
     await listener.untilCursor(cursor!)
     assert.ok(listener.entries.length <= count + 1, 'something was told twice')
-  }
-}
-
-/** Messages of a publisher of its own. */
-function parcels(count: number, body?: string): Parcel[] {
-  return numbering()(count, body)
-}
-
-/** Numbers the messages of a publisher, as the core does. */
-function numbering(): (count: number, body?: string) => Parcel[] {
-  const publisher = randomUUID()
-  let last = 0
-  return (count, body) =>
-    Array.from({ length: count }, () => {
-      last++
-      return { messageId: `${publisher}:${last}`, message: { kind: 'event', body: body ?? `data: ${last}\n\n` } }
-    })
-}
-
-/** A message without what has no value. */
-function plain({ messageId, message }: Parcel): unknown {
-  return JSON.parse(
-    JSON.stringify({ messageId, message: { ...message, isText: 'isText' in message && !!message.isText } })
-  )
-}
-
-function assertAscending(backplane: Backplane, cursors: readonly string[]): void {
-  for (let i = 1; i < cursors.length; i++) {
-    const [before, after] = [cursors[i - 1]!, cursors[i]!]
-    assert.ok(backplane.compare(before, after)! < 0, `'${before}' is told before '${after}'`)
   }
 }

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { NatsConnection } from '@nats-io/transport-node'
-import { BackplaneRefusedError, BackplaneUnavailableError, InvalidOptionError } from '../errors.js'
+import { BackplaneRefusedError, BackplaneUnavailableError } from '../errors.js'
 import type {
   Backplane,
   BackplaneEntry,
@@ -11,15 +10,17 @@ import type {
   Parcel
 } from './backplane.js'
 import { TooLargeError } from './batch-codec.js'
+import { checkOptions, type JetStreamOptions } from './jetstream-options.js'
 import { resolveLimits } from './limits.js'
 import { isAbsence, isRefusal, reasonOf } from './nats-errors.js'
 import type { NatsFeed, StreamMessage } from './nats-feed.js'
-import { type ConnectOptions, type Linked, NatsLink } from './nats-link.js'
+import { type Linked, NatsLink } from './nats-link.js'
 import { entriesOf, epochOf, type Loaded, NatsStream } from './nats-stream.js'
 import { compareStreamCursors } from './stream-cursor.js'
 import { within } from './within.js'
 
 export type { Backplane, BackplaneLimits } from './backplane.js'
+export type { JetStreamOptions } from './jetstream-options.js'
 
 const NAME = 'nats'
 /** Between two attempts to go on, ms: the first, and the longest. */
@@ -29,34 +30,6 @@ const MAX_PAUSE = 1000
 const LOAD_TIMEOUT = 10_000
 /** How long the server has to hear that this process reads no more, ms. */
 const END_TIMEOUT = 500
-
-/** Options of `jetStream`. */
-export interface JetStreamOptions extends Partial<BackplaneLimits>, ConnectOptions {
-  /** A connection that the app owns. It is left open when the app closes. */
-  connection?: NatsConnection
-  /**
-   * Instead of a connection: `'nats://localhost:4222'`, or several servers of one cluster. Needs the package
-   * @nats-io/transport-node. `user`, `pass`, `token`, `authenticator` and `tls` are as its `connect` takes them.
-   */
-  servers?: string | string[]
-  /**
-   * Name of the stream. It is created where there is none. Of one that is there, `retention` must be `limits`, `discard`
-   * `old`, and there must be a bound; how large it is matters not here. Default: `'PYLON_SSE'`.
-   */
-  stream?: string
-  /** Subject of the stream. All processes that share both hear each other. Default: `'pylon-sse.events'`. */
-  subject?: string
-  /**
-   * Messages that the stream keeps, where it is created here. One holds what a process published while the one before
-   * was on its way, up to 500 events. Default: 100,000. Past it the oldest are dropped: a process that was away for
-   * longer sends its clients a `resync`.
-   */
-  maxMessages?: number
-  /** Bytes that the stream keeps, where it is created here. Default: 256 MiB. Past it as with `maxMessages`. */
-  maxBytes?: number
-  /** Servers of the cluster that keep the stream, where it is created here: 1, 3 or 5. Default: 1. */
-  replicas?: number
-}
 
 /** A backplane over NATS JetStream, nats-server 2.9 or later. @throws InvalidOptionError */
 export function jetStream(options: JetStreamOptions): Backplane {
@@ -85,7 +58,7 @@ class JetStream implements Backplane {
   #held: StreamMessage[] | undefined
 
   constructor(options: JetStreamOptions) {
-    const { connection, stream, subject, maxMessages, maxBytes, replicas, connecting, limits } = check(options)
+    const { connection, stream, subject, maxMessages, maxBytes, replicas, connecting, limits } = checkOptions(options)
     this.limits = resolveLimits(limits)
     this.#stream = new NatsStream({ stream, subject, maxMessages, maxBytes, replicas })
     this.#link = new NatsLink(connection, connecting, (isUp) => this.#onLink(isUp))
@@ -256,69 +229,4 @@ class JetStream implements Backplane {
     unavailable.cause = cause
     return unavailable
   }
-}
-
-interface Checked {
-  connection: NatsConnection | undefined
-  stream: string
-  subject: string
-  maxMessages: number
-  maxBytes: number
-  replicas: number | undefined
-  connecting: ConnectOptions
-  limits: Partial<BackplaneLimits>
-}
-
-const LIMITS = ['optional', 'publishTimeout', 'maxPending', 'maxPendingBytes']
-const CONNECTING = ['servers', 'user', 'pass', 'token', 'authenticator', 'tls', 'inboxPrefix']
-
-function check(options: JetStreamOptions): Checked {
-  const { connection, stream = 'PYLON_SSE', subject = 'pylon-sse.events', replicas, ...others } = options
-  const { maxMessages = 100_000, maxBytes = 256 * 1024 * 1024, ...rest } = others
-  if ((connection === undefined) === (rest.servers === undefined)) {
-    const got = connection === undefined ? 'neither connection nor servers' : 'both connection and servers'
-    throw new InvalidOptionError('backplane', got, 'one of them')
-  }
-  if (connection !== undefined && typeof connection.status !== 'function')
-    throw new InvalidOptionError(
-      'backplane.connection',
-      'something else',
-      'a NatsConnection of @nats-io/transport-node'
-    )
-  // It is not shown: it may have a password.
-  if (rest.servers !== undefined && ![rest.servers].flat().every(isServer))
-    throw new InvalidOptionError('backplane.servers', 'something else', 'addresses such as nats://localhost:4222')
-  if (typeof stream !== 'string' || !/^[^\s.*>/\\]+$/.test(stream))
-    throw new InvalidOptionError(
-      'backplane.stream',
-      String(stream),
-      'a name without white space, dots, slashes, * and >'
-    )
-  if (typeof subject !== 'string' || !/^[^\s.*>]+(\.[^\s.*>]+)*$/.test(subject))
-    throw new InvalidOptionError('backplane.subject', String(subject), 'a subject without wildcards')
-  for (const [name, value] of Object.entries({ maxMessages, maxBytes, replicas: replicas ?? 1 })) {
-    if (!Number.isSafeInteger(value) || value < 1)
-      throw new InvalidOptionError(`backplane.${name}`, String(value), 'a whole number from 1')
-  }
-  const pick = (names: string[]) => Object.fromEntries(Object.entries(rest).filter(([name]) => names.includes(name)))
-  for (const name of Object.keys(rest)) {
-    if (LIMITS.includes(name) || (CONNECTING.includes(name) && connection === undefined)) continue
-    const takes = CONNECTING.includes(name) ? 'nothing beside a connection' : 'nothing: there is no such option'
-    throw new InvalidOptionError(`backplane.${name}`, 'a value', takes)
-  }
-  return {
-    connection,
-    stream,
-    subject,
-    maxMessages,
-    maxBytes,
-    replicas,
-    connecting: pick(CONNECTING),
-    limits: pick(LIMITS)
-  }
-}
-
-/** The driver knows no user name in an address. */
-function isServer(server: unknown): boolean {
-  return typeof server === 'string' && server !== '' && !/[\s@]/.test(server)
 }
