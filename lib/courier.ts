@@ -100,7 +100,7 @@ export class Courier {
     await Promise.race([this.#running, sleep(ms, undefined, { ref: false, signal })])
     this.#stop.abort()
     for (const messageId of this.#unsent.keys()) this.settle(messageId, new ClosedError())
-    for (const [messageId, { cursor }] of this.#unread) this.settle(messageId, cursor!)
+    for (const [messageId, waiting] of this.#unread) this.settle(messageId, likelyId(waiting))
     clearInterval(this.#sweeper)
   }
 
@@ -197,13 +197,17 @@ export class Courier {
       if (deadline > now) break
       this.settle(messageId, new BackplaneTimeoutError(publishTimeout))
     }
-    for (const { messageId, deadline, cursor, message } of this.#unread.values()) {
-      if (deadline > now) break
-      // The engine has it, and the reader is late: this is the best that is known.
-      this.settle(messageId, (message.kind === 'event' && message.id) || cursor!)
+    for (const waiting of this.#unread.values()) {
+      if (waiting.deadline > now) break
+      this.settle(waiting.messageId, likelyId(waiting))
     }
     if (this.#unsent.size + this.#unread.size > 0) return
     clearInterval(this.#sweeper)
     this.#sweeper = undefined
   }
+}
+
+/** The engine has it, and the reader is late: this is the best that is known. */
+function likelyId({ message, cursor }: Waiting): string {
+  return (message.kind === 'event' && message.id) || cursor!
 }

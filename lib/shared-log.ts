@@ -116,7 +116,8 @@ export class SharedLog {
 
   /** Where a client shows a cursor that other processes have read, and this one has not yet: resolves when it has. */
   catchUp(cursor: string): Promise<void> | undefined {
-    const isAhead = () => this.#isJoined && (this.#mirror.compareWithHead(cursor) ?? 0) > 0
+    const { signal } = this.#closing
+    const isAhead = () => this.#isJoined && !signal.aborted && (this.#mirror.compareWithHead(cursor) ?? 0) > 0
     if (!isAhead()) return undefined
     return new Promise((resolve) => {
       const look = () => {
@@ -136,8 +137,8 @@ export class SharedLog {
 
   async close(): Promise<void> {
     this.#closing.abort()
+    this.#tellCatchingUp()
     await this.#courier.close(this.#isConnected ? GRACE : 0)
-    for (const look of this.#catchingUp) look()
     await this.#backplane.close()
     this.#isConnected = false
   }
