@@ -1,9 +1,7 @@
 import createError from '@fastify/error'
 import { PERSON } from './rooms.js'
-import { Sessions } from './sessions.js'
 
 const LoginRequired = createError('LOGIN_REQUIRED', 'Log in first', 401)
-const TooManySessions = createError('TOO_MANY_SESSIONS', 'Too many people are logged in: try again later', 503)
 
 const COOKIE = 'board_session'
 
@@ -18,17 +16,15 @@ const credentials = {
  * Adds login and logout. There is no password, since this is a demo: anyone may come in by any name.
  *
  * @param app a Fastify instance with @fastify/cookie, which signs the cookie
- * @param {{ lifetime: number, limit: number }} options of the sessions
+ * @param {import('./board.js').Board} board who knows the sessions
  * @returns the hook that lets only those in who are logged in, and sets `request.session`
  */
-export function addLogin(app, options) {
-  const sessions = new Sessions(options)
+export function addLogin(app, board) {
   app.decorateRequest('session', null)
 
   app.post('/api/login', { schema: { body: credentials } }, async (request, reply) => {
-    logOut(request)
-    const session = sessions.begin(request.body.name.trim())
-    if (!session) throw new TooManySessions()
+    await logOut(request)
+    const session = await board.logIn(request.body.name.trim())
     reply.setCookie(COOKIE, session.id, {
       signed: true,
       httpOnly: true,
@@ -42,26 +38,27 @@ export function addLogin(app, options) {
   })
 
   app.post('/api/logout', async (request, reply) => {
-    logOut(request)
+    await logOut(request)
     return reply.clearCookie(COOKIE, { path: '/' }).code(204).send()
   })
 
   return async function requireLogin(request) {
-    request.session = sessionOf(request)
+    request.session = await sessionOf(request)
     if (!request.session) throw new LoginRequired()
   }
 
-  function sessionOf(request) {
+  async function sessionOf(request) {
     const cookie = request.cookies[COOKIE]
     const { valid, value } = cookie ? request.unsignCookie(cookie) : { valid: false }
-    return valid ? sessions.find(value) : null
+    return valid ? board.findSession(value) : null
   }
 
-  function logOut(request) {
-    const session = sessionOf(request)
+  async function logOut(request) {
+    const session = await sessionOf(request)
     if (!session) return
-    sessions.end(session.id)
-    // All tabs of this browser. They stay away rather than come back as whoever logs in here next.
-    app.sse.disconnect((client) => client.state.session === session, { reconnect: false })
+    await board.logOut(session.id)
+    // All tabs of this browser, whichever process they are connected to. They stay away rather than come back as whoever
+    // logs in here next.
+    app.sse.disconnect({ state: { session: session.id } }, { reconnect: false })
   }
 }

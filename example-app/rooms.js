@@ -13,6 +13,11 @@ export const ROOM = { type: 'string', maxLength: 32, pattern: '^[a-z0-9][a-z0-9-
 
 const TOPIC_PREFIX = 'room.'
 
+/** The name of the room whose topic this is. A pattern such as `room.*` names no room. */
+export function roomOf(topic) {
+  return topic.startsWith(TOPIC_PREFIX) ? topic.slice(TOPIC_PREFIX.length) : undefined
+}
+
 /** A board of tasks, and who may see it. */
 class Room {
   #members
@@ -53,8 +58,8 @@ export class Rooms {
     return this.#rooms.size >= this.#limit
   }
 
-  has(name) {
-    return this.#rooms.has(name)
+  get(name) {
+    return this.#rooms.get(name)
   }
 
   create(name, members) {
@@ -68,11 +73,6 @@ export class Rooms {
   find(name, user) {
     const room = this.#rooms.get(name)
     return room?.admits(user) ? room : undefined
-  }
-
-  /** As `find`, by the room's topic. A pattern such as `room.*` is the topic of no room. */
-  findByTopic(topic, user) {
-    return topic.startsWith(TOPIC_PREFIX) ? this.find(topic.slice(TOPIC_PREFIX.length), user) : undefined
   }
 
   /** Those that the user may see. */

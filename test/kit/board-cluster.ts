@@ -1,0 +1,143 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import http from 'node:http'
+import { fileURLToPath } from 'node:url'
+import type { Test } from 'tap'
+import { withTimeout } from './patience.js'
+import { startRedis } from './redis-server.js'
+import { connect, type SseClient } from './sse-client.js'
+import { type Change, cookieOf } from './task-board.js'
+
+const SCRIPT = fileURLToPath(new URL('../../example-app/cluster.js', import.meta.url))
+/** Connections go to the processes in turn, so that a few of them are enough to meet all. */
+const ATTEMPTS = 30
+
+/** Starts the example, whatever comes of it. */
+export function runCluster(env: Record<string, string>): { child: ChildProcess; output: () => string } {
+  const child = spawn(process.execPath, [SCRIPT], { env: { PORT: '0', ...process.env, ...env } })
+  let text = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (chunk) => {
+      text += chunk
+    })
+  return { child, output: () => text }
+}
+
+/** The process that a stream is connected to. */
+export function servedBy({ headers }: SseClient): number {
+  return Number(headers.get('x-served-by'))
+}
+
+/** The example on its processes, until the end of the test. */
+export class BoardCluster {
+  readonly port: number
+  readonly keys: () => Promise<string[]>
+  readonly #t: Test
+  readonly #child: ChildProcess
+  readonly #output: () => string
+
+  private constructor(t: Test, started: ReturnType<typeof runCluster>, port: number, keys: () => Promise<string[]>) {
+    this.#t = t
+    this.#child = started.child
+    this.#output = started.output
+    this.port = port
+    this.keys = keys
+  }
+
+  static async start(t: Test): Promise<BoardCluster | undefined> {
+    const redis = await startRedis(t)
+    if (redis === undefined) return undefined
+    const started = runCluster({ REDIS_URL: redis.url, LOG_LEVEL: 'silent' })
+    t.teardown(() => stop(started.child))
+    const [, port] = await said(started, /Task board on \S+:(\d+)/)
+    return new BoardCluster(t, started, Number(port), () => redis.admin.keys('*'))
+  }
+
+  waitFor(pattern: RegExp): Promise<RegExpExecArray> {
+    return said({ child: this.#child, output: this.#output }, pattern)
+  }
+
+  async logIn(name: string): Promise<string> {
+    const { headers } = await this.call('POST', '/api/login', { body: { name } })
+    return cookieOf(headers)
+  }
+
+  async create(cookie: string, title: string): Promise<Change> {
+    const { status, body } = await this.call('POST', '/api/rooms/team-a/tasks', { cookie, body: { title } })
+    if (status !== 201) throw new Error(`${status}: ${JSON.stringify(body)}`)
+    return body as Change
+  }
+
+  /** Each call on a connection of its own. */
+  async call(method: string, path: string, { cookie = '', body }: { cookie?: string; body?: object }) {
+    const headers = { cookie, ...(body && { 'content-type': 'application/json' }) }
+    const options = { host: '127.0.0.1', port: this.port, path, method, headers, agent: false }
+    const response = await patiently(async () => {
+      const request = http.request(options).end(body && JSON.stringify(body))
+      const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+      return response
+    })
+    const text = (await response.setEncoding('utf8').toArray()).join('')
+    return { status: response.statusCode!, headers: response.headers, body: text === '' ? undefined : JSON.parse(text) }
+  }
+
+  stream(cookie: string, room = 'team-a', lastEventId?: string): Promise<SseClient> {
+    const query = { topic: `room.${room}` }
+    return patiently(async () => {
+      const client = await connect(this.port, { query, headers: { cookie }, ...(lastEventId && { lastEventId }) })
+      this.#t.teardown(() => client.close())
+      return client
+    })
+  }
+
+  /** Streams of so many processes, one of each. */
+  async streamsOnEach(count: number, cookie: string): Promise<SseClient[]> {
+    const streams = new Map<number, SseClient>()
+    for (let i = 0; i < ATTEMPTS && streams.size < count; i++) {
+      const stream = await this.stream(cookie)
+      if (streams.has(servedBy(stream))) await stream.close()
+      else streams.set(servedBy(stream), stream)
+    }
+    if (streams.size < count) throw new Error(`${ATTEMPTS} streams came to ${streams.size} processes`)
+    return [...streams.values()]
+  }
+
+  stop(): Promise<number | null> {
+    return stop(this.#child)
+  }
+}
+
+/** A connection may be handed to a process that was killed just then. A browser tries again, too. */
+async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
+  for (let i = 0; ; i++) {
+    try {
+      return await attempt()
+    } catch (error) {
+      if (i === ATTEMPTS) throw error
+    }
+  }
+}
+
+async function stop(child: ChildProcess): Promise<number | null> {
+  if (child.exitCode === null && child.signalCode === null) {
+    const gone = once(child, 'close')
+    child.kill('SIGTERM')
+    await withTimeout(gone, 'the end of the example')
+  }
+  return child.exitCode
+}
+
+/** Resolves when the process has said something of this form. */
+async function said({ child, output }: ReturnType<typeof runCluster>, pattern: RegExp): Promise<RegExpExecArray> {
+  const found = new Promise<RegExpExecArray>((resolve, reject) => {
+    const look = () => {
+      const match = pattern.exec(output())
+      if (match) resolve(match)
+    }
+    child.stdout!.on('data', look)
+    child.stderr!.on('data', look)
+    child.once('close', (code) => reject(new Error(`it has ended with ${code}: ${output()}`)))
+    look()
+  })
+  return withTimeout(found, String(pattern), undefined, output)
+}
