@@ -1,0 +1,148 @@
+import { Child } from './child.js'
+import { engines, startEngine } from './engines.js'
+import { cpuTimeOfThreads, describeMachine, machineTime } from './machine.js'
+import { digits, short } from './numbers.js'
+
+const PROCESSES = 3
+const FILES = 4096
+const SERVER_ARGS = ['--expose-gc', '--no-warnings']
+/** How long the last events may take to arrive, ms. */
+const DRAIN = 20_000
+/** Seconds of half the load, before what is measured. */
+const WARM_UP = 2
+/** Clients of each process that parse every event. */
+const WATCHERS = 1
+
+/** `clients`: of each process; `rate`: events a second, published by one process; `must`: what the figures have to show. */
+const CASES = [
+  {
+    title: 'three processes of 10 clients, 20,000 events/s',
+    clients: 10,
+    rate: 20_000,
+    seconds: 5,
+    must: ({ reached }) => reached >= 19_800
+  },
+  {
+    title: 'three processes of 10 clients, 30,000 events/s',
+    clients: 10,
+    rate: 30_000,
+    seconds: 5
+  },
+  {
+    title: 'three processes of 1,000 clients, 200 events/s',
+    clients: 1000,
+    rate: 200,
+    seconds: 10,
+    must: ({ reached }) => reached >= 198
+  },
+  {
+    title: 'three processes of 10 clients, 100 events/s',
+    clients: 10,
+    rate: 100,
+    seconds: 10,
+    must: ({ latency }) => latency.p50 < 5
+  }
+]
+
+const { cpu, cores, os, kernel, node } = describeMachine()
+console.log(`${cores} × ${cpu}, ${os} (Linux ${kernel}), Node ${node}`)
+for (const engine of engines()) {
+  if (engine.path === undefined) {
+    console.log(`\n${engine.title} is left out: there is no ${engine.program} on this machine.`)
+    continue
+  }
+  console.log(`\n${engine.title}, ${engine.program} ${engine.version}\n`)
+  console.log('| | events/s | deliveries/s | p50 ms | p99 ms | CPU µs a delivery | engine CPU | others | |')
+  console.log('|---|--:|--:|--:|--:|--:|--:|--:|---|')
+  for (const one of CASES) {
+    const figures = await perform(engine, one).catch((error) => ({ faults: [error.message] }))
+    const isShown = figures.faults.length === 0 && (one.must?.(figures) ?? true)
+    if (!isShown) process.exitCode = 1
+    console.log(row(one, figures, isShown))
+  }
+}
+
+function row({ title, must }, { reached, deliveries, latency, cpu, engineShare, othersShare, faults }, isShown) {
+  const verdict = faults.length > 0 ? faults.join(', ') : must === undefined ? '' : isShown ? 'holds' : 'does not hold'
+  const share = (n) => (n === undefined ? '–' : `${digits(n * 100)} %`)
+  const cells = [
+    short(reached),
+    short(deliveries),
+    digits(latency?.p50),
+    digits(latency?.p99),
+    digits(cpu),
+    share(engineShare),
+    share(othersShare)
+  ]
+  return `| ${title} | ${cells.join(' | ')} | ${verdict} |`
+}
+
+/** Latency is that of clients of the processes that did not publish, from when an event was broadcast. */
+async function perform(engine, { clients, rate, seconds }) {
+  const running = await startEngine(engine)
+  const servers = Array.from(
+    { length: PROCESSES },
+    () => new Child('server.js', { files: FILES, nodeArgs: SERVER_ARGS })
+  )
+  const counters = new Child('clients.js', { files: FILES })
+  const watchers = new Child('clients.js', { files: FILES })
+  const children = [...servers, counters, watchers]
+  try {
+    for (const [i, server] of servers.entries()) {
+      const { port } = await server.call('start', { name: 'pylon-sse-shared', engine: engine.name, url: running.url })
+      const common = { port, network: i + 1, first: 0 }
+      await counters.call('connect', { ...common, count: clients - WATCHERS, parse: false })
+      const watch = { ...common, first: clients - WATCHERS, count: WATCHERS, parse: true, timed: i > 0 }
+      const { failed, error } = await watchers.call('connect', watch)
+      if (failed > 0) throw new Error(error)
+      const counted = await server.call('clients', { count: clients })
+      if (counted !== clients) throw new Error(`a server counts ${counted} clients of ${clients}`)
+    }
+    const [publisher] = servers
+    // Code is compiled by the first events, which are not measured.
+    await publish(publisher, { rate: rate / 2, events: (rate / 2) * WARM_UP }, { counters, watchers })
+    for (const server of servers) await server.call('begin')
+    await Promise.all([counters.call('record'), watchers.call('record')])
+    await counters.call('readInBouts', { on: true })
+    const pids = [...children.map(({ pid }) => pid), running.pid, process.pid]
+    const before = times(pids, running.pid)
+    const events = rate * seconds
+    const { first, faults, last } = await publish(publisher, { rate, events }, { counters, watchers })
+    const after = times(pids, running.pid)
+    const used = await Promise.all(servers.map((server) => server.call('end')))
+    const { broadcast } = await watchers.call('latency')
+    const deliveries = events * clients * PROCESSES
+    const took = Math.max(last - first, seconds * 1e6 - 1e6 / rate) / 1e6
+    return {
+      reached: events / took,
+      deliveries: deliveries / took,
+      latency: broadcast,
+      cpu: used.reduce((sum, { cpu }) => sum + cpu, 0) / deliveries,
+      engineShare: (after.engine - before.engine) / (took * 1e6),
+      othersShare: Math.max(0, (after.busy - before.busy - (after.own - before.own)) / (after.all - before.all)),
+      faults
+    }
+  } finally {
+    await Promise.all(children.map((child) => child.kill()))
+    await running.stop()
+  }
+}
+
+/** Resolves when every client has all of it. */
+async function publish(publisher, schedule, { counters, watchers }) {
+  const { first } = await publisher.call('pace', schedule)
+  const { published, lastSeq } = await publisher.call('paced')
+  const watched = await watchers.call('parsed', { lastSeq, within: DRAIN })
+  const bytes = watched.streamBytes ?? -1
+  const counted = await counters.call('counted', { bytes, within: watched.done ? DRAIN : 0 })
+  const faults = [...watched.faults]
+  if (published < schedule.events) faults.push(`only ${published} were published in time`)
+  if (!watched.done || !counted.done) faults.push('not all had arrived in time')
+  if (watched.lost + counted.lost > 0) faults.push(`${watched.lost + counted.lost} connections were cut`)
+  return { first, faults, last: Math.max(watched.lastRead, counted.lastRead) }
+}
+
+function times(pids, engine) {
+  const own = pids.reduce((sum, pid) => sum + cpuTimeOfThreads(pid), 0)
+  return { own, engine: cpuTimeOfThreads(engine), ...machineTime() }
+}
