@@ -37,6 +37,7 @@ export class EventLog {
   #bytes = 0
   /** Where the places of the log are named by an engine: how their names compare, and that before the oldest event. */
   #shared: { compare: CompareCursors; floor: string } | undefined
+  #lives = 1
   /** Events whose id the user gave. The others are found by their number. */
   readonly #ownIds = new Map<string, number>()
   /** The events without a topic. */
@@ -65,6 +66,11 @@ export class EventLog {
   /** The oldest cursor that can be resumed from: where the oldest event that may be replayed follows. */
   get oldestCursor(): number {
     return Math.max(this.#oldest - 1, this.#head - this.#replay)
+  }
+
+  /** How often it has begun: once, and again with every `rebase`. */
+  get lives(): number {
+    return this.#lives
   }
 
   /** Events held. */
@@ -189,6 +195,7 @@ export class EventLog {
   rebase(floor: string, compare: CompareCursors): void {
     this.#evictUpTo(this.#head + 1)
     this.#shared = { compare, floor }
+    this.#lives++
   }
 
   /** The last event at or before a cursor; -1 for a cursor before all that is known, nothing for one that is none. */

@@ -63,8 +63,10 @@ export async function sendPage(
     if (page.events.length === 0 && wait > 0) {
       // What came before the event that wakes it was of no concern to it.
       const quietUpTo = () => Math.max(position.seq, log.head - 1)
+      const { lives } = log
       const seq = await hub.waiters.wait(audience, wait, request.raw.socket, quietUpTo)
-      if (seq < log.oldest - 1 && !fromOldest) {
+      // A log that has begun anew has other events at the same places.
+      if ((seq < log.oldest - 1 || log.lives !== lives) && !fromOldest) {
         refuse(log, reply)
         return
       }

@@ -173,10 +173,8 @@ export class SharedLog {
     for (let pause = MIN_PAUSE; !signal.aborted && !this.#isJoined; pause = Math.min(pause * 2, MAX_PAUSE)) {
       await sleep(pause, undefined, { ref: false, signal }).catch(() => {})
       if (signal.aborted) return
-      await this.#tryToJoin().then(
-        () => this.#logger.warn({}, 'SSE: the backplane has been joined'),
-        () => {}
-      )
+      await this.#tryToJoin().catch(() => {})
+      if (this.#isJoined) this.#logger.warn({}, 'SSE: the backplane has been joined')
     }
   }
 

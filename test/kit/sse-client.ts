@@ -129,7 +129,8 @@ export class SseClient extends EventReader {
 
   /** As when the client's process is killed: the server gets an RST (an end over a unix socket, which has no RST). */
   abort(): Promise<void> {
-    if (this.#transport.remoteAddress) this.#transport.resetAndDestroy()
+    // One that is being shut down cannot be reset any more, and would never be told to be closed.
+    if (this.#transport.remoteAddress && !this.#transport.writableEnded) this.#transport.resetAndDestroy()
     this.#socket.destroy()
     return this.closed
   }
