@@ -10,6 +10,9 @@ const SERVER_ARGS = ['--expose-gc', '--no-warnings']
 const DRAIN = 20_000
 /** Seconds of half the load, before what is measured. */
 const WARM_UP = 2
+/** How often a case is tried where other things keep the machine busy, and what does not count, of its CPU. */
+const RUNS = 3
+const LITTLE = 0.1
 /** Clients of each process that parse every event. */
 const WATCHERS = 1
 
@@ -55,11 +58,21 @@ for (const engine of engines()) {
   console.log('| | events/s | deliveries/s | p50 ms | p99 ms | CPU µs a delivery | engine CPU | others | |')
   console.log('|---|--:|--:|--:|--:|--:|--:|--:|---|')
   for (const one of CASES) {
-    const figures = await perform(engine, one).catch((error) => ({ faults: [error.message] }))
+    const figures = await undisturbed(() => perform(engine, one))
     const isShown = figures.faults.length === 0 && (one.must?.(figures) ?? true)
     if (!isShown) process.exitCode = 1
     console.log(row(one, figures, isShown))
   }
+}
+
+/** The run with the least of others on the machine, of a few, or the first with next to nothing. */
+async function undisturbed(run) {
+  let best
+  for (let n = 0; n < RUNS && !(best?.othersShare < LITTLE); n++) {
+    const figures = await run().catch((error) => ({ othersShare: 1, faults: [error.message] }))
+    if (best === undefined || figures.othersShare < best.othersShare) best = figures
+  }
+  return best
 }
 
 function row({ title, must }, { reached, deliveries, latency, cpu, engineShare, othersShare, faults }, isShown) {
@@ -106,15 +119,15 @@ async function perform(engine, { clients, rate, seconds }) {
     await counters.call('readInBouts', { on: true })
     const pids = [...children.map(({ pid }) => pid), running.pid, process.pid]
     const before = times(pids, running.pid)
-    const events = rate * seconds
-    const { first, faults, last } = await publish(publisher, { rate, events }, { counters, watchers })
+    const schedule = { rate, events: rate * seconds }
+    const { first, published, faults, last } = await publish(publisher, schedule, { counters, watchers })
     const after = times(pids, running.pid)
     const used = await Promise.all(servers.map((server) => server.call('end')))
     const { broadcast } = await watchers.call('latency')
-    const deliveries = events * clients * PROCESSES
+    const deliveries = published * clients * PROCESSES
     const took = Math.max(last - first, seconds * 1e6 - 1e6 / rate) / 1e6
     return {
-      reached: events / took,
+      reached: published / took,
       deliveries: deliveries / took,
       latency: broadcast,
       cpu: used.reduce((sum, { cpu }) => sum + cpu, 0) / deliveries,
@@ -139,7 +152,7 @@ async function publish(publisher, schedule, { counters, watchers }) {
   if (published < schedule.events) faults.push(`only ${published} were published in time`)
   if (!watched.done || !counted.done) faults.push('not all had arrived in time')
   if (watched.lost + counted.lost > 0) faults.push(`${watched.lost + counted.lost} connections were cut`)
-  return { first, faults, last: Math.max(watched.lastRead, counted.lastRead) }
+  return { first, published, faults, last: Math.max(watched.lastRead, counted.lastRead) }
 }
 
 function times(pids, engine) {
