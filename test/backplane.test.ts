@@ -5,9 +5,11 @@ import type { Backplane, BackplaneListener, HistoryBounds } from '../lib/backpla
 import { MemoryEngine, memoryBackplane } from '../lib/backplane/memory.js'
 import type { PylonSseOptions } from '../lib/index.js'
 import { type Process, startProcess } from './kit/backplane-faults.js'
+import { parcels } from './kit/backplane-listener.js'
 import { deferred } from './kit/deferred.js'
 import type { EventReader } from './kit/event-reader.js'
-import { resyncOf } from './kit/numbered.js'
+import { broadcastNumbers, numberOf, readUpTo, resyncOf } from './kit/numbered.js'
+import { KERNEL_HOLDS } from './kit/slow-reader.js'
 
 interface Page {
   events: { id: string; data: unknown }[]
@@ -27,12 +29,14 @@ class Unreliable {
   readonly backplane: Backplane
   isThere = true
   #isDeaf = false
+  #listener: BackplaneListener | undefined
   readonly #unheard: (() => void)[] = []
 
   constructor(optional = false) {
     const inner = memoryBackplane(this.engine, { optional })
     const join = async (bounds: HistoryBounds, listener: BackplaneListener) => {
       if (!this.isThere) throw new Error('nobody is there')
+      this.#listener = listener
       return inner.join(bounds, {
         onGap: (joined) => listener.onGap(joined),
         onState: (isConnected) => listener.onState(isConnected),
@@ -43,6 +47,17 @@ class Unreliable {
       })
     }
     this.backplane = { ...inner, join }
+  }
+
+  /** As a backplane does whose engine has let go what was not read. */
+  missAll(): void {
+    const { entries } = this.engine
+    entries.push(...parcels('data: "unread"\n\n').map((parcel) => ({ ...parcel, cursor: this.#next, at: Date.now() })))
+    this.#listener!.onGap({ floor: entries.at(-1)!.cursor, history: [] })
+  }
+
+  get #next(): string {
+    return `${this.engine.epoch}-${this.engine.entries.length + 1}`
   }
 
   turnDeaf(): void {
@@ -227,6 +242,36 @@ t.test('an app without the backplane serves its own, where it may, and joins it 
     'the resync has told a cursor of the log that they share'
   )
   t.equal(lone.app.sse.stats().resyncs.backplane, 1)
+})
+
+t.test('of a gap everyone is told: who is live, who waits for a page, who is stuck', async (t) => {
+  const unreliable = new Unreliable()
+  const process = await startProcess(t, unreliable.backplane)
+  const [live, stuck] = [await process.connect(), await process.connect({ stuckBefore: 'body' })]
+  const BIG = 64 * 1024
+  const fill = KERNEL_HOLDS.tcp / BIG + 20
+  broadcastNumbers(process.app, 1, fill, BIG)
+  await readUpTo(live, fill)
+  const waiting = page(process, { since: live.lastEventId, wait: '10000' })
+  const arrived = deferred()
+  process.app.server.once('request', () => arrived.resolve())
+  await arrived.promise
+  await turn()
+  unreliable.missAll()
+  t.strictSame(resyncOf(await live.next()), { reason: 'backplane', missed: null })
+  t.equal((await waiting).status, 410)
+  broadcastNumbers(process.app, fill + 1, fill + 1)
+  stuck.resume()
+  const seen: unknown[] = []
+  await stuck.until((event) => {
+    seen.push(resyncOf(event)?.reason ?? numberOf(event))
+    return numberOf(event) === fill + 1
+  })
+  t.strictSame(seen.slice(-2), ['backplane', fill + 1], 'it is told once it reads on')
+  t.ok(seen.length < fill)
+  await readUpTo(live, fill + 1)
+  const [resync] = stuck.events.filter(resyncOf)
+  t.equal(resync!.id, live.events.find(resyncOf)!.id)
 })
 
 t.test('a request that is repeated is known while the app serves its own', async (t) => {

@@ -438,3 +438,27 @@ t.test('a client that goes amid changes holds no audience any more', async (t) =
   client.leave()
   t.equal(setup.audiences.size, 0)
 })
+
+t.test('a client that jumps goes on from the head, and has missed nothing that is counted', async (t) => {
+  const setup = new Setup({ queueDepth: 2 })
+  const [live, blocked, changing] = [['a'], ['a'], ['a']].map((topics) => start(setup.join(topics)))
+  setup.broadcast('a')
+  setup.flush()
+  blocked!.block()
+  changing!.block()
+  repeat(3, () => setup.broadcast('a'))
+  changing!.subscribe('b')
+  repeat(3, () => setup.broadcast('b'))
+  for (const { cursor } of [live!, blocked!, changing!]) {
+    cursor.jump()
+    t.match(cursor, { seq: setup.log.head, lag: 0, overdue: 0 })
+    t.equal(cursor.giveUp(), 0)
+    t.equal(cursor.next(setup.log.head), undefined)
+  }
+  const entry = setup.log.add(20, 'b')
+  for (const audience of setup.audiences.of('b')) audience.hear(entry)
+  t.equal(changing!.cursor.lag, 1, 'it hears what it has subscribed to meanwhile')
+  t.equal(blocked!.cursor.lag, 0)
+  for (const { cursor } of [live!, blocked!, changing!]) cursor.release()
+  t.equal(setup.audiences.size, 0, 'no audience is held twice')
+})
