@@ -61,8 +61,11 @@ t.test('when a process is killed, its clients go on with another one and miss no
   t.match(await changesOf(resumed, 2), [{ data: { title: 'Meanwhile' } }, { data: { title: 'After' } }])
   t.notMatch(resumed.body, 'resync')
   await board.waitFor(/has ended \(SIGKILL\)\nAnother one has taken its place/)
-  const pids = (await board.streamsOnEach(3, ann)).map(servedBy)
-  t.notOk(pids.includes(pid), 'and there are three again')
+  const streams = await board.streamsOnEach(3, ann)
+  t.notOk(streams.map(servedBy).includes(pid), 'and there are three again')
+  const watching = await board.stream(bob)
+  for (const each of [resumed, ...streams]) await each.close()
+  await watching.until(({ event, data }) => event === 'presence' && data === '{"people":["Bob"]}')
 })
 
 t.test('it ends with a signal, and leaves nothing in Redis', async (t) => {
