@@ -1,10 +1,11 @@
 import t from 'tap'
+import { memoryBackplane } from '../lib/backplane/memory.js'
 import { type PylonSseOptions, type ResolvedOptions, resolveOptions } from '../lib/options.js'
 
 const MIB = 1024 * 1024
 const MAX_DELAY = 2 ** 31 - 1
 
-const DEFAULTS: ResolvedOptions = {
+const DEFAULTS: Omit<ResolvedOptions, 'allowsOrigins'> = {
   path: '/events',
   decorator: 'sse',
   shards: 16,
@@ -30,8 +31,11 @@ const DEFAULTS: ResolvedOptions = {
   route: {},
   onConnect: undefined,
   onDisconnect: undefined,
-  serialize: JSON.stringify
+  serialize: JSON.stringify,
+  backplane: undefined
 }
+/** What follows from whether an option was given. */
+const DERIVED: ResolvedOptions = { ...DEFAULTS, allowsOrigins: false }
 
 const NAMES = Object.keys(DEFAULTS) as (keyof PylonSseOptions)[]
 
@@ -40,11 +44,11 @@ function resolve(options: object): ResolvedOptions {
 }
 
 t.test('without options the defaults hold', async (t) => {
-  t.strictSame(resolve({}), DEFAULTS)
+  t.strictSame(resolve({}), DERIVED)
 })
 
 t.test('an option that is undefined has its default', async (t) => {
-  t.strictSame(resolve(Object.fromEntries(NAMES.map((name) => [name, undefined]))), DEFAULTS)
+  t.strictSame(resolve(Object.fromEntries(NAMES.map((name) => [name, undefined]))), DERIVED)
 })
 
 t.test('an option that is given replaces its default and no other', async (t) => {
@@ -76,11 +80,13 @@ t.test('an option that is given replaces its default and no other', async (t) =>
     route: [{ logLevel: 'warn', config: { a: 1 } }, { onRequest: callback }],
     onConnect: [callback, async () => {}],
     onDisconnect: [callback],
-    serialize: [String]
+    serialize: [String],
+    backplane: [memoryBackplane()]
   }
   t.strictSame(Object.keys(given), NAMES)
   for (const name of NAMES) {
-    for (const value of given[name]) t.strictSame(resolve({ [name]: value }), { ...DEFAULTS, [name]: value }, name)
+    const derived = { ...DERIVED, allowsOrigins: name === 'cors' }
+    for (const value of given[name]) t.strictSame(resolve({ [name]: value }), { ...derived, [name]: value }, name)
   }
 })
 
@@ -103,12 +109,12 @@ t.test('false is no limit of clients per address', async (t) => {
 
 t.test('0 is no delay that ever comes', async (t) => {
   for (const name of ['keepAliveInterval', 'stallTimeout', 'maxConnectionAge'] as const) {
-    t.strictSame(resolve({ [name]: 0 }), { ...DEFAULTS, [name]: Number.POSITIVE_INFINITY }, name)
+    t.strictSame(resolve({ [name]: 0 }), { ...DERIVED, [name]: Number.POSITIVE_INFINITY }, name)
   }
 })
 
 t.test('what register takes for itself is let pass', async (t) => {
-  t.strictSame(resolve({ prefix: '/v1', logLevel: 'warn', logSerializers: {} }), DEFAULTS)
+  t.strictSame(resolve({ prefix: '/v1', logLevel: 'warn', logSerializers: {} }), DERIVED)
 })
 
 type Bad = [value: unknown, shown: string, name?: string, takes?: string]
@@ -263,7 +269,18 @@ t.test('an option with a bad value is refused, and the error names it, what it g
     },
     onConnect: callable,
     onDisconnect: callable,
-    serialize: callable
+    serialize: callable,
+    backplane: {
+      takes: 'a backplane, as redisStreams() and jetStream() give it',
+      bad: [
+        ['redis', "'redis'"],
+        [null, 'null'],
+        [true, 'true'],
+        [{}, 'an object'],
+        [{ ...memoryBackplane(), join: undefined }, 'an object'],
+        [{ ...memoryBackplane(), compare: 'a' }, 'an object']
+      ]
+    }
   }
   t.strictSame(Object.keys(refused), NAMES)
   for (const option of NAMES) {
@@ -284,7 +301,7 @@ t.test('an option with a bad value is refused, and the error names it, what it g
 
 t.test("the route's own CORS configuration is taken where CORS is left to the app, and nowhere else", async (t) => {
   const route = { config: { cors: { origin: 'https://example.com' } } }
-  t.strictSame(resolve({ route, cors: false }), { ...DEFAULTS, route, cors: false })
+  t.strictSame(resolve({ route, cors: false }), { ...DERIVED, route, cors: false, allowsOrigins: true })
   for (const cors of [undefined, { origin: true }, () => ({})]) {
     t.throws(() => resolve({ route, cors }), {
       code: 'PYLON_SSE_ERR_INVALID_OPTION',
