@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import net, { type AddressInfo } from 'node:net'
 import t from 'tap'
-import { BoardCluster, runCluster, servedBy } from './kit/board-cluster.js'
+import { BoardCluster, runCluster, START, servedBy } from './kit/board-cluster.js'
 import { withTimeout } from './kit/patience.js'
 import { startRedis } from './kit/redis-server.js'
 import { changesOf, snapshotOf } from './kit/task-board.js'
@@ -86,7 +86,7 @@ t.test('without Redis it says so, and ends', async (t) => {
   const { port } = server.address() as AddressInfo
   server.close()
   const { child, output } = runCluster({ REDIS_URL: `redis://127.0.0.1:${port}` })
-  const [code] = await withTimeout(once(child, 'close'), 'its end')
+  const [code] = await withTimeout(once(child, 'close'), 'its end', START)
   t.equal(code, 1)
   t.match(output(), `could not start: The backplane redis at 127.0.0.1:${port} cannot be used`)
 })
@@ -99,7 +99,7 @@ t.test('where the port is taken it says so, and ends', async (t) => {
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   const { child, output } = runCluster({ REDIS_URL: redis.url, PORT: String(port) })
-  const [code] = await withTimeout(once(child, 'close'), 'its end')
+  const [code] = await withTimeout(once(child, 'close'), 'its end', START)
   t.equal(code, 1)
   t.match(output(), /could not start: .*EADDRINUSE/)
 })

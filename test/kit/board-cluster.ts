@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import http from 'node:http'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
-import { withTimeout } from './patience.js'
+import { PATIENCE, withTimeout } from './patience.js'
 import { startRedis } from './redis-server.js'
 import { connect, type SseClient } from './sse-client.js'
 import { type Change, cookieOf } from './task-board.js'
@@ -11,6 +11,8 @@ import { type Change, cookieOf } from './task-board.js'
 const SCRIPT = fileURLToPath(new URL('../../example-app/cluster.js', import.meta.url))
 /** Connections go to the processes in turn, so that a few of them are enough to meet all. */
 const ATTEMPTS = 30
+/** How long processes of Node may take to start, ms: several at once, on a busy machine. */
+export const START = 3 * PATIENCE
 
 /** Starts the example, whatever comes of it. */
 export function runCluster(env: Record<string, string>): { child: ChildProcess; output: () => string } {
@@ -139,5 +141,5 @@ async function said({ child, output }: ReturnType<typeof runCluster>, pattern: R
     child.once('close', (code) => reject(new Error(`it has ended with ${code}: ${output()}`)))
     look()
   })
-  return withTimeout(found, String(pattern), undefined, output)
+  return withTimeout(found, String(pattern), START, output)
 }
