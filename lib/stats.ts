@@ -13,7 +13,7 @@ export interface SseStats {
   events: number
   /** Events written to clients: an event that reaches ten clients counts ten times. */
   deliveries: number
-  /** Bytes written to clients, without the transport's framing. */
+  /** Bytes written to clients, before compression and without the transport's framing. */
   bytes: number
   /** Events that clients missed by being too slow. */
   dropped: number

@@ -67,7 +67,7 @@ t.test('a refusal is a 429 that says when to come again, in the form of all erro
         statusCode: 429,
         code: 'PYLON_SSE_ERR_TOO_MANY_CLIENTS',
         error: 'Too Many Requests',
-        message: 'Your address already has 1 event streams open, as many as it may have.'
+        message: 'You already have 1 event streams open, as many as you may have.'
       })
       seconds.add(refused.headers.get('retry-after'))
       await refused.close()
