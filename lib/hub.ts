@@ -162,17 +162,21 @@ export class Hub {
     await this.#shared?.close()
   }
 
+  /** Amid the closing, what `onDisconnect` broadcasts is for other processes. */
+  get #takesEvents(): boolean {
+    return !this.#closed && (!this.#closing || this.#shared !== undefined)
+  }
+
   #broadcast(event: EncodedEvent): void {
     this.#checkIds([event])
-    // Amid the closing, what `onDisconnect` broadcasts is for other processes.
-    if (this.#closed || (this.#closing && this.#shared === undefined)) this.#sayClosed()
+    if (!this.#takesEvents) this.#sayClosed()
     else if (this.#shared?.isInUse) this.#shared.broadcast({ ...event, kind: 'event' })
     else this.#append(event)
   }
 
   async #publish(events: readonly (EncodedEvent & { request?: PublishRequest | undefined })[]): Promise<string[]> {
     this.#checkIds(events)
-    if (this.#closed || (this.#closing && this.#shared === undefined)) throw new ClosedError()
+    if (!this.#takesEvents) throw new ClosedError()
     if (this.#shared?.isInUse) return this.#shared.publish(events.map((event) => ({ ...event, kind: 'event' })))
     return events.map((event) => {
       const id = this.#append(event)

@@ -36,7 +36,7 @@ export function picks({ id, ip, topic, state = {} }: ClientSelector, client: Sse
   if (id !== undefined && client.id !== id) return false
   if (ip !== undefined && client.ip !== ip) return false
   if (topic !== undefined && !client.topics.includes(topic)) return false
-  const own = client.state as Record<string, unknown>
+  const own = client.state as unknown as Record<string, unknown>
   return Object.entries(state).every(([field, value]) => own?.[field] === value)
 }
 

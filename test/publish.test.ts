@@ -309,3 +309,8 @@ t.test('an empty idempotency key is none, and one of more than 255 characters is
   const refused = await post(served, { data: 1 }, withKey('k'.repeat(256)))
   t.match(refused, { status: 400, body: { code: 'PYLON_SSE_ERR_INVALID_EVENT' } })
 })
+
+t.test('a request without a body is refused', async (t) => {
+  const { url } = await servePublic(t)
+  t.equal((await fetch(`${url}/events`, { method: 'POST' })).status, 415)
+})

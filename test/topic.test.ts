@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import qlobber from 'qlobber'
 import t from 'tap'
-import { covers, isPattern, isTopic, isWildcard, MATCHER } from '../lib/topic.js'
+import { checkSubscriptions, covers, isPattern, isTopic, isWildcard, MATCHER } from '../lib/topic.js'
 import { matches } from './kit/topic-model.js'
 
 const TOPICS = [
@@ -175,5 +175,15 @@ t.test('a grant that is no pattern grants nothing', async (t) => {
     for (const wanted of ['orders.secret', 'orders.**', 'orders.x.read', '**', 'a', 'ab', '']) {
       t.equal(covers(grant, wanted), false, `${String(grant)} for ${wanted}`)
     }
+  }
+})
+
+t.test('what is no text is refused as a topic, whatever it is', async (t) => {
+  const limits = { maxTopics: 10, maxTopicBytes: 10 }
+  for (const topic of [Object.create(null), 1, null, { toString: 1 }]) {
+    t.throws(() => checkSubscriptions(new Set([topic]), limits), {
+      code: 'PYLON_SSE_ERR_INVALID_TOPIC',
+      statusCode: 400
+    })
   }
 })

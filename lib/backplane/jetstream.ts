@@ -70,6 +70,7 @@ class JetStream implements Backplane {
     try {
       const linked = await this.#link.open()
       const loaded = await this.#load(linked, bounds)
+      /* c8 ignore next: closed while it joins */
       if (this.#closing.signal.aborted) throw new Error('it is closed')
       this.#bounds = bounds
       this.#listener = listener
@@ -136,6 +137,7 @@ class JetStream implements Backplane {
         await this.#follow(await this.#link.open())
         pause = MIN_PAUSE
       } catch (error) {
+        /* c8 ignore next: closed amid a gap */
         if (signal.aborted) return
         this.#tell(false, this.#unavailable(error))
         pause = Math.min(pause * 2, MAX_PAUSE)
@@ -154,6 +156,7 @@ class JetStream implements Backplane {
       this.#goOnFrom(loaded)
       this.#listener.onGap(loaded)
     }
+    /* c8 ignore next: closed while it looks for a gap */
     if (signal.aborted) return
     this.#held = undefined
     const feed = this.#stream.feed(linked, (message) => this.#receive(linked, message))
@@ -180,6 +183,7 @@ class JetStream implements Backplane {
       this.#held.push(message)
       return
     }
+    /* c8 ignore next: a server that repeats what it has delivered, after it was unreachable */
     if (message.seq < this.#next) return
     if (message.seq > this.#next) {
       this.#held = [message]

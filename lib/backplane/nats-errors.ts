@@ -37,6 +37,7 @@ export function reasonOf(error: unknown): string {
   if (reason !== undefined) return reason
   if (/ECONNREFUSED|connection refused/i.test(`${code} ${message}`)) return 'the connection was refused'
   if (/ENOTFOUND|EAI_AGAIN/.test(`${code} ${message}`)) return 'there is no such host'
+  /* c8 ignore next: an error of the driver without a message */
   return message || name
 }
 

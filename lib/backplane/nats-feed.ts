@@ -54,6 +54,7 @@ export class NatsFeed {
   /** Begins with the message `from`, or the first after it. */
   async begin(from: number): Promise<void> {
     const { connection, manager } = this.#linked
+    /* c8 ignore next: the driver's options are no part of its types */
     const { inboxPrefix = '_INBOX' } = (connection as { options?: { inboxPrefix?: string } }).options ?? {}
     const inbox = `${inboxPrefix}.${this.#name}`
     this.#subscription = connection.subscribe(inbox, { callback: (error, message) => this.#receive(error, message) })
@@ -84,6 +85,7 @@ export class NatsFeed {
     this.#hasEnded = true
     clearTimeout(this.#watch)
     this.#setEnded(error)
+    /* c8 ignore next: the connection may be gone before its feed hears of it */
     if (this.#linked.connection.isClosed()) return
     this.#subscription?.unsubscribe()
   }

