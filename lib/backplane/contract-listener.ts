@@ -85,7 +85,7 @@ export class ContractListener implements BackplaneListener {
   }
 
   async #until(holds: () => boolean, what: string): Promise<void> {
-    let look: () => void = () => {}
+    let look!: () => void
     const coming = new Promise<void>((resolve) => {
       look = () => {
         if (holds()) resolve()

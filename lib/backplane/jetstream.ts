@@ -152,6 +152,7 @@ class JetStream implements Backplane {
     const { signal } = this.#closing
     if (await this.#hasGap(linked)) {
       const loaded = await this.#load(linked, this.#bounds)
+      /* c8 ignore next: closed amid a gap */
       if (signal.aborted) return
       this.#goOnFrom(loaded)
       this.#listener.onGap(loaded)
@@ -198,6 +199,7 @@ class JetStream implements Backplane {
   /** Messages are left out. That is a gap where they went as the oldest, and none where somebody deleted them one by one. */
   async #makeSure(linked: Linked, held: StreamMessage[]): Promise<void> {
     const isGap = await this.#hasGap(linked).catch(() => true)
+    /* c8 ignore next: begun anew meanwhile, by a connection that was lost */
     if (this.#held !== held) return
     if (isGap) {
       this.#feed?.end(new Error('messages are lost'))
@@ -228,6 +230,7 @@ class JetStream implements Backplane {
   }
 
   #unavailable(cause: unknown): Error {
+    /* c8 ignore next: which of several waits fails first is a matter of time */
     if (cause instanceof BackplaneUnavailableError) return cause
     const unavailable = new BackplaneUnavailableError(`${NAME} at ${this.#link.address}`, reasonOf(cause))
     unavailable.cause = cause

@@ -44,6 +44,7 @@ export function reasonOf(error: unknown): string {
 /** Whether the server will not have a message, however often it is asked. */
 export function isRefusal(error: unknown): boolean {
   const { name, code, cause } = error as DriverError
+  /* c8 ignore next 2: the driver wraps some errors in others, and some not */
   if (name === 'PermissionViolationError' || (cause as DriverError)?.name === 'PermissionViolationError') return true
   return typeof code === 'number' && code in REFUSALS
 }

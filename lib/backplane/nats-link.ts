@@ -82,6 +82,7 @@ export class NatsLink {
 
   /** Where it connects to, for messages. */
   get address(): string {
+    /* c8 ignore next: a connection that is closed has no server to name */
     if (this.#given) return this.#given.isClosed() ? "the app's connection" : this.#given.getServer()
     return [this.#options.servers ?? '127.0.0.1:4222'].flat().join(', ')
   }
@@ -146,6 +147,7 @@ export class NatsLink {
   }
 
   #tell(isUp: boolean): void {
+    /* c8 ignore next: the driver may tell the same twice */
     if (isUp === this.#isUp) return
     this.#isUp = isUp
     this.#onChange(isUp)
