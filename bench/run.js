@@ -11,10 +11,11 @@ import { markdown } from './table.js'
 
 const KNOWN_CASES = ['burst', 'paced', 'sustained', 'neighbour', 'topics', 'rooms', 'stuck', 'herd', 'idle', 'gzip']
 const KNOWN_PEERS = ['pylon-sse', 'better-sse', 'fastify-sse', 'res-write', 'nchan']
-const HELP = `node bench/run.js [--quick] [--check] [--cases a,b] [--peers a,b] [--rounds n]
+const HELP = `node bench/run.js [--quick] [--check] [--docs] [--cases a,b] [--peers a,b] [--rounds n]
 
   --quick   about a minute: one round, short windows, fewer clients in stuck, herd and idle
   --check   compares with what the benchmark must show
+  --docs    writes the table and the plot into docs/, too, which the README shows
   --cases   ${KNOWN_CASES.join(', ')}
   --peers   ${KNOWN_PEERS.join(', ')}
   --rounds  default 3 (1 with --quick)
@@ -22,11 +23,13 @@ const HELP = `node bench/run.js [--quick] [--check] [--cases a,b] [--peers a,b] 
 /** Descriptors of the largest case, with room for what else a process opens. */
 const FILES_NEEDED = 15_700
 const RESULTS = new URL('results/', import.meta.url)
+const DOCS = new URL('../docs/', import.meta.url)
 
 const { values } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     check: { type: 'boolean', default: false },
+    docs: { type: 'boolean', default: false },
     cases: { type: 'string' },
     peers: { type: 'string' },
     rounds: { type: 'string' },
@@ -37,7 +40,7 @@ const { values } = parseArgs({
 if (values.help) process.stdout.write(HELP)
 else await run(values)
 
-async function run({ quick, check, cases, peers: asked, rounds: given }) {
+async function run({ quick, check, docs, cases, peers: asked, rounds: given }) {
   const names = cases?.split(',')
   const { peers: available, missing } = availablePeers()
   const peers = available.filter(({ name }) => asked === undefined || asked.split(',').includes(name))
@@ -88,6 +91,10 @@ async function run({ quick, check, cases, peers: asked, rounds: given }) {
   writeFileSync(new URL('latest.json', RESULTS), `${JSON.stringify(result, rounded, 2)}\n`)
   writeFileSync(new URL('latest.md', RESULTS), markdown(result))
   writeFileSync(new URL('latest.svg', RESULTS), svg(result))
+  if (docs) {
+    writeFileSync(new URL('benchmark.md', DOCS), markdown(result))
+    writeFileSync(new URL('benchmark.svg', DOCS), svg(result))
+  }
   if (!check) console.log(markdown(result))
   else
     for (const { claim, verdict, figure } of checkClaims(result))

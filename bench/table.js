@@ -80,7 +80,7 @@ export function markdown({ date, quick, rounds, machine, peers, rows, missing })
   const lines = [
     '# Side by side',
     '',
-    `${date.slice(0, 10)}, ${quick ? 'a quick run' : `medians of ${rounds} rounds`}, on ${cores} × ${cpu}, ${memory}, ${os} (Linux ${kernel}), Node ${node}.`,
+    `${date.slice(0, 10)}, ${quick ? `a quick run, medians of ${rounds} rounds` : `medians of ${rounds} rounds`}, on ${cores} × ${cpu}, ${memory}, ${os} (Linux ${kernel}), Node ${node}.`,
     '',
     `Peers: ${peers.map(({ name, title = name, version }) => `${title} ${version}`).join(', ')}.`,
     ...missing,
