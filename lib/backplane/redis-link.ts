@@ -1,27 +1,9 @@
 import { CONNECT_TIMEOUT, hearErrors, type RedisClient } from './redis-client.js'
 import { bareError } from './redis-errors.js'
+import { within } from './within.js'
 
 /** How long a connection has to end properly, ms. */
 const END_TIMEOUT = 1000
-
-/** What does not come in time: the server hangs, or the network. */
-export class NoAnswerError extends Error {
-  override readonly name = 'NoAnswerError'
-}
-
-/** @throws NoAnswerError where it has not come after `ms` */
-export async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new NoAnswerError(`it has not answered for ${ms} ms`)), ms)
-    timer.unref()
-  })
-  try {
-    return await Promise.race([promise, late])
-  } finally {
-    clearTimeout(timer)
-  }
-}
 
 /** A connection of one's own, made when it is asked for, and made anew after it was dropped. */
 export class RedisLink {

@@ -5,8 +5,9 @@ import { compareEntryIds, ORIGIN, parseEntryId } from './entry-id.js'
 import { resolveLimits } from './limits.js'
 import { addressOf, CONNECT_TIMEOUT, create, duplicate, type RedisClient } from './redis-client.js'
 import { bareError, isReadOnly, isRefusal, reasonOf } from './redis-errors.js'
-import { NoAnswerError, RedisLink, within } from './redis-link.js'
+import { RedisLink } from './redis-link.js'
 import { type Loaded, MAX_COUNT, RedisLog } from './redis-log.js'
+import { LateError, within } from './within.js'
 
 export type { Backplane, BackplaneLimits } from './backplane.js'
 export type { RedisClient } from './redis-client.js'
@@ -136,7 +137,7 @@ class RedisStreams implements Backplane {
     try {
       return await within(ANSWER_TIMEOUT, this.#log.append(client, batch))
     } catch (error) {
-      if (error instanceof NoAnswerError || isReadOnly(bareError(error))) this.#writing.drop()
+      if (error instanceof LateError || isReadOnly(bareError(error))) this.#writing.drop()
       throw error
     }
   }
