@@ -10,6 +10,9 @@ export interface Cohort {
   touch(): void
 }
 
+/** What nobody adds to. */
+const NOTHING: LogEntry[] = []
+
 /**
  * Clients with equal subscriptions: what is true of one of them is worked out once for all, and they share bytes. It
  * exists while a client holds it.
@@ -21,8 +24,7 @@ export class Audience {
   readonly patterns: readonly string[]
   /** Events with a topic of theirs, since it exists. */
   heard = 0
-  /** Those of them that some cohort has yet to offer its clients. */
-  readonly pending: LogEntry[] = []
+  #pending: LogEntry[] = NOTHING
   /** Its clients. */
   readonly cohorts = new Set<Cohort>()
   readonly #exact = new Set<string>()
@@ -37,20 +39,27 @@ export class Audience {
     for (const pattern of patterns) if (!isWildcard(pattern)) this.#exact.add(pattern)
   }
 
+  /** Events with a topic of theirs that some cohort has yet to offer its clients. */
+  get pending(): readonly LogEntry[] {
+    return this.#pending
+  }
+
   /** It hears an event of one of its topics. */
   hear(entry: LogEntry): void {
     this.heard++
     // Its clients read what they were absent for from the log.
     if (this.cohorts.size === 0) return
-    this.pending.push(entry)
+    // Most often there is one, for which an array that is made to grow would be ten times too large.
+    if (this.#pending.length === 0) this.#pending = [entry]
+    else this.#pending.push(entry)
     for (const cohort of this.cohorts) cohort.touch()
   }
 
   /** Forgets the news that all cohorts have been offered. */
   settle(): void {
-    if (this.pending.length === 0) return
+    if (this.#pending.length === 0) return
     for (const cohort of this.cohorts) if (cohort.isTouched) return
-    this.pending.length = 0
+    this.#pending = NOTHING
   }
 
   /** Whether an event reaches it. */
@@ -64,7 +73,8 @@ export class Audiences {
   /** Those who hear only what has no topic. */
   readonly everyone = new Audience(0, [])
   readonly #held = new Map<string, { audience: Audience; holders: number }>()
-  readonly #exact = new Map<string, Set<Audience>>()
+  /** One audience, where it is alone: a set for each topic would be another two places in memory to look at. */
+  readonly #exact = new Map<string, Audience | Set<Audience>>()
   readonly #wildcards = new qlobber.QlobberDedup<Audience>(MATCHER)
   #wildcardCount = 0
   #made = 0
@@ -76,8 +86,9 @@ export class Audiences {
 
   /** The audience of a set of subscriptions, for one more holder. */
   hold(subscriptions: Iterable<string>): Audience {
-    const patterns = [...new Set(subscriptions)].sort()
-    if (patterns.length === 0) return this.everyone
+    const asked = [...subscriptions]
+    if (asked.length === 0) return this.everyone
+    const patterns = [...new Set(asked)].sort()
     // No pattern holds a line break.
     const key = patterns.join('\n')
     const held = this.#held.get(key)
@@ -103,10 +114,11 @@ export class Audiences {
 
   /** The audiences that an event with this topic reaches, each once. */
   of(topic: string): Iterable<Audience> {
-    const exact = this.#exact.get(topic)
-    if (this.#wildcardCount === 0) return exact ?? []
+    const held = this.#exact.get(topic)
+    const exact = held instanceof Audience ? [held] : (held ?? [])
+    if (this.#wildcardCount === 0) return exact
     // A copy: the matcher may give out a set of its own.
-    return new Set([...(exact ?? []), ...this.#wildcards.match(topic)])
+    return new Set([...exact, ...this.#wildcards.match(topic)])
   }
 
   #subscribe(pattern: string, audience: Audience): void {
@@ -115,9 +127,10 @@ export class Audiences {
       this.#wildcardCount++
       return
     }
-    const audiences = this.#exact.get(pattern)
-    if (audiences === undefined) this.#exact.set(pattern, new Set([audience]))
-    else audiences.add(audience)
+    const held = this.#exact.get(pattern)
+    if (held === undefined) this.#exact.set(pattern, audience)
+    else if (held instanceof Audience) this.#exact.set(pattern, new Set([held, audience]))
+    else held.add(audience)
   }
 
   #unsubscribe(pattern: string, audience: Audience): void {
@@ -126,8 +139,8 @@ export class Audiences {
       this.#wildcardCount--
       return
     }
-    const audiences = this.#exact.get(pattern)!
-    audiences.delete(audience)
-    if (audiences.size === 0) this.#exact.delete(pattern)
+    const held = this.#exact.get(pattern)
+    if (held instanceof Set) held.delete(audience)
+    if (held === audience || (held instanceof Set && held.size === 0)) this.#exact.delete(pattern)
   }
 }

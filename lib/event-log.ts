@@ -16,6 +16,11 @@ export interface EventLogOptions {
   bytes: number
 }
 
+/** Bytes of an id's line beside the id: its name, and a line break. */
+const ID_LINE_BYTES = 5
+/** Bytes of what follows the epoch in an id: a dash, and up to sixteen digits. */
+const MAX_SEQ_BYTES = 17
+
 /** Where a client that shows an id stands: at a place in the log, or at none, and why. */
 export type Position = { seq: number } | { lost: 'expired'; missed: number | null } | { lost: 'unknown'; missed: null }
 
@@ -130,13 +135,16 @@ export class EventLog {
     let oldest = this.#oldest
     if (this.#head + 1 - oldest >= this.#maxEvents) oldest = this.#head + 2 - this.#maxEvents
     const floor = this.#end + bytes - this.#maxBytes
+    // Most often there is room, and the oldest event need not be looked at, which is long out of every cache.
+    if (this.#bytes + bytes <= this.#maxBytes) return oldest
     while (oldest <= this.#head && this.at(oldest).end - this.at(oldest).size < floor) oldest++
     return oldest
   }
 
   /** Bytes that an event will have, at most. */
-  sizeOf(body: string, ownId = this.cursorAt(Number.MAX_SAFE_INTEGER)): number {
-    return Buffer.byteLength(`id: ${ownId}\n`) + Buffer.byteLength(body)
+  sizeOf(body: string, ownId?: string): number {
+    const id = ownId === undefined ? this.epoch.length + MAX_SEQ_BYTES : Buffer.byteLength(ownId)
+    return ID_LINE_BYTES + id + Buffer.byteLength(body)
   }
 
   /**
@@ -227,7 +235,7 @@ export class EventLog {
       if (this.#shared !== undefined) this.#shared.floor = cursor!
       this.#ring[seq & this.#mask] = undefined
       this.#bytes -= size
-      this.#ownIds.delete(id.trim())
+      if (this.#ownIds.size > 0) this.#ownIds.delete(id.trim())
     }
     this.#oldest = oldest
     this.#untopical.dropBelow(oldest)

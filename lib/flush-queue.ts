@@ -5,23 +5,29 @@ const ENOUGH = 16
 
 /** The shards that are to be flushed, in turns of the event loop, so that I/O is served between them. */
 export class FlushQueue {
-  readonly #shards = new Set<Shard>()
+  /** The one that waits longest comes first; none is there twice. */
+  readonly #shards: Shard[] = []
   #turn: NodeJS.Immediate | undefined
 
   add(shard: Shard): void {
-    this.#shards.add(shard)
+    // It may be there still, where it was flushed in a hurry.
+    if (!this.#shards.includes(shard)) this.#shards.push(shard)
     this.#turn ??= setImmediate(this.#flushSome)
+  }
+
+  /** Whether no shard is to be flushed. */
+  get isIdle(): boolean {
+    return this.#shards.length === 0
   }
 
   /** Flushes now those shards that have not been offered the events up to `seq`, which is about to leave the log. */
   hurry(seq: number): void {
-    if (this.#shards.size === 0) return
     const now = performance.now()
     for (const shard of this.#shards) if (shard.offered < seq) shard.flush(now)
   }
 
   stop(): void {
-    this.#shards.clear()
+    this.#shards.length = 0
     clearImmediate(this.#turn)
     this.#turn = undefined
   }
@@ -30,14 +36,12 @@ export class FlushQueue {
     this.#turn = undefined
     const now = performance.now()
     let count = 0
-    for (const shard of this.#shards) {
-      this.#shards.delete(shard)
+    while (count < ENOUGH) {
+      const shard = this.#shards.shift()
+      if (shard === undefined) return
       count += shard.flush(now)
-      // Set from within a turn, the next one comes after the event loop has served I/O.
-      if (this.#shards.size > 0 && count >= ENOUGH) {
-        this.#turn ??= setImmediate(this.#flushSome)
-        return
-      }
     }
+    // Set from within a turn, the next one comes after the event loop has served I/O.
+    if (this.#shards.length > 0) this.#turn ??= setImmediate(this.#flushSome)
   }
 }

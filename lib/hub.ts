@@ -168,16 +168,16 @@ export class Hub {
   }
 
   #broadcast(event: EncodedEvent): void {
-    this.#checkIds([event])
+    if (event.id !== undefined) this.#checkIds([event])
     if (!this.#takesEvents) this.#sayClosed()
-    else if (this.#shared?.isInUse) this.#shared.broadcast({ ...event, kind: 'event' })
+    else if (this.#shared?.isInUse) this.#shared.broadcast(event)
     else this.#append(event)
   }
 
   async #publish(events: readonly (EncodedEvent & { request?: PublishRequest | undefined })[]): Promise<string[]> {
     this.#checkIds(events)
     if (!this.#takesEvents) throw new ClosedError()
-    if (this.#shared?.isInUse) return this.#shared.publish(events.map((event) => ({ ...event, kind: 'event' })))
+    if (this.#shared?.isInUse) return this.#shared.publish(events)
     return events.map((event) => {
       const id = this.#append(event)
       if (event.request !== undefined) this.#answers.add(event.request, id)
@@ -186,10 +186,10 @@ export class Hub {
   }
 
   /** Runs no code of the app, so that nothing comes between the place of an event and the event. */
-  #append(event: EncodedEvent, cursor?: string): string {
+  #append(event: BackplaneEvent, cursor?: string): string {
     const { body, id, topic } = event
     // A burst larger than the log would evict events that have been offered to nobody: they are flushed first.
-    this.#flushes.hurry(this.log.oldestAfter(this.log.sizeOf(body, id ?? cursor)) - 1)
+    if (!this.#flushes.isIdle) this.#flushes.hurry(this.log.oldestAfter(this.log.sizeOf(body, id ?? cursor)) - 1)
     const entry = this.log.append(body, event, cursor)
     this.#counters.events++
     if (topic === undefined) {

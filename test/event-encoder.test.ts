@@ -5,8 +5,9 @@ const encoder = (options: Partial<EventEncoderOptions> = {}) =>
   new EventEncoder({ serialize: JSON.stringify, events: {}, maxEventBytes: 100, maxTopicBytes: 5, ...options })
 
 t.test('data becomes the text that serialize gives, with the labels of the event', async (t) => {
-  const options = { event: 'e', id: '1', topic: 't', except: 'c' }
-  t.strictSame(encoder().encode({ a: 1 }, options), { ...options, isText: false, body: 'event: e\ndata: {"a":1}\n\n' })
+  const labels = { id: '1', topic: 't', except: 'c' }
+  const body = 'event: e\ndata: {"a":1}\n\n'
+  t.strictSame(encoder().encode({ a: 1 }, { event: 'e', ...labels }), { kind: 'event', ...labels, isText: false, body })
   t.match(encoder({ serialize: (data) => `<${data}>` }).encode(7), { isText: false, body: 'data: <7>\n\n' })
 })
 
@@ -14,7 +15,7 @@ t.test('text stays text, whatever serialize and schemas say', async (t) => {
   const serialize = () => t.fail('text is text already') as never
   const events = { e: { type: 'integer' } }
   const encoded = encoder({ serialize, events }).encodeText('a\nb', { event: 'e' })
-  t.match(encoded, { isText: true, event: 'e', body: 'event: e\ndata: a\ndata: b\n\n' })
+  t.match(encoded, { isText: true, body: 'event: e\ndata: a\ndata: b\n\n' })
 })
 
 t.test('an event that has a schema is serialised by it, and the others are not', async (t) => {
