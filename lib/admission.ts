@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { InvalidOptionError, TopicForbiddenError } from './errors.js'
 import type { Hub } from './hub.js'
-import { IpLimit, type Release } from './ip-limit.js'
+import { IpLimit, type Slot } from './ip-limit.js'
 import type { ResolvedOptions } from './options.js'
 import { checkSubscriptions, covers } from './topic.js'
 
@@ -48,16 +48,16 @@ export class Admission {
     return granted
   }
 
-  /** Takes a slot. @returns its release, or the limit that is reached */
-  slot(request: FastifyRequest): Release | OverLimit {
+  /** Takes a slot. @returns the limit that is reached, where there is none left */
+  slot(request: FastifyRequest): Slot | OverLimit {
     const { maxClients, limitBy } = this.#options
     const { clients, waiters } = this.#hub
     if (clients.population + waiters.size >= maxClients) return 'serverFull'
-    const release =
+    const slot =
       limitBy === undefined
         ? this.#slots.acquire(request.ip)
         : this.#slots.acquireKey(checkKey(limitBy(request) || undefined))
-    return release ?? 'tooManyClients'
+    return slot ?? 'tooManyClients'
   }
 
   async #granted(request: FastifyRequest, wanted: string[]): Promise<readonly string[]> {

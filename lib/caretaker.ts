@@ -1,5 +1,8 @@
-import type { CareLimits } from './client.js'
-import { PHASES, type Shard } from './shard.js'
+import type { CareLimits } from './client-context.js'
+import type { Shard } from './shard.js'
+
+/** Turns into which a round over all clients is divided at most, so that they are not looked after at once. */
+const PHASES = 32
 
 /** A visit comes round to every client this often within the shortest of the limits. */
 const VISITS = 8
@@ -39,8 +42,8 @@ export class Caretaker {
 
   #turn(phases: number): void {
     const now = performance.now()
-    this.#phase = (this.#phase + 1) % phases
     for (const shard of this.#shards) shard.tend(now, this.#phase, phases, this.#limits)
+    this.#phase = (this.#phase + 1) % phases
     this.#afterTurn(now)
   }
 }

@@ -1,116 +1,81 @@
 import { randomUUID } from 'node:crypto'
 import type { Audience } from './audience.js'
 import { type Chunk, OwnChunk } from './chunk.js'
-import { Cursor, type CursorContext } from './cursor.js'
-import { encodeConnected, encodeFarewell, encodeKeepAlive, encodeResync } from './encode.js'
+import type { Arrival, CareLimits, ClientContext, Home } from './client-context.js'
+import { Cursor } from './cursor.js'
+import { encodeFarewell, encodeKeepAlive, encodeResync } from './encode.js'
 import type { DisconnectReason } from './errors.js'
-import type { EventEncoder } from './event-encoder.js'
-import type { Position } from './event-log.js'
 import { Expiry } from './expiry.js'
 import { GzipStream } from './gzip-stream.js'
+import type { Slot } from './ip-limit.js'
 import { Losses } from './losses.js'
 import { Outbox } from './outbox.js'
 import type { CloseOptions, SseClient } from './sse-client.js'
-import type { Counters } from './stats.js'
-import { EventStream, type Headers, type Request, type Response, type StreamListener } from './stream.js'
-import { checkSubscriptions, type SubscriptionLimits } from './topic.js'
-
-/** Limits of a quiet or stuck client, ms; `Infinity` for none. */
-export interface CareLimits {
-  /** Without a write for so long, it gets a keepalive. */
-  readonly keepAliveInterval: number
-  /** Without taking bytes for so long, it is cut. */
-  readonly stallTimeout: number
-  /** Connected for so long, its stream is ended. */
-  readonly maxConnectionAge: number
-}
-
-/** What the clients of a hub have in common. */
-export interface ClientContext extends CursorContext {
-  readonly counters: Counters
-  readonly overflow: 'drop-oldest' | 'disconnect'
-  readonly maxEventBytes: number
-  readonly retry: number | undefined
-  readonly encoder: EventEncoder
-  readonly subscriptionLimits: SubscriptionLimits
-  /** Called once, when a client has its head. */
-  onOpen(client: Client): void
-  /** Called when a client's audience has changed, from `before`. */
-  onAudience(client: Client, before: Audience): void
-  /** Called once for every client, opened or not. */
-  onEnd(client: Client, reason: DisconnectReason): void
-  /** Called when events are lost for a slow client. */
-  readonly onLoss: (events: number) => void
-}
-
-/** What a request becomes a client with. */
-export interface Arrival {
-  /** Its place in the order of arrival, from 0. */
-  readonly number: number
-  readonly ip: string | undefined
-  readonly topics: ReadonlySet<string>
-  readonly position: Position
-  /** Gives its slot back. */
-  readonly release: () => void
-  /** Whether it gets gzip. */
-  readonly compressed: boolean
-  readonly req: Request
-  readonly res: Response
-}
+import { EventStream, type Headers, type StreamListener } from './stream.js'
+import { checkSubscriptions } from './topic.js'
 
 /**
  * One connection: a cursor into the log, and a socket. It owns no queue of broadcast events. While its socket is full
  * it is skipped; when it drains, it reads on from its cursor.
  */
 export class Client implements SseClient, StreamListener {
+  // What every flush looks at comes first, close together in memory: it is what a delivery waits for.
+  readonly #context: ClientContext<Client>
+  /** Whether its socket is full. */
+  #isBlocked = false
+  /** Whether broadcasts flow: not before `onConnect` is through. */
+  #reading = false
+  #ended = false
+  readonly #cursor: Cursor
+  readonly #stream: EventStream
+  /** Made when it is needed, like the next: most clients need none. */
+  #outbox: Outbox | undefined
+  /** Those that it has yet to be told of. */
+  #losses: Losses | undefined
+  /** `seq` of the last id it was told. */
+  #told: number
+  /** When it was last written to, ms on the clock of `performance.now()`. Whole ones: others take memory of their own. */
+  #lastWrite = 0
+
+  /** Its place in the order of arrival, from 0. */
   readonly number: number
   // A copy in one piece: what `randomUUID` gives is a tree of pieces, which takes ten times the memory.
   readonly id = Buffer.from(randomUUID(), 'latin1').toString('latin1')
   readonly ip: string | undefined
-
-  readonly #context: ClientContext
-  readonly #release: () => void
-  readonly #stream: EventStream
-  readonly #cursor: Cursor
-  #topics: ReadonlySet<string>
-  readonly #outbox: Outbox
-  readonly #losses: Losses
   /** Whether it gets gzip. */
   readonly compressed: boolean
+  #home: Home | undefined
+  #place = 0
+  readonly #slot: Slot
+  #topics: ReadonlySet<string>
   readonly #arrivedAt = Date.now()
   #state: SseClient['state'] | undefined
   #expiry: Expiry | undefined
-  /** Whether broadcasts flow: not before `onConnect` is through. */
-  #reading = false
   #opened = false
-  #ended = false
-  /** Whether its socket is full. */
-  #isBlocked = false
-  /** When it was last seen to have taken bytes, or to have none to take, ms on the clock of `performance.now()`. */
+  /** When it was last seen to have taken bytes, or to have none to take, same clock. */
   #takenAt = 0
   /** When it got its head, same clock. */
   #openedAt = 0
-  /** The part of `maxConnectionAge` after which it goes: jittered, for those that came at once not to go at once. */
-  readonly #agePart = 1 - 0.2 * Math.random()
-  /** When it was last written to, same clock. */
-  #lastWrite = 0
-  /** `seq` of the last id it was told. */
-  #told: number
+  /** Thousandths of `maxConnectionAge` by which it goes earlier, for those that came at once not to go at once. */
+  readonly #ageCut = Math.floor(Math.random() * 200)
   #onGone: (() => void) | undefined
 
-  constructor(context: ClientContext, { number, ip, topics, position, release, req, res, compressed }: Arrival) {
+  constructor(
+    context: ClientContext<Client>,
+    number: number,
+    { ip, topics, position, slot, req, res, compressed }: Arrival
+  ) {
     this.#context = context
     this.number = number
     this.ip = ip
     this.compressed = compressed
-    this.#release = release
+    this.#slot = slot
     this.#topics = topics
-    const [seq, resync] =
-      'seq' in position ? [position.seq] : [context.log.head, { reason: position.lost, missed: position.missed }]
-    this.#losses = new Losses(context.onLoss, resync)
+    const isKnown = 'seq' in position
+    const seq = isKnown ? position.seq : context.log.head
+    if (!isKnown) this.#losses = new Losses(context.onLoss, { reason: position.lost, missed: position.missed })
     this.#cursor = new Cursor(context, this.#topics, seq)
     this.#told = seq
-    this.#outbox = new Outbox(context.queueDepth, context.maxEventBytes)
     this.#stream = compressed ? new GzipStream(req, res, this) : new EventStream(req, res, this)
   }
 
@@ -163,17 +128,29 @@ export class Client implements SseClient, StreamListener {
 
   /** Takes the response over and sends the head; calls `opened` then, or never, when the client goes before. */
   open(headers: Headers, opened: () => void): void {
-    const { log, retry, counters } = this.#context
+    const { log, counters, greeting } = this.#context
     // A cursor told before the resync would hide the gap, if the client were cut off between the two.
-    const id = this.#losses.untold === undefined ? log.cursorAt(this.#cursor.seq) : undefined
-    const first = new OwnChunk([encodeConnected(retry, id)])
+    const id = this.#losses?.untold === undefined ? log.cursorAt(this.#cursor.seq) : undefined
+    const first = greeting(id)
     this.#stream.open(headers, first, () => {
       this.#opened = true
       counters.bytes += first.size
-      this.#openedAt = this.#takenAt = this.#lastWrite = performance.now()
+      this.#openedAt = this.#takenAt = this.#lastWrite = Math.ceil(performance.now())
       this.#context.onOpen(this)
       opened()
     })
+  }
+
+  /** It is kept there from now on. */
+  settleIn(home: Home, place: number): void {
+    this.#home = home
+    this.#place = place
+  }
+
+  /** It is kept nowhere any more. */
+  moveOut(): void {
+    this.#home?.leave(this.#place)
+    this.#home = undefined
   }
 
   /** Lets broadcasts flow, from the cursor on. */
@@ -187,17 +164,18 @@ export class Client implements SseClient, StreamListener {
   advance(now: number): void {
     if (!this.#isBlocked) {
       if (this.#reading) this.#read(now)
-    } else if (this.#losses.expect(this.#cursor.overdue)) {
-      this.#overflow()
+    } else {
+      const { overdue } = this.#cursor
+      if (overdue > 0 && this.#loss.expect(overdue)) this.#overflow()
     }
   }
 
   /** Keeps a quiet connection alive, cuts a stuck one, and ends an old one. */
   tend(now: number, { keepAliveInterval, stallTimeout, maxConnectionAge }: CareLimits): void {
     // It may take bytes, if fewer than make it drain.
-    if (this.#stream.hasTaken()) this.#takenAt = now
+    if (this.#stream.hasTaken()) this.#takenAt = Math.ceil(now)
     if (now - this.#takenAt >= stallTimeout) this.#cut('stalled')
-    else if (now - this.#openedAt >= maxConnectionAge * this.#agePart) this.end('aged')
+    else if (now - this.#openedAt >= maxConnectionAge * (1 - this.#ageCut / 1000)) this.end('aged')
     else if (!this.#isBlocked && now - this.#lastWrite >= keepAliveInterval) this.#keepAlive(now)
   }
 
@@ -205,11 +183,12 @@ export class Client implements SseClient, StreamListener {
     const { log, encoder } = this.#context
     const chunk = new OwnChunk([encoder.encodeDirect(data, options)])
     if (this.#ended) return false
+    this.#outbox ??= new Outbox(this.#context.queueDepth, this.#context.maxEventBytes)
     this.#outbox.push({ after: this.#reading ? log.head : this.#cursor.seq, chunk })
     this.#flush()
     const dropped = this.#outbox.trim()
     if (dropped > 0) {
-      this.#losses.add(dropped)
+      this.#loss.add(dropped)
       this.#overflow()
     }
     return !this.#ended
@@ -220,10 +199,9 @@ export class Client implements SseClient, StreamListener {
     const topics = new Set(this.#topics).add(topic)
     checkSubscriptions(topics, this.#context.subscriptionLimits)
     this.#topics = topics
-    const before = this.audience
     // In `onConnect` it is as if it had asked for it: a replay, and what came while it waited, hold the topic.
     this.#cursor.subscribe(topics, this.#reading ? undefined : this.#cursor.seq)
-    this.#context.onAudience(this, before)
+    this.#context.onAudience(this)
     this.#flush()
   }
 
@@ -232,9 +210,8 @@ export class Client implements SseClient, StreamListener {
     const topics = new Set(this.#topics)
     topics.delete(topic)
     this.#topics = topics
-    const before = this.audience
     this.#cursor.unsubscribe(topic)
-    this.#context.onAudience(this, before)
+    this.#context.onAudience(this)
     this.#flush()
   }
 
@@ -250,8 +227,8 @@ export class Client implements SseClient, StreamListener {
   end(reason: DisconnectReason, farewell?: { retry?: number; stayAway?: boolean }): void {
     if (this.#ended) return
     // What was broadcast or sent before belongs to the stream that ends here.
-    this.#stream.hurry()
     this.#flush()
+    this.#stream.hurry()
     this.#finish(reason)
     const last = farewell === undefined ? undefined : new OwnChunk([encodeFarewell(farewell)])
     if (last !== undefined && this.#opened) this.#context.counters.bytes += last.size
@@ -262,8 +239,8 @@ export class Client implements SseClient, StreamListener {
   skipGap(): void {
     if (this.#ended) return
     this.#cursor.jump()
-    if (this.#isBlocked) this.#cursor.pause()
-    this.#losses.replace({ reason: 'backplane', missed: null })
+    if (this.#isBlocked) this.#halt()
+    this.#loss.replace({ reason: 'backplane', missed: null })
     this.#flush()
   }
 
@@ -271,6 +248,16 @@ export class Client implements SseClient, StreamListener {
     if (!this.#isBlocked || this.#ended) return
     this.#isBlocked = false
     this.#read(performance.now())
+  }
+
+  onFull(): void {
+    this.#cursor.pause()
+  }
+
+  /** Reads on at once, if it has yet to read what follows `seq`, which is about to leave the log. */
+  hurry(seq: number): void {
+    if (this.#cursor.seq < seq) this.#stream.hurry()
+    if (!this.#stream.isBusy) this.#context.busy.delete(this)
   }
 
   onClose(): void {
@@ -285,6 +272,11 @@ export class Client implements SseClient, StreamListener {
     })
   }
 
+  get #loss(): Losses {
+    this.#losses ??= new Losses(this.#context.onLoss)
+    return this.#losses
+  }
+
   #cut(reason: DisconnectReason): void {
     this.#finish(reason)
     this.#stream.destroy()
@@ -295,8 +287,9 @@ export class Client implements SseClient, StreamListener {
     this.#ended = true
     this.#reading = false
     this.#expiry?.stop()
-    this.#outbox.clear()
-    this.#release()
+    this.#outbox?.clear()
+    this.#slot.release()
+    this.#context.busy.delete(this)
     this.#context.onEnd(this, reason)
     this.#cursor.release()
   }
@@ -307,15 +300,16 @@ export class Client implements SseClient, StreamListener {
 
   #read(now: number): void {
     const { log, counters } = this.#context
-    if (this.#losses.confirm(this.#cursor.giveUp())) this.#overflow()
+    const given = this.#cursor.giveUp()
+    if ((given > 0 || this.#losses !== undefined) && this.#loss.confirm(given)) this.#overflow()
     while (!this.#ended && !this.#isBlocked) {
-      if (this.#losses.untold !== undefined) {
+      if (this.#losses?.untold !== undefined) {
         this.#tellResync(now)
         continue
       }
-      const direct = this.#outbox.first
+      const direct = this.#outbox?.first
       if (direct !== undefined && this.#cursor.seq >= direct.after) {
-        this.#outbox.shift()
+        this.#outbox!.shift()
         this.#write(direct.chunk, now)
         continue
       }
@@ -344,11 +338,20 @@ export class Client implements SseClient, StreamListener {
   }
 
   #write(chunk: Chunk, now: number): void {
-    this.#lastWrite = now
+    this.#lastWrite = Math.ceil(now)
     this.#context.counters.bytes += chunk.size
-    if (this.#stream.write(chunk)) return
+    if (!this.#stream.write(chunk)) this.#halt()
+  }
+
+  /** Its stream takes nothing more for now. */
+  #halt(): void {
     this.#isBlocked = true
-    this.#cursor.pause()
+    if (!this.#stream.isBusy) {
+      this.#cursor.pause()
+      return
+    }
+    this.#cursor.rest()
+    this.#context.busy.add(this)
   }
 
   /** It has lost events, by reading too slowly. */
@@ -357,8 +360,8 @@ export class Client implements SseClient, StreamListener {
   }
 
   #tellResync(now: number): void {
-    const { reason, missed } = this.#losses.untold!
-    this.#losses.clear()
+    const { reason, missed } = this.#losses!.untold!
+    this.#losses = undefined
     this.#context.counters.resyncs[reason]++
     this.#told = this.#cursor.seq
     this.#write(new OwnChunk([encodeResync(this.#context.log.cursorAt(this.#told), reason, missed)]), now)

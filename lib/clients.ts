@@ -1,7 +1,9 @@
-import type { Audience } from './audience.js'
 import { Caretaker } from './caretaker.js'
-import { type Arrival, Client, type ClientContext } from './client.js'
+import { type Chunk, OwnChunk } from './chunk.js'
+import { Client } from './client.js'
+import type { Arrival, ClientContext } from './client-context.js'
 import { DropReports } from './drop-reports.js'
+import { encodeConnected } from './encode.js'
 import type { DisconnectReason } from './errors.js'
 import type { FlushQueue } from './flush-queue.js'
 import type { Logger } from './logger.js'
@@ -12,8 +14,11 @@ import { Shard } from './shard.js'
 /** Reconnection time that clients are left with where `retry` is not set, ms: what browsers take by themselves. */
 const DEFAULT_RETRY = 3000
 
+/** Clients of one audience in one shard, beyond which others go elsewhere: a shard's turn is to stay short. */
+const FEW = 64
+
 /** What clients read, and count into. */
-export type ClientsContext = Pick<ClientContext, 'log' | 'reader' | 'audiences' | 'counters' | 'encoder'>
+export type ClientsContext = Pick<ClientContext<Client>, 'log' | 'reader' | 'audiences' | 'counters' | 'encoder'>
 
 /** The clients of this process, in shards. */
 export class Clients {
@@ -22,10 +27,14 @@ export class Clients {
   readonly #logger: Logger
   readonly #caretaker: Caretaker
   readonly #partings: Partings
-  readonly #context: ClientContext
+  readonly #context: ClientContext<Client>
   /** Admitted, but without their head yet. */
   readonly #waiting = new Set<Client>()
+  readonly #busy = new Set<Client>()
   #nextNumber = 0
+  /** The greeting made last, and the cursor in it. */
+  #lastGreeting: Chunk | undefined
+  #greetingId: string | undefined
 
   constructor(options: ResolvedOptions, context: ClientsContext, flushes: FlushQueue, logger: Logger) {
     this.#options = options
@@ -36,16 +45,17 @@ export class Clients {
     })
     this.#caretaker = new Caretaker(this.shards, options, (now) => drops.tell(now))
     this.#partings = new Partings((client, reason) => this.#tellEnd(client, reason))
-    const { queueDepth, overflow, maxEventBytes, retry } = options
+    const { queueDepth, overflow, maxEventBytes } = options
     this.#context = {
       ...context,
       queueDepth,
       overflow,
       maxEventBytes,
-      retry,
+      busy: this.#busy,
+      greeting: (id) => this.#greeting(id),
       subscriptionLimits: options,
       onOpen: (client) => this.#onOpen(client),
-      onAudience: (client, before) => this.#onAudience(client, before),
+      onAudience: (client) => this.#onAudience(client),
       onEnd: (client, reason) => this.#onEnd(client, reason),
       onLoss: (events) => {
         context.counters.dropped += events
@@ -84,10 +94,20 @@ export class Clients {
   }
 
   /** Lets one in: gives it its place in the log. It is connected once its `open` has sent the head. */
-  admit(arrival: Omit<Arrival, 'number'>): Client {
-    const client = new Client(this.#context, { ...arrival, number: this.#nextNumber++ })
+  admit(arrival: Arrival): Client {
+    const client = new Client(this.#context, this.#nextNumber++, arrival)
     this.#waiting.add(client)
     return client
+  }
+
+  /** Whether some may have to be hurried where events leave the log. */
+  get isBusy(): boolean {
+    return this.#busy.size > 0
+  }
+
+  /** Lets nobody lose the events up to `seq`, which are about to leave the log, for what is done for it meanwhile. */
+  hurry(seq: number): void {
+    for (const client of this.#busy) client.hurry(seq)
   }
 
   /** All of them have missed events. */
@@ -117,27 +137,39 @@ export class Clients {
     return Math.round((this.#options.retry ?? DEFAULT_RETRY) * (1 + Math.random()))
   }
 
-  #shardOf(client: Client): Shard {
-    return this.shards[client.number % this.shards.length]!
+  /** Few clients of one audience are kept together, to be found at once; many are spread. */
+  #shardFor({ number, audience }: Client): Shard {
+    const { shards } = this
+    const home = shards[audience.number % shards.length]!
+    const isFew = audience !== this.#context.audiences.everyone && home.countOf(audience) < FEW
+    return isFew ? home : shards[number % shards.length]!
+  }
+
+  /** Clients that come between two events are told the same. */
+  #greeting(id: string | undefined): Chunk {
+    if (this.#greetingId !== id || this.#lastGreeting === undefined) {
+      this.#greetingId = id
+      this.#lastGreeting = new OwnChunk([encodeConnected(this.#options.retry, id)])
+    }
+    return this.#lastGreeting
   }
 
   #onOpen(client: Client): void {
     this.#waiting.delete(client)
     this.#context.counters.accepted++
-    this.#shardOf(client).add(client, client.audience)
+    this.#shardFor(client).add(client, client.audience)
     this.#logger.debug({ client: client.id, ip: client.ip }, 'SSE client connected')
   }
 
-  #onAudience(client: Client, before: Audience): void {
+  #onAudience(client: Client): void {
     if (this.#waiting.has(client)) return
-    const shard = this.#shardOf(client)
-    shard.delete(client, before)
-    shard.add(client, client.audience)
+    client.moveOut()
+    this.#shardFor(client).add(client, client.audience)
   }
 
   #onEnd(client: Client, reason: DisconnectReason): void {
     if (this.#waiting.delete(client)) return
-    this.#shardOf(client).delete(client, client.audience)
+    client.moveOut()
     this.#context.counters.disconnects[reason]++
     this.#partings.add(client, reason)
   }

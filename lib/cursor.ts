@@ -23,6 +23,9 @@ interface Change {
   until: number
 }
 
+/** Shared by all that have none, which is nearly all. */
+const NONE: readonly Change[] = []
+
 /**
  * A client's place in the log: what it has had, what comes next, and how far it is behind. It is *live* while all that
  * its audience had heard at the last flush has been read through it; then the audience's news are all there is to read.
@@ -31,7 +34,7 @@ export class Cursor {
   readonly #context: CursorContext
   #audience: Audience
   /** In order, between here and the head. */
-  #changes: Change[] = []
+  #changes: readonly Change[] = NONE
   #seq: number
   #live = false
   /** How many of its audience's events have been read or missed, by the audience's own count. */
@@ -99,9 +102,17 @@ export class Cursor {
     return undefined
   }
 
+  /** Ceases to be live: another audience's news, or news not read at once, do not tell what it lacks. */
+  rest(): void {
+    if (!this.#live) return
+    // A live one that lacks nothing has stood still since its last event.
+    if (this.lag === 0) this.#seq = this.#context.log.head
+    this.#live = false
+  }
+
   /** Nobody reads through it for a while: from now on it counts how far it falls behind. */
   pause(): void {
-    this.#settle()
+    this.rest()
     if (this.#mark !== undefined) return
     this.#mark = this.#context.log.head
     this.#backlog = this.lag
@@ -136,11 +147,11 @@ export class Cursor {
   subscribe(subscriptions: Iterable<string>, from = this.#context.log.head): void {
     const { audiences } = this.#context
     const audience = audiences.hold(subscriptions)
-    this.#settle()
+    this.rest()
     this.#skipEvicted()
     if (this.#seq < from || this.#changes.length > 0) {
       const [since, until] = [this.#heardBy(audience, from), this.#heardBy(this.audience, from)]
-      this.#changes.push({ after: from, audience, since, until })
+      this.#changes = [...this.#changes, { after: from, audience, since, until }]
       return
     }
     audiences.release(this.#audience)
@@ -150,16 +161,16 @@ export class Cursor {
 
   /** It no longer hears a topic, not even what it has yet to read of it. */
   unsubscribe(pattern: string): void {
-    this.#settle()
+    this.rest()
     this.#skipEvicted()
     this.#audience = this.#without(pattern, this.#audience)
     const changes = this.#changes
-    this.#changes = []
+    this.#changes = NONE
     for (const change of changes) {
       change.audience = this.#without(pattern, change.audience)
       // One that no longer makes a difference is none.
       if (change.audience === this.audience) this.#context.audiences.release(change.audience)
-      else this.#changes.push(change)
+      else this.#changes = [...this.#changes, change]
     }
     this.#recount()
   }
@@ -168,7 +179,7 @@ export class Cursor {
   release(): void {
     for (const { audience } of this.#changes) this.#context.audiences.release(audience)
     this.#context.audiences.release(this.#audience)
-    this.#changes = []
+    this.#changes = NONE
   }
 
   /** Events that an audience has ever heard. */
@@ -206,21 +217,13 @@ export class Cursor {
     this.#backlog += Math.max(0, this.#heardBy(audience, mark) - had)
   }
 
-  /** Ceases to be live: another audience's news, or news not read at once, do not tell what it lacks. */
-  #settle(): void {
-    if (!this.#live) return
-    // A live one that lacks nothing has stood still since its last event.
-    if (this.lag === 0) this.#seq = this.#context.log.head
-    this.#live = false
-  }
-
   /** Makes the changes that it has come to. */
   #turn(upTo = this.#seq): void {
     for (let [change] = this.#changes; change !== undefined && change.after <= upTo; [change] = this.#changes) {
       this.#context.audiences.release(this.#audience)
       this.#audience = change.audience
       this.#had = change.since
-      this.#changes.shift()
+      this.#changes = this.#changes.slice(1)
     }
   }
 

@@ -15,7 +15,7 @@ export class Losses {
   #expected = 0
 
   /** @param count called with every loss */
-  constructor(count: (events: number) => void, untold: Resync | undefined) {
+  constructor(count: (events: number) => void, untold?: Resync | undefined) {
     this.#count = count
     this.#untold = untold
   }
@@ -53,11 +53,6 @@ export class Losses {
   replace(resync: Resync): void {
     this.#expected = 0
     this.#untold = resync
-  }
-
-  /** It has been told. */
-  clear(): void {
-    this.#untold = undefined
   }
 
   #note(events: number): void {

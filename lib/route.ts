@@ -122,19 +122,19 @@ class Entrance {
       reply.code(204).send()
       return
     }
-    const release = this.#admission.slot(request)
-    if (typeof release === 'string') {
-      this.#refuse(release, type, reply)
+    const slot = this.#admission.slot(request)
+    if (typeof slot === 'string') {
+      this.#refuse(slot, type, reply)
       return
     }
     if (type === EVENT_STREAM) {
       const position = this.#hub.positionOf(id)
-      const arrival = { ip: request.ip, topics, position, release, compressed, req: request.raw, res: reply.raw }
+      const arrival = { ip: request.ip, topics, position, slot, compressed, req: request.raw, res: reply.raw }
       reply.headers(HEAD)
       sendStream(this.#hub.clients.admit(arrival), request, reply)
       return
     }
-    untilGone(request.raw, reply.raw, release)
+    untilGone(request.raw, reply.raw, () => slot.release())
     sendPage(this.#hub, topics, request, reply).catch((error) => reply.send(error))
   }
 
@@ -160,7 +160,9 @@ function asError(thrown: unknown): Error {
 
 /** What of the two forms the client prefers; the stream, where it does not say. An empty Accept says nothing. */
 function negotiate(request: FastifyRequest): string | undefined {
-  if (!request.headers.accept) return EVENT_STREAM
+  const { accept } = request.headers
+  // What EventSource sends is that alone.
+  if (!accept || accept === EVENT_STREAM) return EVENT_STREAM
   return new Negotiator(request.raw).mediaType([EVENT_STREAM, JSON_PAGE])
 }
 

@@ -1,9 +1,7 @@
 import type { Audience, Cohort } from './audience.js'
-import type { CareLimits, Client } from './client.js'
+import type { Client } from './client.js'
+import type { CareLimits, Home } from './client-context.js'
 import type { EventLog } from './event-log.js'
-
-/** Parts into which its clients are divided, so that not all are looked after at once. */
-export const PHASES = 32
 
 /** A group of clients that is flushed in one turn of the event loop. */
 export class Shard {
@@ -11,14 +9,15 @@ export class Shard {
   /** Asks for a flush of this shard, in a turn of its own. */
   readonly #wake: (shard: Shard) => void
   readonly #cohorts = new Map<Audience, ShardCohort>()
-  /** Its clients, by their number modulo PHASES. */
-  readonly #wards = new Map<number, Set<Client>>()
   /** The cohorts that have something to read; all of them, after an event without a topic. */
   #touched: ShardCohort[] = []
   #allTouched = false
   #woken = false
   #offered = 0
   #size = 0
+  /** Those that this round has yet to look after, and how many it has. */
+  #untended: Iterator<Client> | undefined
+  #tended = 0
 
   constructor(log: EventLog, wake: (shard: Shard) => void) {
     this.#log = log
@@ -30,9 +29,16 @@ export class Shard {
     return this.#size
   }
 
-  /** Its clients. */
+  /** Its clients. Who leaves meanwhile is left out, and makes it pass over nobody else. */
   *clients(): Generator<Client> {
-    for (const cohort of this.#cohorts.values()) yield* cohort.clients
+    for (const cohort of this.#cohorts.values()) {
+      for (const client of cohort.list()) if (!client.closed) yield client
+    }
+  }
+
+  /** Its clients of one audience. */
+  countOf(audience: Audience): number {
+    return this.#cohorts.get(audience)?.size ?? 0
   }
 
   /** `seq` of the newest event that it has offered to its clients. */
@@ -41,23 +47,21 @@ export class Shard {
   }
 
   add(client: Client, audience: Audience): void {
-    let cohort = this.#cohorts.get(audience)
-    if (cohort === undefined) {
-      cohort = new ShardCohort(this, audience)
-      this.#cohorts.set(audience, cohort)
-      audience.cohorts.add(cohort)
+    const cohort = this.#cohorts.get(audience)
+    if (cohort !== undefined) cohort.add(client)
+    else {
+      const first = new ShardCohort(this, audience, client)
+      this.#cohorts.set(audience, first)
+      audience.cohorts.add(first)
     }
-    cohort.clients.add(client)
-    this.#ward(client).add(client)
     this.#size++
   }
 
-  delete(client: Client, audience: Audience): void {
-    const cohort = this.#cohorts.get(audience)!
-    cohort.clients.delete(client)
-    this.#ward(client).delete(client)
+  /** One of a cohort's clients has left. */
+  left(cohort: ShardCohort): void {
     this.#size--
-    if (cohort.clients.size > 0) return
+    if (cohort.size > 0) return
+    const { audience } = cohort
     this.#cohorts.delete(audience)
     audience.cohorts.delete(cohort)
     cohort.isTouched = false
@@ -90,27 +94,35 @@ export class Shard {
     this.#touched = []
     let count = 0
     for (const cohort of cohorts) {
-      count += cohort.clients.size
+      count += cohort.size
       cohort.flush(now)
     }
     return count
   }
 
-  /** Looks after a part of its clients: the one that is due in this of so many phases, at most PHASES. */
+  /**
+   * Looks after a part of its clients. A round, which looks after all of them once, has so many phases, evenly filled.
+   *
+   * @param phase counts from 0, with which a round begins
+   */
   tend(now: number, phase: number, phases: number, limits: CareLimits): void {
-    for (let ward = phase; ward < PHASES; ward += phases) {
-      for (const client of this.#wards.get(ward) ?? []) client.tend(now, limits)
+    if (phase === 0) {
+      this.#untended = this.#everyone()
+      this.#tended = 0
+    }
+    const isLast = phase === phases - 1
+    const enough = (this.#size * (phase + 1)) / phases
+    while (isLast || this.#tended + 1 <= enough) {
+      const next = this.#untended?.next()
+      if (next === undefined || next.done) break
+      this.#tended++
+      next.value.tend(now, limits)
     }
   }
 
-  #ward({ number }: Client): Set<Client> {
-    const ward = number % PHASES
-    let clients = this.#wards.get(ward)
-    if (clients === undefined) {
-      clients = new Set()
-      this.#wards.set(ward, clients)
-    }
-    return clients
+  /** As `clients`, without a list that would keep those who have gone. */
+  *#everyone(): Generator<Client> {
+    for (const cohort of this.#cohorts.values()) yield* cohort
   }
 
   #askForFlush(): void {
@@ -122,17 +134,51 @@ export class Shard {
   }
 }
 
-/** The clients of a shard that are of one audience. */
-class ShardCohort implements Cohort {
-  readonly clients = new Set<Client>()
+/** The clients of a shard that are of one audience, one after another: each knows its place, and leaves it in one step. */
+class ShardCohort implements Cohort, Home {
+  readonly audience: Audience
   readonly #shard: Shard
-  readonly #audience: Audience
+  readonly #clients: Client[]
   /** Whether it is to be flushed for an event of its audience's topics. */
   isTouched = false
 
-  constructor(shard: Shard, audience: Audience) {
+  constructor(shard: Shard, audience: Audience, first: Client) {
     this.#shard = shard
-    this.#audience = audience
+    this.audience = audience
+    this.#clients = [first]
+    first.settleIn(this, 0)
+  }
+
+  /** Clients in it. */
+  get size(): number {
+    return this.#clients.length
+  }
+
+  list(): readonly Client[] {
+    return [...this.#clients]
+  }
+
+  /** The last place comes first: who is moved to one that becomes free has been passed already. */
+  *[Symbol.iterator](): Generator<Client> {
+    const clients = this.#clients
+    for (let i = clients.length - 1; i >= 0; i--) {
+      const client = clients[i]
+      if (client !== undefined) yield client
+    }
+  }
+
+  add(client: Client): void {
+    client.settleIn(this, this.#clients.length)
+    this.#clients.push(client)
+  }
+
+  leave(place: number): void {
+    const last = this.#clients.pop()!
+    if (place < this.#clients.length) {
+      this.#clients[place] = last
+      last.settleIn(this, place)
+    }
+    this.#shard.left(this)
   }
 
   touch(): void {
@@ -142,9 +188,11 @@ class ShardCohort implements Cohort {
   }
 
   flush(now: number): void {
-    for (const client of this.clients) client.advance(now)
+    const clients = this.#clients
+    // From the end, as above.
+    for (let i = clients.length - 1; i >= 0; i--) clients[i]?.advance(now)
     if (!this.isTouched) return
     this.isTouched = false
-    this.#audience.settle()
+    this.audience.settle()
   }
 }

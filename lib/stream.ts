@@ -2,11 +2,15 @@ import { type IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerRequest, Http2ServerResponse, Http2Session } from 'node:http2'
 import { Socket } from 'node:net'
 import type { Chunk } from './chunk.js'
+import { offConnectionClose, onConnectionClose } from './connection-close.js'
+import { holdSession, releaseSession } from './http2-sessions.js'
 
 /** What a stream tells its owner. */
 export interface StreamListener {
   /** It takes bytes again after a `write` that returned false. */
   onDrain(): void
+  /** What it took its time for is done, and has found the socket full. */
+  onFull(): void
   /** It is gone, whoever ended it. Called once, for streams that were never opened too. */
   onClose(): void
 }
@@ -27,29 +31,30 @@ const END_GRACE = 1000
  * the response's own `write`.
  */
 export class EventStream {
-  readonly #req: Request
-  readonly #res: Response
-  readonly #listener: StreamListener
-  /** The socket, where frames go straight to it. */
+  /** The socket, where frames go straight to it. It comes first, with what else every write looks at. */
   #socket: Socket | undefined
-  #session: Http2Session | undefined
-  /** The connection's timeout without the stream, ms. */
-  #timeout = 0
   /** Bytes written, and what of them had been taken, and had not, when `hasTaken` was last asked. */
   #written = 0
   #taken = 0
   #queued = 0
+  readonly #req: Request
+  readonly #res: Response
+  protected readonly listener: StreamListener
+  #session: Http2Session | undefined
+  /** The connection's timeout without the stream, ms. */
+  #timeout = 0
   /** Whether the response has been taken over. */
   #isOurs = false
   #ended = false
   #gone = false
   #grace: NodeJS.Timeout | undefined
+  #onDrain: (() => void) | undefined
 
   constructor(req: Request, res: Response, listener: StreamListener) {
     this.#req = req
     this.#res = res
-    this.#listener = listener
-    res.once('close', this.#onClose)
+    this.listener = listener
+    res.on('close', this.#onClose)
     // A response that waits for its turn on an HTTP/1 connection is not told that the connection has closed.
     if (isHttp1(res) && res.socket === null) onConnectionClose(req.socket, this.#onClose)
     // Errors of a connection end in 'close'; without a listener they would end the process.
@@ -128,14 +133,12 @@ export class EventStream {
     }
     if (isHttp1(res) && writesToSocket(res)) {
       this.#socket = res.socket
-      this.#socket.on('drain', this.#onDrain)
       // Head and first block in one packet.
       this.#socket.cork()
       res.flushHeaders()
       this.#socket.write(first.framed)
       this.#socket.uncork()
     } else {
-      res.on('drain', this.#onDrain)
       write(res, first)
     }
     return true
@@ -153,19 +156,33 @@ export class EventStream {
   #write(chunk: Chunk): boolean {
     const socket = this.#socket
     this.#written += socket === undefined ? chunk.size : chunk.framed.length
-    // What the kernel took at once is no backpressure, however large it was.
-    if (socket === undefined) return write(this.#res, chunk)
+    if (socket === undefined) return write(this.#res, chunk) || this.#awaitDrain(this.#res)
     // Behind bytes that wait it may wait for long.
     const bytes = socket.writableLength > 0 ? chunk.compact : chunk.framed
-    return socket.write(bytes) || (socket.writable && socket.writableLength === 0)
+    // What the kernel took at once is no backpressure, however large it was.
+    return socket.write(bytes) || (socket.writable && socket.writableLength === 0) || this.#awaitDrain(socket)
   }
 
-  /** Takes at once what it would take its time for: the end is near. */
+  /** Listens from the first time on that it is needed: most clients never are too slow. */
+  #awaitDrain(emitter: Socket | Response): false {
+    if (this.#onDrain === undefined) {
+      this.#onDrain = () => this.drained()
+      emitter.on('drain', this.#onDrain)
+    }
+    return false
+  }
+
+  /** Whether it takes nothing since it is busy with what it was given, not since the client is too slow. */
+  get isBusy(): boolean {
+    return false
+  }
+
+  /** Takes at once what it is busy with, and all that follows by that. */
   hurry(): void {}
 
   /** It takes bytes again. */
   protected drained(): void {
-    if (!this.#ended) this.#listener.onDrain()
+    if (!this.#ended) this.listener.onDrain()
   }
 
   /**
@@ -209,22 +226,22 @@ export class EventStream {
     }
   }
 
-  readonly #onDrain = (): void => this.drained()
-
   readonly #onClose = (): void => {
     this.#gone = true
     clearTimeout(this.#grace)
     const res = this.#res
     res.off('close', this.#onClose)
-    res.off('drain', this.#onDrain)
-    this.#socket?.off('drain', this.#onDrain)
+    if (this.#onDrain !== undefined) {
+      res.off('drain', this.#onDrain)
+      this.#socket?.off('drain', this.#onDrain)
+    }
     if (isHttp1(res)) {
       offConnectionClose(this.#req.socket, this.#onClose)
       if (this.#isOurs) finish(res)
     } else if (this.#session !== undefined) {
       releaseSession(this.#session)
     }
-    this.#listener.onClose()
+    this.listener.onClose()
   }
 }
 
@@ -244,26 +261,6 @@ function writesToSocket(res: ServerResponse): res is ServerResponse & { socket: 
     res.write === ServerResponse.prototype.write &&
     res.end === ServerResponse.prototype.end
   )
-}
-
-/** What to call when a connection closes, under one listener: a client may send any number of requests at once. */
-const onClose = new WeakMap<Socket, Set<() => void>>()
-
-export function onConnectionClose(connection: Socket, callback: () => void): void {
-  const callbacks = onClose.get(connection)
-  if (callbacks !== undefined) {
-    callbacks.add(callback)
-    return
-  }
-  const added = new Set([callback])
-  onClose.set(connection, added)
-  connection.once('close', () => {
-    for (const call of added) call()
-  })
-}
-
-export function offConnectionClose(connection: Socket, callback: () => void): void {
-  onClose.get(connection)?.delete(callback)
 }
 
 /** Calls back once, when a response is out or its client has gone. */
@@ -294,29 +291,6 @@ function finish(res: ServerResponse): void {
   setImmediate(() => {
     if (!finished) res.emit('finish')
   })
-}
-
-/** Open streams by HTTP/2 session, with the timeout that the session has without them. */
-const sessions = new WeakMap<Http2Session, { streams: number; timeout: number }>()
-
-/** Node and Fastify close a session on which nothing happens for a while, which says nothing about a stream. */
-function holdSession(session: Http2Session & { timeout?: number }): Http2Session {
-  const held = sessions.get(session)
-  if (held !== undefined) {
-    held.streams++
-    return session
-  }
-  /* c8 ignore next: Fastify gives sessions a timeout; a server of the app's own may give none */
-  sessions.set(session, { streams: 1, timeout: session.timeout ?? 0 })
-  session.setTimeout(0)
-  return session
-}
-
-function releaseSession(session: Http2Session): void {
-  const held = sessions.get(session)!
-  if (--held.streams > 0) return
-  sessions.delete(session)
-  if (!session.destroyed) session.setTimeout(held.timeout)
 }
 
 /** The two response classes differ in the rest of their `write` alone. */

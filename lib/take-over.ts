@@ -8,8 +8,12 @@ import type { Hub } from './hub.js'
 import type { ResolvedOptions } from './options.js'
 import type { Headers } from './stream.js'
 
-/** The bodies of requests that have been let in. */
-const admitted = new WeakMap<FastifyRequest, StreamBody>()
+/** Where a request that has been let in holds the body of its answer. */
+const BODY = Symbol('pylon-sse.body')
+
+interface Admitted {
+  [BODY]?: StreamBody
+}
 
 /** Stands for the stream while `onSend` hooks run. They pass it on; none may read it. */
 class StreamBody extends Readable {
@@ -35,7 +39,7 @@ class StreamBody extends Readable {
 /** As a payload rather than past Fastify, so that onSend hooks run: @fastify/cookie sets its header in one. */
 export function sendStream(client: Client, request: FastifyRequest, reply: FastifyReply): void {
   const body = new StreamBody(client)
-  admitted.set(request, body)
+  ;(request as Admitted)[BODY] = body
   reply.send(body)
 }
 
@@ -55,7 +59,7 @@ export function leaveConnection(request: FastifyRequest, reply: FastifyReply): v
 /** The last of the onSend hooks, which takes the response over from Fastify by not passing it on. */
 export function takeOver(hub: Hub, { onConnect }: ResolvedOptions): onSendHookHandler {
   return function takeOverStream(request, reply, payload, done) {
-    const body = admitted.get(request)
+    const body = (request as Admitted)[BODY]
     if (body === undefined || typeof (payload as Partial<Readable> | null)?.pipe !== 'function') {
       // The answer of another hook stands, or an error.
       done(null, payload)

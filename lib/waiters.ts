@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Audience, Cohort } from './audience.js'
-import { offConnectionClose, onConnectionClose } from './stream.js'
+import { offConnectionClose, onConnectionClose } from './connection-close.js'
 
 /** A request that waits for the first event of its audience. */
 class Waiter implements Cohort {

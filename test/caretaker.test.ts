@@ -1,7 +1,8 @@
 import t, { type Test } from 'tap'
 import { Audiences } from '../lib/audience.js'
 import { Caretaker } from '../lib/caretaker.js'
-import type { CareLimits, Client } from '../lib/client.js'
+import type { Client } from '../lib/client.js'
+import type { CareLimits } from '../lib/client-context.js'
 import { EventLog } from '../lib/event-log.js'
 import { Shard } from '../lib/shard.js'
 
@@ -16,7 +17,7 @@ class StubShard extends Shard {
     super(log, () => {})
     for (const number of numbers) {
       const tend = (now: number, limits: CareLimits) => this.visits.push({ client: number, now, limits })
-      this.add({ number, tend } as unknown as Client, everyone)
+      this.add({ number, tend, settleIn() {} } as unknown as Client, everyone)
     }
   }
 
@@ -140,6 +141,37 @@ t.test('a round is spread evenly over turns, so that thousands of keepalives do 
   }
   t.strictSame(byTurn, new Array(32).fill(100))
   t.equal(new Set(visited()).size, 3200, 'and nobody is visited twice')
+})
+
+t.test('clients that come and go amid a round keep nobody from being looked after', async (t) => {
+  const timers = new StubTimers(t)
+  const visits: number[] = []
+  const shard = new Shard(log, () => {})
+  const places = new Map<number, { leave(place: number): void; place: number }>()
+  const join = (number: number) => {
+    const settleIn = (home: { leave(place: number): void }, place: number) =>
+      places.set(number, { leave: (at) => home.leave(at), place })
+    shard.add({ number, settleIn, tend: () => visits.push(number) } as unknown as Client, everyone)
+  }
+  const leave = (number: number) => {
+    const { leave, place } = places.get(number)!
+    places.delete(number)
+    leave(place)
+  }
+  for (const number of upTo(64)) join(number)
+  caretakerOf([shard], { keepAliveInterval: 30_000 }).start()
+  timers.turn(16)
+  t.equal(visits.length, 32)
+  const visited = new Set(visits)
+  const gone = upTo(64).filter((number) => number % 3 === 0)
+  for (const number of gone) leave(number)
+  for (const number of [100, 101, 102]) join(number)
+  timers.turn(16)
+  const unseen = upTo(64).filter((number) => !visited.has(number) && !gone.includes(number))
+  for (const number of unseen) t.ok(visits.includes(number), `${number}`)
+  visits.length = 0
+  timers.turn(32)
+  t.strictSame(new Set(visits), new Set(places.keys()))
 })
 
 t.test('a short limit spreads its rounds over fewer turns, and a long one waits no longer than a second', async (t) => {

@@ -98,6 +98,35 @@ t.test('clients are dealt to as many shards as the option says', async (t) => {
   }
 })
 
+t.test('few clients of one audience are kept in one shard, and many in all', async (t) => {
+  const options = { maxClientsPerIp: false as const, authorizeTopics: () => true as const }
+  const { hub, ...s } = await serveHub(t, options)
+  const join = (topic: string) => s.connect({ path: `/events?topic=${topic}` })
+  for (let i = 0; i < 10; i++) for (const topic of ['a', 'b']) await join(topic)
+  const sizes = () => hub.clients.shards.map(({ size }) => size).filter((size) => size > 0)
+  t.strictSame(sizes(), [10, 10])
+  const clients = []
+  for (let i = 10; i < 64 + 160; i++) clients.push(await join('a'))
+  t.ok(sizes().length === 16 && Math.max(...sizes()) <= 64 + 10 + 10, `${sizes()}`)
+  hub.broadcast(1, { topic: 'a' })
+  for (const client of clients) t.equal((await client.next()).data, '1')
+})
+
+t.test('whoever goes while clients are gone through, nobody else is passed over or met twice', async (t) => {
+  const { hub, ...s } = await serveHub(t, { shards: 1 })
+  await connectInTurn(s, 9)
+  const met: number[] = []
+  for (const client of hub.clients) {
+    met.push(client.number)
+    // Itself, one that has been met, and one that has not.
+    const going = { 0: [0], 3: [1, 5], 4: [4] }[client.number] ?? []
+    for (const other of [...hub.clients]) if (going.includes(other.number)) other.close()
+  }
+  t.strictSame(met, [0, 1, 2, 3, 4, 6, 7, 8])
+  t.strictSame(new Set(numbersOf(hub)[0]), new Set([2, 3, 6, 7, 8]))
+  t.equal(hub.clients.size, 5)
+})
+
 t.test('a broadcast is written one shard a turn, so that the app serves others in between', async (t) => {
   let connections!: Connections
   const s = await serve(t, {

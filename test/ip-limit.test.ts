@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
-import { addressKey, IpLimit, type Release } from '../lib/ip-limit.js'
+import { addressKey, IpLimit, type Slot } from '../lib/ip-limit.js'
 
-function take(limit: IpLimit, ip: string | undefined): Release {
-  const release = limit.acquire(ip)
-  assert.ok(release, `${ip} gets no slot`)
-  return release
+function take(limit: IpLimit, ip: string | undefined): Slot {
+  const slot = limit.acquire(ip)
+  assert.ok(slot, `${ip} gets no slot`)
+  return slot
 }
 
 t.test('an address has its slots and no more', async (t) => {
@@ -19,21 +19,21 @@ t.test('an address has its slots and no more', async (t) => {
 t.test('a slot given back is free for the next, and only one', async (t) => {
   const limit = new IpLimit(2)
   take(limit, '192.0.2.1')
-  const release = take(limit, '192.0.2.1')
-  release()
+  const slot = take(limit, '192.0.2.1')
+  slot.release()
   take(limit, '192.0.2.1')
   t.equal(limit.acquire('192.0.2.1'), undefined)
 })
 
 t.test('a slot given back twice is given back once', async (t) => {
   const limit = new IpLimit(2)
-  const release = take(limit, '192.0.2.1')
+  const slot = take(limit, '192.0.2.1')
   take(limit, '192.0.2.1')
-  release()
-  release()
+  slot.release()
+  slot.release()
   take(limit, '192.0.2.1')
   t.equal(limit.acquire('192.0.2.1'), undefined)
-  release()
+  slot.release()
   t.equal(limit.acquire('192.0.2.1'), undefined, 'nor does it give away the slot of the next')
 })
 
@@ -47,10 +47,10 @@ t.test('an address that has all its slots takes none from another', async (t) =>
 
 t.test('nothing is remembered of an address without slots', async (t) => {
   const limit = new IpLimit(2)
-  const releases = ['192.0.2.1', '192.0.2.1', '2001:db8::1', 'unknown'].map((ip) => take(limit, ip))
+  const slots = ['192.0.2.1', '192.0.2.1', '2001:db8::1', 'unknown'].map((ip) => take(limit, ip))
   limit.acquire('192.0.2.1')
   t.equal(limit.size, 3)
-  for (const release of releases) release()
+  for (const slot of slots) slot.release()
   t.equal(limit.size, 0)
 })
 
@@ -58,8 +58,8 @@ t.test('a client without an address is not limited, nor is anyone where there is
   const none = new IpLimit(1)
   const infinite = new IpLimit(Number.POSITIVE_INFINITY)
   for (let i = 0; i < 100; i++) {
-    const releases = [take(none, undefined), take(none, ''), take(infinite, '192.0.2.1')]
-    for (const release of releases.slice(i % 3)) release()
+    const slots = [take(none, undefined), take(none, ''), take(infinite, '192.0.2.1')]
+    for (const slot of slots.slice(i % 3)) slot.release()
   }
   t.equal(none.size, 0)
   t.equal(infinite.size, 0)
@@ -67,12 +67,12 @@ t.test('a client without an address is not limited, nor is anyone where there is
 
 t.test('slots may be counted by anything, as it is', async (t) => {
   const limit = new IpLimit(1)
-  const release = limit.acquireKey('user:1')
-  t.ok(release)
+  const slot = limit.acquireKey('user:1')
+  t.ok(slot)
   t.equal(limit.acquireKey('user:1'), undefined)
   t.ok(limit.acquireKey('user:2'))
   t.ok(limit.acquireKey('2001:db8::1') && limit.acquireKey('2001:db8::2'), 'also an address')
-  release?.()
+  slot?.release()
   t.ok(limit.acquireKey('user:1'))
   for (let i = 0; i < 3; i++) t.ok(limit.acquireKey(undefined), 'nothing is not limited')
   t.equal(limit.size, 4)
@@ -89,9 +89,9 @@ t.test('addresses of one subscriber share their slots', async (t) => {
   for (const [what, first = '', ...others] of same) {
     for (const other of others) {
       const limit = new IpLimit(1)
-      const release = take(limit, first)
+      const slot = take(limit, first)
       t.equal(limit.acquire(other), undefined, `${what}: ${other}`)
-      release()
+      slot.release()
       t.ok(limit.acquire(other), `${what}: ${other} when ${first} has gone`)
     }
   }
@@ -148,26 +148,22 @@ t.test('whoever comes and goes, an address never has more slots than it may, nor
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 4 }), fc.array(step, { maxLength: 80, size: 'max' }), (max, steps) => {
       const limit = new IpLimit(max)
-      const taken: { release: Release; subscriber: string; held: boolean }[] = []
+      const taken: { slot: Slot; subscriber: string; held: boolean }[] = []
       const used = (subscriber: string) => taken.filter((slot) => slot.held && slot.subscriber === subscriber).length
       for (const step of steps) {
         if ('comes' in step) {
           const subscriber = subscribers[step.comes]!
-          const release = limit.acquire(ips[step.comes])
-          assert.equal(
-            release !== undefined,
-            used(subscriber) < max,
-            `${subscriber} holds ${used(subscriber)} of ${max}`
-          )
-          if (release !== undefined) taken.push({ release, subscriber, held: true })
+          const slot = limit.acquire(ips[step.comes])
+          assert.equal(slot !== undefined, used(subscriber) < max, `${subscriber} holds ${used(subscriber)} of ${max}`)
+          if (slot !== undefined) taken.push({ slot, subscriber, held: true })
         } else if (taken.length > 0) {
-          const slot = taken[step.goes % taken.length]!
-          slot.release()
-          slot.held = false
+          const one = taken[step.goes % taken.length]!
+          one.slot.release()
+          one.held = false
         }
         assert.equal(limit.size, new Set(taken.filter((slot) => slot.held).map((slot) => slot.subscriber)).size)
       }
-      for (const { release } of taken) release()
+      for (const { slot } of taken) slot.release()
       assert.equal(limit.size, 0)
     }),
     { numRuns: 300 }

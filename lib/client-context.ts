@@ -1,0 +1,59 @@
+import type { Chunk } from './chunk.js'
+import type { CursorContext } from './cursor.js'
+import type { DisconnectReason } from './errors.js'
+import type { EventEncoder } from './event-encoder.js'
+import type { Position } from './event-log.js'
+import type { Slot } from './ip-limit.js'
+import type { Counters } from './stats.js'
+import type { Request, Response } from './stream.js'
+import type { SubscriptionLimits } from './topic.js'
+
+/** Limits of a quiet or stuck client, ms; `Infinity` for none. */
+export interface CareLimits {
+  /** Without a write for so long, it gets a keepalive. */
+  readonly keepAliveInterval: number
+  /** Without taking bytes for so long, it is cut. */
+  readonly stallTimeout: number
+  /** Connected for so long, its stream is ended. */
+  readonly maxConnectionAge: number
+}
+
+/** Where a client is kept while it is connected, at a place of its own. */
+export interface Home {
+  /** Its client at a place leaves. */
+  leave(place: number): void
+}
+
+/** What the clients of a hub have in common. */
+export interface ClientContext<Member> extends CursorContext {
+  readonly counters: Counters
+  readonly overflow: 'drop-oldest' | 'disconnect'
+  readonly maxEventBytes: number
+  /** The first block of a stream, with the cursor that it begins at. */
+  greeting(id: string | undefined): Chunk
+  readonly encoder: EventEncoder
+  readonly subscriptionLimits: SubscriptionLimits
+  /** Those that wait for what their streams are busy with; also some that have ceased to. */
+  readonly busy: Set<Member>
+  /** Called once, when a client has its head. */
+  onOpen(client: Member): void
+  /** Called when a client's audience has changed. */
+  onAudience(client: Member): void
+  /** Called once for every client, opened or not. */
+  onEnd(client: Member, reason: DisconnectReason): void
+  /** Called when events are lost for a slow client. */
+  readonly onLoss: (events: number) => void
+}
+
+/** What a request becomes a client with. */
+export interface Arrival {
+  readonly ip: string | undefined
+  readonly topics: ReadonlySet<string>
+  readonly position: Position
+  /** What it holds while it is here. */
+  readonly slot: Slot
+  /** Whether it gets gzip. */
+  readonly compressed: boolean
+  readonly req: Request
+  readonly res: Response
+}

@@ -1,0 +1,25 @@
+import type { Http2Session } from 'node:http2'
+
+/** Open streams by HTTP/2 session, with the timeout that the session has without them. */
+const sessions = new WeakMap<Http2Session, { streams: number; timeout: number }>()
+
+/** Node and Fastify close a session on which nothing happens for a while, which says nothing about a stream. */
+export function holdSession(session: Http2Session & { timeout?: number }): Http2Session {
+  const held = sessions.get(session)
+  if (held !== undefined) {
+    held.streams++
+    return session
+  }
+  /* c8 ignore next: Fastify gives sessions a timeout; a server of the app's own may give none */
+  sessions.set(session, { streams: 1, timeout: session.timeout ?? 0 })
+  session.setTimeout(0)
+  return session
+}
+
+/** For each `holdSession`, once. */
+export function releaseSession(session: Http2Session): void {
+  const held = sessions.get(session)!
+  if (--held.streams > 0) return
+  sessions.delete(session)
+  if (!session.destroyed) session.setTimeout(held.timeout)
+}
