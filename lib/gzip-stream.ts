@@ -10,7 +10,10 @@ export class GzipStream extends EventStream {
   readonly #tally = new GzipTally()
   /** What is being compressed off the event loop. It counts as not taken yet. */
   #packing: Chunk | undefined
-  #isHurried = false
+
+  override get isBusy(): boolean {
+    return this.#packing !== undefined
+  }
 
   override open(headers: Headers, first: Chunk, opened: () => void): void {
     this.#tally.add(first.plain)
@@ -19,15 +22,18 @@ export class GzipStream extends EventStream {
 
   override write(chunk: Chunk): boolean {
     this.#tally.add(chunk.plain)
-    const packed = this.#isHurried ? chunk.packNow() : chunk.pack((packed) => this.#writeLate(packed))
+    const packed = chunk.pack((packed) => {
+      // Unless it was hurried.
+      if (this.#packing === chunk) this.#writeLate(packed)
+    })
     if (packed !== undefined) return super.write(packed)
     this.#packing = chunk
     return false
   }
 
   override hurry(): void {
-    this.#isHurried = true
-    if (this.#packing !== undefined) this.#writeLate(this.#packing.packNow())
+    // Who drains by that may give it more at once.
+    while (this.#packing !== undefined && !this.closed) this.#writeLate(this.#packing.packNow())
   }
 
   override end(last?: Chunk, connection = false): void {
@@ -46,5 +52,6 @@ export class GzipStream extends EventStream {
     if (this.closed) return
     this.#packing = undefined
     if (super.write(packed)) super.drained()
+    else this.listener.onFull()
   }
 }

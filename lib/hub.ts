@@ -189,7 +189,11 @@ export class Hub {
   #append(event: BackplaneEvent, cursor?: string): string {
     const { body, id, topic } = event
     // A burst larger than the log would evict events that have been offered to nobody: they are flushed first.
-    if (!this.#flushes.isIdle) this.#flushes.hurry(this.log.oldestAfter(this.log.sizeOf(body, id ?? cursor)) - 1)
+    if (!this.#flushes.isIdle || this.clients.isBusy) {
+      const leaving = this.log.oldestAfter(this.log.sizeOf(body, id ?? cursor)) - 1
+      this.#flushes.hurry(leaving)
+      this.clients.hurry(leaving)
+    }
     const entry = this.log.append(body, event, cursor)
     this.#counters.events++
     if (topic === undefined) {

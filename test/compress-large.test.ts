@@ -179,6 +179,47 @@ t.test('a client that leaves while it waits is missed by nobody', async (t) => {
   t.match(s.app.sse.stats(), { connected: 1, dropped: 0, disconnects: { disconnected: 1 } })
 })
 
+t.test(
+  'a client is not too slow for what is being compressed for it, however many events come meanwhile',
+  async (t) => {
+    const { s, deflates } = await serveCompressed(t, { queueDepth: 5 })
+    const client = await s.connect(GZIP)
+    await client.waitForComment('connected')
+    const held = deflates.hold()
+    broadcastNumbers(s.app, 1, 1, LARGE)
+    await withTimeout(held, 'something to compress')
+    broadcastNumbers(s.app, 2, 50)
+    await turns(3)
+    broadcastNumbers(s.app, 51, 100)
+    await turns(3)
+    t.equal(s.app.sse.stats().dropped, 0)
+    deflates.release()
+    await readUpTo(client, 100)
+    t.strictSame(accountFor(client.events), { last: 100, missed: 0, resyncs: [] })
+  }
+)
+
+t.test('what is about to leave the log is not compressed, but sent at once to those that wait for it', async (t) => {
+  const { s, deflates } = await serveCompressed(t, { queueDepth: 5, history: { events: 20 } })
+  const client = await s.connect(GZIP)
+  await client.waitForComment('connected')
+  const held = deflates.hold()
+  broadcastNumbers(s.app, 1, 1, LARGE)
+  await withTimeout(held, 'something to compress')
+  // In turns of their own, and in one.
+  for (let n = 2; n <= 30; n++) {
+    broadcastNumbers(s.app, n, n)
+    await turns(2)
+  }
+  broadcastNumbers(s.app, 31, 100, LARGE)
+  await turns(3)
+  deflates.release()
+  broadcastNumbers(s.app, 101, 101)
+  await readUpTo(client, 101)
+  t.strictSame(accountFor(client.events), { last: 101, missed: 0, resyncs: [] })
+  t.equal(s.app.sse.stats().dropped, 0)
+})
+
 t.test('a client that reads too slowly is told what it has missed, and goes on', async (t) => {
   const { s } = await serveCompressed(t, { queueDepth: 10, stallTimeout: 0 }, { transport: 'unix' })
   const reader = await s.connect(GZIP)
