@@ -108,12 +108,13 @@ export class Stage {
   }
 
   /** Connects clients from one process, as fast as they get in. */
-  async connectCounters({ first, clients }) {
+  async connectCounters({ first, clients, parallel }) {
     const { seconds, failed, error } = await this.#counters.call('connect', {
       port: this.#port,
       network: COUNTERS,
       first,
-      count: clients
+      count: clients,
+      parallel
     })
     if (failed > 0) throw new Error(`${failed} could not connect: ${error}`)
     this.clients += clients

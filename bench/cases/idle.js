@@ -1,4 +1,6 @@
 const WARM = 500
+/** Connections that are being opened at once: enough for the server to be what limits their number a second. */
+const PARALLEL = 512
 const KB_OF_MIB = 1048.576
 
 /** Clients that get nothing: what they cost to connect and to keep. */
@@ -14,7 +16,7 @@ export const idle = {
     await stage.connectCounters({ first: 0, clients: WARM })
     const before = await stage.settle()
     await stage.begin()
-    const { seconds } = await stage.connectCounters({ first: WARM, clients })
+    const { seconds } = await stage.connectCounters({ first: WARM, clients, parallel: PARALLEL })
     const { cpu, loopDelayP99, othersShare } = await stage.end()
     const { rss, heapUsed } = await stage.settle()
     rows.idle = {

@@ -15,7 +15,7 @@ export const topics = [
   async run(stage, { peer, quick }, rows) {
     await stage.open(peer, { topics })
     await stage.connect({ clients: CLIENTS })
-    const load = { rate: RATE, seconds: quick ? 3 : 5, warmUp: 1, readersOfEach: CLIENTS / topics }
+    const load = { rate: RATE, seconds: quick ? 3 : 5, warmUp: quick ? 1 : 3, readersOfEach: CLIENTS / topics }
     rows[name] = await underLoad(stage, load)
   }
 }))

@@ -1,11 +1,11 @@
 import pylonSse from 'pylon-sse'
 
-/** This plugin with its defaults, but for what the others have not. */
-export async function setup(app, { topics = 0, history = false, compress = false }) {
+/** This plugin with its defaults, history included; without keepalives, which the others have not. */
+export async function setup(app, { topics = 0, compress = false }) {
   await app.register(pylonSse, {
     keepAliveInterval: 0,
     compress,
-    ...(history ? {} : { history: false }),
+
     ...(topics > 0 && { authorizeTopics: (_request, asked) => asked })
   })
   const { sse } = app
