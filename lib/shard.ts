@@ -139,6 +139,8 @@ class ShardCohort implements Cohort, Home {
   readonly audience: Audience
   readonly #shard: Shard
   readonly #clients: Client[]
+  /** Amid a flush, how many have had their turn: those in the first places. */
+  #flushed = 0
   /** Whether it is to be flushed for an event of its audience's topics. */
   isTouched = false
 
@@ -173,11 +175,15 @@ class ShardCohort implements Cohort, Home {
   }
 
   leave(place: number): void {
-    const last = this.#clients.pop()!
-    if (place < this.#clients.length) {
-      this.#clients[place] = last
-      last.settleIn(this, place)
+    let free = place
+    if (free < this.#flushed) {
+      // The last one has yet to have its turn in a flush: one that has had it makes room for it.
+      this.#flushed--
+      this.#move(this.#flushed, free)
+      free = this.#flushed
     }
+    this.#move(this.#clients.length - 1, free)
+    this.#clients.pop()
     this.#shard.left(this)
   }
 
@@ -189,10 +195,18 @@ class ShardCohort implements Cohort, Home {
 
   flush(now: number): void {
     const clients = this.#clients
-    // From the end, as above.
-    for (let i = clients.length - 1; i >= 0; i--) clients[i]?.advance(now)
+    this.#flushed = 0
+    while (this.#flushed < clients.length) clients[this.#flushed++]!.advance(now)
+    this.#flushed = 0
     if (!this.isTouched) return
     this.isTouched = false
     this.audience.settle()
+  }
+
+  #move(from: number, to: number): void {
+    if (from === to) return
+    const client = this.#clients[from]!
+    this.#clients[to] = client
+    client.settleIn(this, to)
   }
 }

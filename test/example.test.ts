@@ -109,6 +109,7 @@ for (const [title, options] of Object.entries(losses)) {
     await bob.create('Live again')
     await shows(t, page, { todo: ['Live again', 'Created', 'Kept'], doing: ['Changed twice'] }, 'and goes on')
     await add(page, 'Own')
+    await shows(t, page, { todo: ['Own', 'Live again', 'Created', 'Kept'], doing: ['Changed twice'] }, 'its own')
     await bob.create('After it')
     const todo = ['After it', 'Own', 'Live again', 'Created', 'Kept']
     await shows(t, page, { todo, doing: ['Changed twice'] }, 'with its own changes, too')

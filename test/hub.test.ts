@@ -1,5 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
+import { Audiences } from '../lib/audience.js'
+import type { Client } from '../lib/client.js'
+import type { Home } from '../lib/client-context.js'
 import { EventLog } from '../lib/event-log.js'
 import { Hub } from '../lib/hub.js'
 import { type PylonSseOptions, resolveOptions } from '../lib/options.js'
@@ -125,6 +128,34 @@ t.test('whoever goes while clients are gone through, nobody else is passed over 
   t.strictSame(met, [0, 1, 2, 3, 4, 6, 7, 8])
   t.strictSame(new Set(numbersOf(hub)[0]), new Set([2, 3, 6, 7, 8]))
   t.equal(hub.clients.size, 5)
+})
+
+t.test('whoever is cut amid a flush, everyone else is flushed', async (t) => {
+  const log = new EventLog({ epoch: 'life', replay: 10, events: 10, bytes: 1000 })
+  const { everyone } = new Audiences()
+  for (const going of [[0], [4], [2], [1, 0], [2, 3], [3, 1, 4], [0, 1, 2, 3, 4]]) {
+    const shard = new Shard(log, () => {})
+    const homes = new Map<number, { home: Home; place: number }>()
+    const flushed: number[] = []
+    const advance = (number: number) => {
+      flushed.push(number)
+      if (number !== 2) return
+      for (const other of going) {
+        const { home, place } = homes.get(other)!
+        homes.delete(other)
+        home.leave(place)
+      }
+    }
+    for (let number = 0; number < 5; number++) {
+      const settleIn = (home: Home, place: number) => homes.set(number, { home, place })
+      shard.add({ number, settleIn, advance: () => advance(number) } as unknown as Client, everyone)
+    }
+    shard.touchAll()
+    shard.flush(0)
+    const left = [0, 1, 2, 3, 4].filter((number) => number <= 2 || !going.includes(number))
+    t.strictSame(flushed.sort(), left, `${going}`)
+    t.equal(shard.size, 5 - going.length)
+  }
 })
 
 t.test('a broadcast is written one shard a turn, so that the app serves others in between', async (t) => {
