@@ -156,6 +156,7 @@ class ShardCohort implements Cohort, Home {
     return this.#clients.length
   }
 
+  /** Its clients, as they are now. */
   list(): readonly Client[] {
     return [...this.#clients]
   }

@@ -5,7 +5,6 @@ export async function setup(app, { topics = 0, compress = false }) {
   await app.register(pylonSse, {
     keepAliveInterval: 0,
     compress,
-
     ...(topics > 0 && { authorizeTopics: (_request, asked) => asked })
   })
   const { sse } = app
