@@ -5,7 +5,7 @@ import { Connections } from './kit/connections.js'
 import { Deflates } from './kit/deflates.js'
 import { accountFor, broadcastNumbers, readUpTo, resyncOf } from './kit/numbered.js'
 import { withTimeout } from './kit/patience.js'
-import { type ServeOptions, serve } from './kit/server.js'
+import { type Served, type ServeOptions, serve } from './kit/server.js'
 import { KERNEL_HOLDS, stuckClient } from './kit/slow-reader.js'
 import type { SseClient } from './kit/sse-client.js'
 
@@ -17,6 +17,13 @@ async function serveCompressed(t: Test, sse: PylonSseOptions = {}, options: Serv
   const deflates = new Deflates(t)
   const s = await serve(t, { ...options, sse: { compress: true, ...sse } })
   return { s, deflates }
+}
+
+/** Broadcasts the event numbered 1, too large for the event loop, and holds back what comes of it. */
+async function holdLarge(s: Served, deflates: Deflates): Promise<void> {
+  const held = deflates.hold()
+  broadcastNumbers(s.app, 1, 1, LARGE)
+  await withTimeout(held, 'something to compress')
 }
 
 /** Text of so many bytes that does not repeat itself. */
@@ -33,9 +40,7 @@ t.test('what is large is compressed off the event loop, and what follows waits f
   const client = await s.connect(GZIP)
   const plain = await s.connect()
   await client.waitForComment('connected')
-  const held = deflates.hold()
-  broadcastNumbers(s.app, 1, 1, LARGE)
-  await withTimeout(held, 'something to compress')
+  await holdLarge(s, deflates)
   broadcastNumbers(s.app, 2, 3)
   await readUpTo(plain, 3)
   t.strictSame(client.events, [], 'clients without gzip do not wait')
@@ -98,9 +103,7 @@ t.test('of hundreds that wait for it, some get it in each turn of the event loop
     clients.push(...(await Promise.all(Array.from({ length: 100 }, () => s.connect(GZIP)))))
   }
   await Promise.all(clients.map((client) => client.waitForComment('connected')))
-  const held = deflates.hold()
-  broadcastNumbers(s.app, 1, 1, LARGE)
-  await withTimeout(held, 'something to compress')
+  await holdLarge(s, deflates)
   await turns(40)
   let writes = 0
   for (const socket of connections.sockets) {
@@ -122,9 +125,7 @@ t.test('a client that is closed while it waits gets all that was broadcast and s
   const { s, deflates } = await serveCompressed(t)
   const client = await s.connect(GZIP)
   await client.waitForComment('connected')
-  const held = deflates.hold()
-  broadcastNumbers(s.app, 1, 1, LARGE)
-  await withTimeout(held, 'something to compress')
+  await holdLarge(s, deflates)
   broadcastNumbers(s.app, 2, 2)
   broadcastNumbers(s.app, 3, 3, 3 * LARGE)
   const [only] = s.app.sse.clients
@@ -145,9 +146,7 @@ t.test('an app that closes waits for nothing that is being compressed', async (t
   const { s, deflates } = await serveCompressed(t)
   const clients = [await s.connect(GZIP), await s.connect(GZIP)]
   for (const client of clients) await client.waitForComment('connected')
-  const held = deflates.hold()
-  broadcastNumbers(s.app, 1, 1, LARGE)
-  await withTimeout(held, 'something to compress')
+  await holdLarge(s, deflates)
   await turns(3)
   broadcastNumbers(s.app, 2, 2)
   const closed = s.app.close()
@@ -166,9 +165,7 @@ t.test('a client that leaves while it waits is missed by nobody', async (t) => {
   const leaving = await s.connect(GZIP)
   const staying = await s.connect(GZIP)
   await staying.waitForComment('connected')
-  const held = deflates.hold()
-  broadcastNumbers(s.app, 1, 1, LARGE)
-  await withTimeout(held, 'something to compress')
+  await holdLarge(s, deflates)
   await leaving.close()
   await connections.waitForNumber(1)
   t.equal(s.app.sse.clientCount, 1)
@@ -185,9 +182,7 @@ t.test(
     const { s, deflates } = await serveCompressed(t, { queueDepth: 5 })
     const client = await s.connect(GZIP)
     await client.waitForComment('connected')
-    const held = deflates.hold()
-    broadcastNumbers(s.app, 1, 1, LARGE)
-    await withTimeout(held, 'something to compress')
+    await holdLarge(s, deflates)
     broadcastNumbers(s.app, 2, 50)
     await turns(3)
     broadcastNumbers(s.app, 51, 100)
@@ -203,9 +198,7 @@ t.test('what is about to leave the log is not compressed, but sent at once to th
   const { s, deflates } = await serveCompressed(t, { queueDepth: 5, history: { events: 20 } })
   const client = await s.connect(GZIP)
   await client.waitForComment('connected')
-  const held = deflates.hold()
-  broadcastNumbers(s.app, 1, 1, LARGE)
-  await withTimeout(held, 'something to compress')
+  await holdLarge(s, deflates)
   // In turns of their own, and in one.
   for (let n = 2; n <= 30; n++) {
     broadcastNumbers(s.app, n, n)
