@@ -1,4 +1,5 @@
 import qlobber from 'qlobber'
+import { countOf, type Few, withOne, withoutOne } from './few.js'
 import type { LogEntry } from './log-entry.js'
 import { isWildcard, MATCHER } from './topic.js'
 
@@ -25,8 +26,7 @@ export class Audience {
   /** Events with a topic of theirs, since it exists. */
   heard = 0
   #pending: LogEntry[] = NOTHING
-  /** Its clients. */
-  readonly cohorts = new Set<Cohort>()
+  #cohorts: Few<Cohort>
   readonly #exact = new Set<string>()
   readonly #wildcards: qlobber.QlobberTrue | undefined
 
@@ -44,21 +44,44 @@ export class Audience {
     return this.#pending
   }
 
+  /** Cohorts of its clients. */
+  get cohortCount(): number {
+    return countOf(this.#cohorts)
+  }
+
+  /** Its clients have one more cohort. */
+  join(cohort: Cohort): void {
+    this.#cohorts = withOne(this.#cohorts, cohort)
+  }
+
+  /** For each `join`, once. */
+  leave(cohort: Cohort): void {
+    this.#cohorts = withoutOne(this.#cohorts, cohort)
+    this.settle()
+  }
+
   /** It hears an event of one of its topics. */
   hear(entry: LogEntry): void {
     this.heard++
     // Its clients read what they were absent for from the log.
-    if (this.cohorts.size === 0) return
+    const cohorts = this.#cohorts
+    if (cohorts === undefined) return
     // Most often there is one, for which an array that is made to grow would be ten times too large.
     if (this.#pending.length === 0) this.#pending = [entry]
     else this.#pending.push(entry)
-    for (const cohort of this.cohorts) cohort.touch()
+    if (!(cohorts instanceof Set)) cohorts.touch()
+    else for (const cohort of cohorts) cohort.touch()
   }
 
   /** Forgets the news that all cohorts have been offered. */
   settle(): void {
     if (this.#pending.length === 0) return
-    for (const cohort of this.cohorts) if (cohort.isTouched) return
+    const cohorts = this.#cohorts
+    if (!(cohorts instanceof Set)) {
+      if (cohorts?.isTouched) return
+    } else {
+      for (const cohort of cohorts) if (cohort.isTouched) return
+    }
     this.#pending = NOTHING
   }
 
@@ -73,8 +96,7 @@ export class Audiences {
   /** Those who hear only what has no topic. */
   readonly everyone = new Audience(0, [])
   readonly #held = new Map<string, { audience: Audience; holders: number }>()
-  /** One audience, where it is alone: a set for each topic would be another two places in memory to look at. */
-  readonly #exact = new Map<string, Audience | Set<Audience>>()
+  readonly #exact = new Map<string, Few<Audience>>()
   readonly #wildcards = new qlobber.QlobberDedup<Audience>(MATCHER)
   #wildcardCount = 0
   #made = 0
@@ -127,10 +149,7 @@ export class Audiences {
       this.#wildcardCount++
       return
     }
-    const held = this.#exact.get(pattern)
-    if (held === undefined) this.#exact.set(pattern, audience)
-    else if (held instanceof Audience) this.#exact.set(pattern, new Set([held, audience]))
-    else held.add(audience)
+    this.#exact.set(pattern, withOne(this.#exact.get(pattern), audience))
   }
 
   #unsubscribe(pattern: string, audience: Audience): void {
@@ -139,8 +158,8 @@ export class Audiences {
       this.#wildcardCount--
       return
     }
-    const held = this.#exact.get(pattern)
-    if (held instanceof Set) held.delete(audience)
-    if (held === audience || (held instanceof Set && held.size === 0)) this.#exact.delete(pattern)
+    const left = withoutOne(this.#exact.get(pattern), audience)
+    if (left === undefined) this.#exact.delete(pattern)
+    else this.#exact.set(pattern, left)
   }
 }

@@ -92,7 +92,7 @@ export class LogReader {
     if (this.#log.lastUntopical <= cursor) {
       if (i === pending.length) return undefined
       // The usual case of an event with a topic, and of no use to anyone else.
-      if (i === pending.length - 1 && audience.cohorts.size === 1) return new EventChunk([pending[i]!], this.#log.head)
+      if (i === pending.length - 1 && audience.cohortCount === 1) return new EventChunk([pending[i]!], this.#log.head)
     }
     const untopical = this.#log.untopicalAfter(cursor)
     let common = untopical.next().value as LogEntry | undefined
@@ -124,7 +124,7 @@ export class LogReader {
     }
     const chunk = new EventChunk(entries, this.#log.head)
     // A cohort alone has its answer already.
-    return audience.cohorts.size > 1 || audience === this.#everyone ? this.#keep(key, chunk) : chunk
+    return audience.cohortCount > 1 || audience === this.#everyone ? this.#keep(key, chunk) : chunk
   }
 
   #keep(key: string, chunk: EventChunk): EventChunk {

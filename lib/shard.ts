@@ -52,7 +52,7 @@ export class Shard {
     else {
       const first = new ShardCohort(this, audience, client)
       this.#cohorts.set(audience, first)
-      audience.cohorts.add(first)
+      audience.join(first)
     }
     this.#size++
   }
@@ -63,9 +63,8 @@ export class Shard {
     if (cohort.size > 0) return
     const { audience } = cohort
     this.#cohorts.delete(audience)
-    audience.cohorts.delete(cohort)
     cohort.isTouched = false
-    audience.settle()
+    audience.leave(cohort)
   }
 
   /** There is an event for all of its clients. */

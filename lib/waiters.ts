@@ -47,13 +47,12 @@ export class Waiters {
     })
     const waiter = new Waiter(wake)
     this.#waiters.add(waiter)
-    audience.cohorts.add(waiter)
+    audience.join(waiter)
     const found = await woken
     clearTimeout(timer)
     offConnectionClose(connection, wake)
     this.#waiters.delete(waiter)
-    audience.cohorts.delete(waiter)
-    audience.settle()
+    audience.leave(waiter)
     return found
   }
 }

@@ -19,7 +19,7 @@ class StubCohort implements Cohort {
   touches = 0
 
   constructor(audience: Audience) {
-    audience.cohorts.add(this)
+    audience.join(this)
   }
 
   touch(): void {
@@ -171,14 +171,24 @@ t.test('an audience counts what it hears, and keeps it for its clients until the
   t.strictSame([audience.heard, audience.pending.length], [3, 1])
 })
 
+t.test('an audience keeps what its only clients have yet to be offered', async (t) => {
+  const audience = new Audiences().hold(['a'])
+  const cohort = new StubCohort(audience)
+  audience.hear(eventOf('a'))
+  audience.settle()
+  t.equal(audience.pending.length, 1)
+  cohort.isTouched = false
+  audience.settle()
+  t.strictSame(audience.pending, [])
+})
+
 t.test('an audience without clients counts what it hears, and keeps nothing', async (t) => {
   const audience = new Audiences().hold(['a'])
   audience.hear(eventOf('a'))
   t.strictSame([audience.heard, audience.pending], [1, []])
   const cohort = new StubCohort(audience)
   audience.hear(eventOf('a'))
-  audience.cohorts.delete(cohort)
-  audience.settle()
+  audience.leave(cohort)
   t.strictSame(audience.pending, [], 'nor once its clients have gone')
 })
 

@@ -76,7 +76,7 @@ class StubClient implements Cohort {
     this.#everHeld.push(this.#subscriptions)
     this.cursor = new Cursor(setup.context, subscriptions, seq)
     this.#audience = this.cursor.audience
-    this.#audience.cohorts.add(this)
+    this.#audience.join(this)
     for (const entry of setup.log.all.slice(seq)) this.expect(entry)
     this.check()
   }
@@ -207,17 +207,15 @@ class StubClient implements Cohort {
   }
 
   leave(): void {
-    this.#audience.cohorts.delete(this)
-    this.#audience.settle()
+    this.#audience.leave(this)
     this.cursor.release()
   }
 
   #move(): void {
-    this.#audience.cohorts.delete(this)
     this.isTouched = false
-    this.#audience.settle()
+    this.#audience.leave(this)
     this.#audience = this.cursor.audience
-    this.#audience.cohorts.add(this)
+    this.#audience.join(this)
     this.check()
     if (this.isReading && !this.isBlocked) this.read()
   }

@@ -29,7 +29,7 @@ class Setup {
 
   hold(...patterns: string[]): Audience {
     const audience = this.audiences.hold(patterns)
-    while (audience.cohorts.size < this.#cohorts) audience.cohorts.add({ isTouched: false, touch: () => {} })
+    while (audience.cohortCount < this.#cohorts) audience.join({ isTouched: false, touch: () => {} })
     return audience
   }
 
