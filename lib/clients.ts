@@ -16,6 +16,8 @@ const DEFAULT_RETRY = 3000
 
 /** Clients of one audience in one shard, beyond which others go elsewhere: a shard's turn is to stay short. */
 const FEW = 64
+/** Clients that came one after another and share a shard: they lie close together in memory, and are written to so. */
+const NEIGHBOURS = 8
 
 /** What clients read, and count into. */
 export type ClientsContext = Pick<ClientContext<Client>, 'log' | 'reader' | 'audiences' | 'counters' | 'encoder'>
@@ -142,7 +144,7 @@ export class Clients {
     const { shards } = this
     const home = shards[audience.number % shards.length]!
     const isFew = audience !== this.#context.audiences.everyone && home.countOf(audience) < FEW
-    return isFew ? home : shards[number % shards.length]!
+    return isFew ? home : shards[Math.floor(number / NEIGHBOURS) % shards.length]!
   }
 
   /** Clients that come between two events are told the same. */
