@@ -1,7 +1,6 @@
 import { digits, short } from './numbers.js'
-import { OWN } from './peers/peers.js'
+import { LEAST, OWN, RIVAL } from './peers/peers.js'
 
-const RIVAL = 'better-sse'
 const LOOP = 'res-write'
 /** The log's default bound, MiB. */
 const LOG = 16
@@ -29,6 +28,10 @@ const CLAIMS = [
   [
     'topics: CPU a delivery within 1.5 × of the paced case',
     (is) => below(1.5, cpuRatio(is('topics'), is('paced')), '×')
+  ],
+  [
+    'topics: CPU a delivery within 1.25 × of the least that one socket.write takes',
+    (is) => below(1.25, cpuRatio(is('topics'), is('topics', LEAST)), '×')
   ],
   ['rooms: 10,000 events/s held', (is) => above(98, percent(is('rooms')?.held), '%')],
   ['stuck: RSS grows by ≤ the log’s bytes and 64 MB', (is) => below(LOG + 64 * MB, is('stuck')?.rssGrowth, 'MiB')],

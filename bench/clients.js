@@ -67,6 +67,12 @@ answerCalls({
     })
   },
 
+  /** Cuts those that never read. */
+  dropStuck() {
+    for (const connection of stuck) connection.destroy()
+    stuck = []
+  },
+
   /** Cuts all connections. */
   drop() {
     for (const connection of [...connections, ...stuck]) connection.destroy()

@@ -10,10 +10,10 @@ import { Stage } from './stage.js'
 import { markdown } from './table.js'
 
 const KNOWN_CASES = ['burst', 'paced', 'sustained', 'neighbour', 'topics', 'rooms', 'stuck', 'herd', 'idle', 'gzip']
-const KNOWN_PEERS = ['pylon-sse', 'better-sse', 'fastify-sse', 'res-write', 'nchan']
+const KNOWN_PEERS = ['pylon-sse', 'better-sse', 'fastify-sse', 'res-write', 'socket-write', 'nchan']
 const HELP = `node bench/run.js [--quick] [--check] [--docs] [--cases a,b] [--peers a,b] [--rounds n]
 
-  --quick   about a minute: one round, short windows, fewer clients in stuck, herd and idle
+  --quick   about a minute: one round, short windows, fewer clients in stuck and herd
   --check   compares with what the benchmark must show
   --docs    writes the table and the plot into docs/, too, which the README shows
   --cases   ${KNOWN_CASES.join(', ')}

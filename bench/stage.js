@@ -11,7 +11,7 @@ const MIB = 2 ** 20
 /** How long the last events may take to arrive, ms. */
 const DRAIN = 15_000
 /** How long a server may take to end by itself, ms. */
-const GRACE = 5000
+const GRACE = 2000
 const COUNTERS = 1
 const WATCHING = 2
 const ASKING = 3
@@ -125,6 +125,11 @@ export class Stage {
   async connectStuck(count) {
     await this.#counters.call('connectStuck', { port: this.#port, network: ASKING, count })
     await this.expectClients(this.clients + count)
+  }
+
+  async dropStuck() {
+    await this.#counters.call('dropStuck')
+    await this.expectClients(this.clients)
   }
 
   async expectClients(count) {

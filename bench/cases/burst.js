@@ -9,7 +9,7 @@ export const burst = {
     const times = quick ? 3 : 10
     await stage.open(peer)
     await stage.connect({ clients })
-    for (let n = 0; n < (quick ? 2 : 5); n++) await once(stage, events)
+    for (let n = 0; n < (quick ? 1 : 5); n++) await once(stage, events)
     await stage.begin()
     const faults = []
     let busy = 0

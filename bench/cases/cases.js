@@ -1,4 +1,4 @@
-import { OWN } from '../peers/peers.js'
+import { LEAST, OWN, RIVAL } from '../peers/peers.js'
 import { burst } from './burst.js'
 import { gzip } from './gzip.js'
 import { herd } from './herd.js'
@@ -10,8 +10,12 @@ import { topics } from './topics.js'
 /** In the order in which they run. */
 export const CASES = [burst, steady, ...topics, stuck, herd, idle, gzip]
 
+/** What this plugin's promises are told against: a quick run leaves the others out of all but a burst. */
+const MEASURES = [OWN, RIVAL, 'res-write']
 /** Where every peer runs in every round: what this plugin promises is told against them. */
 const SIDE_BY_SIDE = ['burst', 'steady']
+/** Where each delivery is one write, so that there is a least which it can cost. */
+const ONE_BY_ONE = ['steady', 'topics']
 /** Left out of a quick run, for it to be quick. */
 const SLOW = ['rooms']
 
@@ -31,7 +35,9 @@ export function isWanted(row, names) {
 export function isPlanned({ name, peers }, peer, round, quick) {
   if (peers !== undefined) return true
   if (quick && SLOW.includes(name)) return false
+  if (quick && name !== 'burst' && !MEASURES.includes(peer)) return false
+  if (peer === LEAST) return !quick && ONE_BY_ONE.includes(name)
   if (peer === OWN || SIDE_BY_SIDE.includes(name)) return true
-  if (name === 'idle' && peer === 'better-sse') return true
+  if (name === 'idle' && peer === RIVAL) return true
   return !quick && round === 0
 }

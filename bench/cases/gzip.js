@@ -16,7 +16,7 @@ export const gzip = {
   ],
 
   async run(stage, { peer, quick }, rows) {
-    const seconds = quick ? 4 : 8
+    const seconds = quick ? 2 : 8
     const events = RATE * seconds
     await stage.open(peer)
     await stage.connect({ clients: CLIENTS, gzip: peer !== 'pylon-sse' })

@@ -1,4 +1,5 @@
 const WARM = 500
+const CLIENTS = 15_000
 /** Connections that are being opened at once: enough for the server to be what limits their number a second. */
 const PARALLEL = 512
 const KB_OF_MIB = 1048.576
@@ -9,23 +10,22 @@ export const idle = {
   rows: ['idle'],
   seconds: 90,
 
-  async run(stage, { peer, quick }, rows) {
-    const clients = quick ? 5000 : 15_000
+  async run(stage, { peer }, rows) {
     await stage.open(peer)
     // Code is loaded and compiled by the first, whatever the number of the others.
     await stage.connectCounters({ first: 0, clients: WARM })
     const before = await stage.settle()
     await stage.begin()
-    const { seconds } = await stage.connectCounters({ first: WARM, clients, parallel: PARALLEL })
+    const { seconds } = await stage.connectCounters({ first: WARM, clients: CLIENTS, parallel: PARALLEL })
     const { cpu, loopDelayP99, othersShare } = await stage.end()
     const { rss, heapUsed } = await stage.settle()
     rows.idle = {
-      clients,
-      connectsPerSecond: clients / seconds,
-      cpuPerConnect: cpu / clients,
+      clients: CLIENTS,
+      connectsPerSecond: CLIENTS / seconds,
+      cpuPerConnect: cpu / CLIENTS,
       rss,
-      perClient: ((rss - before.rss) * KB_OF_MIB) / clients,
-      heapPerClient: ((heapUsed - before.heapUsed) * KB_OF_MIB) / clients,
+      perClient: ((rss - before.rss) * KB_OF_MIB) / CLIENTS,
+      heapPerClient: ((heapUsed - before.heapUsed) * KB_OF_MIB) / CLIENTS,
       loopDelayP99,
       othersShare,
       faults: []

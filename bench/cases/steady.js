@@ -1,4 +1,5 @@
 import { underLoad } from '../load.js'
+import { LEAST, RIVAL } from '../peers/peers.js'
 
 const CLIENTS = 5000
 /** One event every 300 ms: nothing to batch. */
@@ -11,16 +12,10 @@ export const steady = {
   seconds: 120,
 
   async run(stage, { peer, quick, round, own, wanted }, rows) {
-    const seconds = quick ? 3 : 8
-    const loads = [
-      { row: 'paced', rate: PACED, seconds: quick ? 3.6 : 9, warmUp: quick ? 0.9 : 2.1 },
-      { row: 'sustained-100', rate: 100, seconds, warmUp: 1, neighbour: true }
-    ]
-    // Who does not hold a fifth of it need not show so in every round.
-    if (own || (!quick && round === 0)) {
-      loads.push({ row: 'sustained-500', rate: 500, seconds, warmUp: 1, neighbour: true })
-      loads.push({ row: 'sustained-1000', rate: 1000, seconds, warmUp: 1, neighbour: true })
-    }
+    const sustained = { seconds: quick ? 2 : 8, warmUp: quick ? 0.5 : 1, neighbour: true }
+    const loads = [{ row: 'paced', rate: PACED, seconds: quick ? 2.4 : 9, warmUp: quick ? 0.9 : 2.1 }]
+    for (const rate of ratesFor(peer, { quick, round, own }))
+      loads.push({ row: `sustained-${rate}`, rate, ...sustained })
     await stage.open(peer)
     await stage.connect({ clients: CLIENTS })
     for (const { row, ...load } of loads.filter(({ row }) => wanted(row))) {
@@ -31,4 +26,12 @@ export const steady = {
       }
     }
   }
+}
+
+function ratesFor(peer, { quick, round, own }) {
+  if (own) return [100, 500, 1000]
+  if (peer === LEAST) return []
+  if (quick) return peer === RIVAL ? [100] : []
+  // Who does not hold a fifth of a load need not show so in every round.
+  return round === 0 ? [100, 500, 1000] : [100]
 }

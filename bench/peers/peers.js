@@ -4,14 +4,19 @@ import { missing } from './nchan.js'
 
 /** This plugin: what the others are compared with. */
 export const OWN = 'pylon-sse'
+/** The one that comes closest in what it does. */
+export const RIVAL = 'better-sse'
+/** None, but the least that any could cost. */
+export const LEAST = 'socket-write'
 
 /** Those that can run here, with their versions, and why the others cannot. */
 export function availablePeers() {
   const peers = [
     { name: OWN, version: version('../../package.json') },
-    { name: 'better-sse', version: version('../../node_modules/better-sse/package.json') },
+    { name: RIVAL, version: version('../../node_modules/better-sse/package.json') },
     { name: 'fastify-sse', title: '@fastify/sse', version: version('../../node_modules/@fastify/sse/package.json') },
-    { name: 'res-write', title: 'res.write loop', version: process.version }
+    { name: 'res-write', title: 'res.write loop', version: process.version },
+    { name: LEAST, title: 'socket.write alone', version: process.version }
   ]
   const why = missing()
   if (why === undefined) peers.push({ name: 'nchan', title: 'nginx + nchan', version: nginxVersion() })
