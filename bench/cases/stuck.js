@@ -23,11 +23,13 @@ export const stuck = {
     await stage.connect({ clients })
     rows['stuck-none'] = await underLoad(stage, load)
     if (stage.fault !== undefined) return
-    // Once before it counts: a virtual machine may have to get the memory for full sockets from its host.
+    await stage.settle()
+    const before = await stage.settle()
+    // Once before it counts: a virtual machine may have to get the memory for full sockets from its host, and gives it
+    // back soon after they have gone.
     await stage.connectStuck(STUCK)
     await stage.warmUp({ ...load, seconds: FILLING / (bytes * load.rate) })
     await stage.dropStuck()
-    const before = await stage.settle()
     await stage.connectStuck(STUCK)
     // Without warming up: what happens while their sockets fill belongs to it.
     const figures = await underLoad(stage, { ...load, warmUp: 0 })
