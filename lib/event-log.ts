@@ -232,11 +232,11 @@ export class EventLog {
 
   #evictUpTo(oldest: number): void {
     for (let seq = this.#oldest; seq < oldest; seq++) {
-      const { id, size, cursor } = this.at(seq)
-      if (this.#shared !== undefined) this.#shared.floor = cursor!
+      const entry = this.at(seq)
+      if (this.#shared !== undefined) this.#shared.floor = entry.cursor!
       this.#ring[seq & this.#mask] = undefined
-      this.#bytes -= size
-      if (this.#ownIds.size > 0) this.#ownIds.delete(id.trim())
+      this.#bytes -= entry.size
+      if (this.#ownIds.size > 0) this.#ownIds.delete(entry.id.trim())
     }
     this.#oldest = oldest
     this.#untopical.dropBelow(oldest)

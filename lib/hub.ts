@@ -7,6 +7,7 @@ import { ClosedError, DuplicateIdError, InvalidEventError, InvalidOptionError, t
 import { type EncodedEvent, EventEncoder } from './event-encoder.js'
 import { EventLog, type Position } from './event-log.js'
 import { FlushQueue } from './flush-queue.js'
+import type { LogEntry } from './log-entry.js'
 import { LogReader } from './log-reader.js'
 import type { Logger } from './logger.js'
 import type { ResolvedOptions } from './options.js'
@@ -62,7 +63,7 @@ export class Hub {
     const mirror = {
       answers: this.#answers,
       has: (id: string) => this.log.has(id),
-      append: (event: BackplaneEvent, cursor: string) => this.#append(event, cursor),
+      append: (event: BackplaneEvent, cursor: string) => this.#append(event, cursor).id,
       disconnect: (body: string) => this.#disconnectPicked(JSON.parse(body)),
       compareWithHead: (cursor: string) => this.log.compareWithHead(cursor),
       rebase: (floor: string) => this.log.rebase(floor, (a, b) => backplane.compare(a, b)),
@@ -179,14 +180,14 @@ export class Hub {
     if (!this.#takesEvents) throw new ClosedError()
     if (this.#shared?.isInUse) return this.#shared.publish(events)
     return events.map((event) => {
-      const id = this.#append(event)
+      const { id } = this.#append(event)
       if (event.request !== undefined) this.#answers.add(event.request, id)
       return id
     })
   }
 
   /** Runs no code of the app, so that nothing comes between the place of an event and the event. */
-  #append(event: BackplaneEvent, cursor?: string): string {
+  #append(event: BackplaneEvent, cursor?: string): LogEntry {
     const { body, id, topic } = event
     const bytes = Buffer.byteLength(body)
     // A burst larger than the log would evict events that have been offered to nobody: they are flushed first.
@@ -203,7 +204,7 @@ export class Hub {
     } else {
       for (const audience of this.audiences.of(topic)) audience.hear(entry)
     }
-    return entry.id
+    return entry
   }
 
   /** @throws DuplicateIdError, InvalidEventError where an own id could not be told from another's */
