@@ -13,7 +13,7 @@ const KNOWN_CASES = ['burst', 'paced', 'sustained', 'neighbour', 'topics', 'room
 const KNOWN_PEERS = ['pylon-sse', 'better-sse', 'fastify-sse', 'res-write', 'socket-write', 'nchan']
 const HELP = `node bench/run.js [--quick] [--check] [--docs] [--cases a,b] [--peers a,b] [--rounds n]
 
-  --quick   about a minute: one round, short windows, fewer clients in stuck and herd
+  --quick   little more than a minute: one round, short windows, fewer clients in stuck and herd, the main peers
   --check   compares with what the benchmark must show
   --docs    writes the table and the plot into docs/, too, which the README shows
   --cases   ${KNOWN_CASES.join(', ')}
@@ -24,6 +24,9 @@ const HELP = `node bench/run.js [--quick] [--check] [--docs] [--cases a,b] [--pe
 const FILES_NEEDED = 15_700
 const RESULTS = new URL('results/', import.meta.url)
 const DOCS = new URL('../docs/', import.meta.url)
+
+/** The stage before, while it is being cleared. */
+let clearing = Promise.resolve()
 
 const { values } = parseArgs({
   options: {
@@ -73,6 +76,7 @@ async function run({ quick, check, docs, cases, peers: asked, rounds: given }) {
     }
   }
 
+  await clearing
   const rows = {}
   for (const [row, byPeer] of Object.entries(taken)) {
     rows[row] = Object.fromEntries(Object.entries(byPeer).map(([peer, figures]) => [peer, medians(figures)]))
@@ -108,7 +112,9 @@ function refuseUnknown(what, given, known) {
 
 /** Runs one case for one peer, on a stage of its own, within its time. */
 async function perform(one, options, files) {
+  // Its processes start while those of the one before end.
   const stage = new Stage(files)
+  await clearing
   const rows = {}
   let timer
   const overtime = new Promise((_resolve, reject) => {
@@ -128,7 +134,7 @@ async function perform(one, options, files) {
     return { ...rows, ...Object.fromEntries(failed.map((row) => [row, { faults: [stage.fault ?? err.message] }])) }
   } finally {
     clearTimeout(timer)
-    await stage.close()
+    clearing = stage.close()
   }
 }
 

@@ -10,8 +10,8 @@ import { topics } from './topics.js'
 /** In the order in which they run. */
 export const CASES = [burst, steady, ...topics, stuck, herd, idle, gzip]
 
-/** What this plugin's promises are told against: a quick run leaves the others out of all but a burst. */
-const MEASURES = [OWN, RIVAL, 'res-write']
+/** Those that a quick run has: what this plugin's promises are told against. */
+const QUICK = [OWN, RIVAL, 'res-write', 'pylon-sse-gzip']
 /** Where every peer runs in every round: what this plugin promises is told against them. */
 const SIDE_BY_SIDE = ['burst', 'steady']
 /** Where each delivery is one write, so that there is a least which it can cost. */
@@ -33,10 +33,9 @@ export function isWanted(row, names) {
 
 /** Whether a peer runs a case in a round, where nothing was asked for by name. */
 export function isPlanned({ name, peers }, peer, round, quick) {
+  if (quick && (SLOW.includes(name) || !QUICK.includes(peer))) return false
   if (peers !== undefined) return true
-  if (quick && SLOW.includes(name)) return false
-  if (quick && name !== 'burst' && !MEASURES.includes(peer)) return false
-  if (peer === LEAST) return !quick && ONE_BY_ONE.includes(name)
+  if (peer === LEAST) return ONE_BY_ONE.includes(name)
   if (peer === OWN || SIDE_BY_SIDE.includes(name)) return true
   if (name === 'idle' && peer === RIVAL) return true
   return !quick && round === 0

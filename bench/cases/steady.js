@@ -12,7 +12,7 @@ export const steady = {
   seconds: 120,
 
   async run(stage, { peer, quick, round, own, wanted }, rows) {
-    const sustained = { seconds: quick ? 2 : 8, warmUp: quick ? 0.5 : 1, neighbour: true }
+    const sustained = { seconds: quick ? 3 : 8, warmUp: quick ? 0.5 : 1, neighbour: true }
     const loads = [{ row: 'paced', rate: PACED, seconds: quick ? 2.4 : 9, warmUp: quick ? 0.9 : 2.1 }]
     for (const rate of ratesFor(peer, { quick, round, own }))
       loads.push({ row: `sustained-${rate}`, rate, ...sustained })
