@@ -10,7 +10,7 @@ import { topics } from './topics.js'
 /** In the order in which they run. */
 export const CASES = [burst, steady, ...topics, stuck, herd, idle, gzip]
 
-/** Those that a quick run has: what this plugin's promises are told against. */
+/** Those that a quick run has. */
 const QUICK = [OWN, RIVAL, 'res-write', 'pylon-sse-gzip']
 /** Where every peer runs in every round: what this plugin promises is told against them. */
 const SIDE_BY_SIDE = ['burst', 'steady']

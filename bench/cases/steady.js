@@ -1,5 +1,5 @@
 import { underLoad } from '../load.js'
-import { LEAST, RIVAL } from '../peers/peers.js'
+import { LEAST } from '../peers/peers.js'
 
 const CLIENTS = 5000
 /** One event every 300 ms: nothing to batch. */
@@ -29,9 +29,8 @@ export const steady = {
 }
 
 function ratesFor(peer, { quick, round, own }) {
-  if (own) return [100, 500, 1000]
+  // It would only queue without bounds what it cannot send.
   if (peer === LEAST) return []
-  if (quick) return peer === RIVAL ? [100] : []
   // Who does not hold a fifth of a load need not show so in every round.
-  return round === 0 ? [100, 500, 1000] : [100]
+  return own || (!quick && round === 0) ? [100, 500, 1000] : [100]
 }
