@@ -13,6 +13,9 @@ export interface EventOptions {
   except?: string | undefined
 }
 
+/** Names of events that the plugin sends itself. An app's own event of such a name could not be told from it. */
+export const RESERVED_NAMES: ReadonlySet<string> = new Set(['connected', 'keepalive'])
+
 /** The id that a client brings back which has been asked to stay away. No log gives it, and no user may. */
 export const STAY_AWAY = 'stay-away'
 
@@ -31,9 +34,9 @@ const FIELDS: readonly string[] = ['event', 'id', 'topic', 'except']
 /**
  * Reads the options of one event, once: what was checked is what is sent, whatever becomes of the object.
  *
- * @throws InvalidEventError on an unknown field, on a line break or NUL in `event`, and on an `id` that is blank, has
- *   more than 1,024 bytes, or holds control characters, lone surrogates or U+FFFD: the browser sends it back as UTF-8
- *   in the `Last-Event-ID` header (WHATWG HTML 9.2.4), which could not carry it.
+ * @throws InvalidEventError on an unknown field, on a line break or NUL in `event`, on a name of the plugin's own events, and on
+ *   an `id` that is blank, has more than 1,024 bytes, or holds control characters, lone surrogates or U+FFFD: the
+ *   browser sends it back as UTF-8 in the `Last-Event-ID` header (WHATWG HTML 9.2.4), which could not carry it.
  */
 export function readEventOptions(options: EventOptions, fields = FIELDS): EventOptions {
   if (typeof options !== 'object' || options === null) {
@@ -47,6 +50,13 @@ export function readEventOptions(options: EventOptions, fields = FIELDS): EventO
   const { event, id, topic, except } = options
   if (event !== undefined && (typeof event !== 'string' || NAME_FORBIDDEN.test(event))) {
     throw new InvalidEventError('event', show(event), 'a string without line breaks and NUL')
+  }
+  if (event !== undefined && RESERVED_NAMES.has(event)) {
+    throw new InvalidEventError(
+      'event',
+      show(event),
+      `a name that is not the plugin's own: ${[...RESERVED_NAMES].join(', ')}`
+    )
   }
   if (id !== undefined && !isId(id)) {
     throw new InvalidEventError(

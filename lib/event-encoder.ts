@@ -1,5 +1,12 @@
 import fastJsonStringify from 'fast-json-stringify'
-import { type EventOptions, encodeBody, encodeFrame, readEventOptions, serializeData } from './encode.js'
+import {
+  type EventOptions,
+  encodeBody,
+  encodeFrame,
+  RESERVED_NAMES,
+  readEventOptions,
+  serializeData
+} from './encode.js'
 import { InvalidEventError, InvalidOptionError } from './errors.js'
 import type { Labels } from './log-entry.js'
 
@@ -27,10 +34,13 @@ export class EventEncoder {
   readonly #options: EventEncoderOptions
   readonly #bySchema = new Map<string, (data: unknown) => string>()
 
-  /** @throws InvalidOptionError that names the event whose schema cannot be compiled */
+  /** @throws InvalidOptionError that names the event whose schema cannot be compiled, or whose name is reserved */
   constructor(options: EventEncoderOptions) {
     this.#options = options
     for (const [event, schema] of Object.entries(options.events)) {
+      if (RESERVED_NAMES.has(event)) {
+        throw new InvalidOptionError(`events.${event}`, 'a schema', "nothing: the name is one of the plugin's own")
+      }
       try {
         this.#bySchema.set(event, fastJsonStringify(schema as unknown as fastJsonStringify.Schema))
       } catch (cause) {

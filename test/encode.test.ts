@@ -187,6 +187,7 @@ t.test('no name, id or text forges a field or a frame: it is refused, or arrives
 
 t.test('a name, an id or a text that cannot be sent is refused, and the error names the field', async (t) => {
   const nameTakes = 'a string without line breaks and NUL'
+  const nameIsFree = "a name that is not the plugin's own: connected, keepalive"
   const idTakes = 'a string that is not blank, of 1024 bytes at most, without control characters and U+FFFD'
   const topicTakes = "a name without control characters, in words with '.' between, none of them '*' or '**'"
   const noField = 'nothing: the fields are event, id, topic, except'
@@ -202,6 +203,8 @@ t.test('a name, an id or a text that cannot be sent is refused, and the error na
     ['event', Object.create(null), 'an object', nameTakes],
     ['event', Symbol('s'), 'Symbol(s)', nameTakes],
     ['event', () => 'a', 'a function', nameTakes],
+    ['event', 'connected', '"connected"', nameIsFree],
+    ['event', 'keepalive', '"keepalive"', nameIsFree],
     ['id', 'a\nb', '"a\\nb"', idTakes],
     ['id', '\r', '"\\r"', idTakes],
     ['id', '\0', '"\\u0000"', idTakes],

@@ -54,6 +54,15 @@ t.test('an event of too many bytes is refused, whichever way it goes', async (t)
   t.throws(() => encoder().encodeDirect(text), error)
 })
 
+t.test('a schema for an event of the plugin itself is refused', async (t) => {
+  for (const event of ['connected', 'keepalive']) {
+    t.throws(() => encoder({ events: { [event]: {} } }), {
+      code: 'PYLON_SSE_ERR_INVALID_OPTION',
+      message: `Option 'events.${event}' got a schema; it takes nothing: the name is one of the plugin's own.`
+    })
+  }
+})
+
 t.test('a schema that cannot be compiled is refused by the name of its event', async (t) => {
   t.throws(() => encoder({ events: { bad: { type: 'no such type' } } }), {
     code: 'PYLON_SSE_ERR_INVALID_OPTION',
