@@ -41,6 +41,8 @@ export interface ClientContext<Member> extends CursorContext {
   onAudience(client: Member): void
   /** Called once for every client, opened or not. */
   onEnd(client: Member, reason: DisconnectReason): void
+  /** Called when its response has thrown, before `onEnd`. */
+  onFail(client: Member, error: unknown): void
   /** Called when events are lost for a slow client. */
   readonly onLoss: (events: number) => void
 }

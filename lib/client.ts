@@ -260,6 +260,11 @@ export class Client implements SseClient, StreamListener {
     if (!this.#stream.isBusy) this.#context.busy.delete(this)
   }
 
+  onFail(error: unknown): void {
+    this.#context.onFail(this, error)
+    this.#finish('error')
+  }
+
   onClose(): void {
     this.#finish('disconnected')
     this.#onGone?.()
@@ -346,6 +351,8 @@ export class Client implements SseClient, StreamListener {
   /** Its stream takes nothing more for now. */
   #halt(): void {
     this.#isBlocked = true
+    // Its response may have thrown.
+    if (this.#ended) return
     if (!this.#stream.isBusy) {
       this.#cursor.pause()
       return

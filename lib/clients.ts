@@ -59,6 +59,7 @@ export class Clients {
       onOpen: (client) => this.#onOpen(client),
       onAudience: (client) => this.#onAudience(client),
       onEnd: (client, reason) => this.#onEnd(client, reason),
+      onFail: (client, error) => this.#onFail(client, error),
       onLoss: (events) => {
         context.counters.dropped += events
         drops.add(events)
@@ -174,6 +175,11 @@ export class Clients {
     client.moveOut()
     this.#context.counters.disconnects[reason]++
     this.#partings.add(client, reason)
+  }
+
+  #onFail(client: Client, err: unknown): void {
+    if (this.#waiting.has(client)) this.#context.counters.rejected.failed++
+    this.#logger.error({ err, client: client.id }, 'SSE: the response of a client cannot be written')
   }
 
   async #tellEnd(client: Client, reason: DisconnectReason): Promise<void> {

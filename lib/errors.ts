@@ -164,6 +164,13 @@ export const HeadSentError: ErrorClass = createError(
   500
 )
 
+/** A hook set a header over HTTP/2 that HTTP/2 forbids. Names it. */
+export const ConnectionHeaderError: ErrorClass<[string]> = createError(
+  'PYLON_SSE_ERR_CONNECTION_HEADER',
+  "A hook has set the header '%s', which HTTP/2 forbids (RFC 9113 8.2.2); the event stream cannot begin.",
+  500
+)
+
 /** An `onSend` hook consumed the stream instead of passing it on. */
 export const StreamConsumedError: ErrorClass = createError(
   'PYLON_SSE_ERR_STREAM_CONSUMED',
@@ -181,7 +188,7 @@ export const StreamConsumedError: ErrorClass = createError(
  * - `stalled`: it took no bytes for `stallTimeout`;
  * - `expired`: its `expiresAt` has come;
  * - `aged`: it was connected for `maxConnectionAge`;
- * - `error`: `onConnect` threw.
+ * - `error`: `onConnect` threw, or the response did, since another plugin has replaced a part of it.
  */
 export type DisconnectReason =
   | 'disconnected'
@@ -203,7 +210,17 @@ export type DisconnectReason =
  */
 export type ResyncReason = 'overflow' | 'expired' | 'unknown' | 'backplane'
 
-/** Why a request did not become a client. */
+/**
+ * Why a request did not become a client:
+ *
+ * - `notAcceptable`: its `Accept` rules out every form of the events (406);
+ * - `invalidTopic`: it asked for a topic that is none, or for too many (400);
+ * - `forbiddenTopic`: it may not hear any of the topics it asked for (403);
+ * - `tooManyClients`: past `maxClientsPerIp` (429);
+ * - `serverFull`: past `maxClients` (503);
+ * - `closing`: the app is closing (503);
+ * - `failed`: its head could not be written, for what hooks or other plugins have done to the response (500).
+ */
 export type RejectReason =
   | 'notAcceptable'
   | 'invalidTopic'
@@ -211,3 +228,4 @@ export type RejectReason =
   | 'tooManyClients'
   | 'serverFull'
   | 'closing'
+  | 'failed'

@@ -17,6 +17,7 @@ export {
   BackplaneUnavailableError,
   ClosedError,
   ClosingError,
+  ConnectionHeaderError,
   CrossOriginError,
   DuplicateIdError,
   EventTooLargeError,

@@ -36,7 +36,8 @@ export class Counters {
     forbiddenTopic: 0,
     tooManyClients: 0,
     serverFull: 0,
-    closing: 0
+    closing: 0,
+    failed: 0
   }
   events = 0
   deliveries = 0

@@ -1,5 +1,5 @@
 import { type IncomingMessage, ServerResponse } from 'node:http'
-import type { Http2ServerRequest, Http2ServerResponse, Http2Session } from 'node:http2'
+import { type Http2ServerRequest, Http2ServerResponse, type Http2Session } from 'node:http2'
 import { Socket } from 'node:net'
 import type { Chunk } from './chunk.js'
 import { offConnectionClose, onConnectionClose } from './connection-close.js'
@@ -11,6 +11,8 @@ export interface StreamListener {
   onDrain(): void
   /** What it took its time for is done, and has found the socket full. */
   onFull(): void
+  /** The response throws, since someone has replaced parts of it or set what cannot be written. `onClose` follows. */
+  onFail(error: unknown): void
   /** It is gone, whoever ended it. Called once, for streams that were never opened too. */
   onClose(): void
 }
@@ -18,6 +20,14 @@ export interface StreamListener {
 export type Request = IncomingMessage | Http2ServerRequest
 export type Response = ServerResponse | Http2ServerResponse
 export type Headers = Record<string, number | string | string[] | undefined>
+
+/** The answer where no head can be written with what others have set. */
+const FAILED = {
+  statusCode: 500,
+  code: 'PYLON_SSE_ERR_HEAD',
+  error: 'Internal Server Error',
+  message: 'The head of the event stream could not be written.'
+}
 
 /** How long an ended stream may take to get its last bytes out, ms. */
 const END_GRACE = 1000
@@ -28,7 +38,10 @@ const END_GRACE = 1000
  * On HTTP/1.1 frames go straight to the socket, already in chunked coding, so that all clients share one Buffer and a
  * write costs one system call. That is right only while the socket is this response's own: its head is out, and its
  * end is not. Everything else (HTTP/2, HTTP/1.0, `inject`, a response whose `write` someone has wrapped) goes through
- * the response's own `write`.
+ * the response's own `write`, also for responses of a class that Node does not know (another `serverFactory`).
+ *
+ * What has been done is known by a state of its own: plugins replace `headersSent`, `write`, `end` and `writeHead`, and
+ * no error that they throw leaves this class.
  */
 export class EventStream {
   /** The socket, where frames go straight to it. It comes first, with what else every write looks at. */
@@ -45,6 +58,8 @@ export class EventStream {
   #timeout = 0
   /** Whether the response has been taken over. */
   #isOurs = false
+  /** Whether the head has been written. */
+  #hasHead = false
   #ended = false
   #gone = false
   #grace: NodeJS.Timeout | undefined
@@ -63,8 +78,8 @@ export class EventStream {
 
   /** Whether the client of a response has gone: nothing will tell of it again. */
   static isGone(req: Request, res: Response): boolean {
-    if (isHttp1(res)) return res.destroyed || req.socket.destroyed
-    return res.stream === undefined || res.stream.destroyed || res.stream.closed
+    if (isHttp2(res)) return res.stream === undefined || res.stream.destroyed || res.stream.closed
+    return res.destroyed || req.socket?.destroyed === true
   }
 
   /** Whether it is over, on either side. */
@@ -79,7 +94,8 @@ export class EventStream {
 
   /** Whether the client has taken bytes since this was last asked, or has none to take. */
   hasTaken(): boolean {
-    const { writableLength } = this.#socket ?? this.#res
+    // Not every response that a server of the app's own gives tells it.
+    const { writableLength = 0 } = this.#socket ?? this.#res
     const taken = this.#written - writableLength
     // A write counts in `writableLength` until the last of its bytes is out. Node's own timeouts look here, too.
     const socket: (Socket & { _handle?: { writeQueueSize?: number } }) | undefined = this.#socket
@@ -103,9 +119,8 @@ export class EventStream {
     this.#isOurs = true
     try {
       if (!this.#begin(headers, first, opened)) return
-    } catch {
-      // Nobody is left to answer with an error: Fastify has handed the response over.
-      this.destroy()
+    } catch (error) {
+      this.#fail(error)
       return
     }
     opened()
@@ -114,15 +129,16 @@ export class EventStream {
   /** @returns whether the head is out; it may have to wait */
   #begin(headers: Headers, first: Chunk, opened: () => void): boolean {
     const res = this.#res
-    if (!isHttp1(res)) {
+    if (isHttp2(res)) {
       // It has one unless it is gone, and then there is nothing to begin.
       this.#session = holdSession(res.stream.session!)
       res.writeHead(200, headers as Record<string, string>)
-    } else if (res.socket === null) {
-      // HTTP/1.1 pipelining: an earlier response is not finished. Node flushes after 'socket', hence the turn.
-      res.once('socket', () => setImmediate(() => this.#open(headers, first, opened)))
-      return false
-    } else {
+    } else if (isHttp1(res)) {
+      if (res.socket === null) {
+        // HTTP/1.1 pipelining: an earlier response is not finished. Node flushes after 'socket', hence the turn.
+        res.once('socket', () => setImmediate(() => this.#open(headers, first, opened)))
+        return false
+      }
       // A stream is silent while nothing happens, which is no reason to cut it.
       this.#timeout = (res.socket as Partial<Socket>).timeout ?? 0
       res.socket.setTimeout?.(0)
@@ -130,7 +146,10 @@ export class EventStream {
       if (hasBody(this.#req)) this.#req.resume()
       const persistent = this.#req.httpVersion === '1.1' && res.shouldKeepAlive
       res.writeHead(200, persistent ? { connection: 'keep-alive', ...headers } : headers)
+    } else {
+      ;(res as ServerResponse).writeHead(200, headers)
     }
+    this.#hasHead = true
     if (isHttp1(res) && writesToSocket(res)) {
       this.#socket = res.socket
       // Head and first block in one packet.
@@ -156,11 +175,20 @@ export class EventStream {
   #write(chunk: Chunk): boolean {
     const socket = this.#socket
     this.#written += socket === undefined ? chunk.size : chunk.framed.length
-    if (socket === undefined) return write(this.#res, chunk) || this.#awaitDrain(this.#res)
+    if (socket === undefined) return this.#writeToResponse(chunk)
     // Behind bytes that wait it may wait for long.
     const bytes = socket.writableLength > 0 ? chunk.compact : chunk.framed
     // What the kernel took at once is no backpressure, however large it was.
     return socket.write(bytes) || (socket.writable && socket.writableLength === 0) || this.#awaitDrain(socket)
+  }
+
+  #writeToResponse(chunk: Chunk): boolean {
+    try {
+      return write(this.#res, chunk) || this.#awaitDrain(this.#res)
+    } catch (error) {
+      this.#fail(error)
+      return false
+    }
   }
 
   /** Listens from the first time on that it is needed: most clients never are too slow. */
@@ -194,8 +222,17 @@ export class EventStream {
   end(last?: Chunk, connection = false): void {
     this.#ended = true
     if (!this.#isOurs) return
+    try {
+      this.#finish(last, connection)
+    } catch (error) {
+      this.listener.onFail(error)
+      this.destroy(connection)
+    }
+  }
+
+  #finish(last: Chunk | undefined, connection: boolean): void {
     const res = this.#res
-    if (!res.headersSent) {
+    if (!this.#hasHead) {
       // It waits for its turn on the connection. Those before it take the time they take.
       ;(res as ServerResponse).writeHead(503, { connection: 'close' }).end()
       return
@@ -205,6 +242,25 @@ export class EventStream {
     if (isHttp1(res)) res.socket?.setTimeout?.(this.#timeout)
     res.end()
     if (connection && this.#session?.closed === false) this.#session.close()
+    this.#awaitClose(connection)
+  }
+
+  /** Fastify has handed the response over: nobody else would answer with an error, or end it. */
+  #fail(error: unknown): void {
+    this.listener.onFail(error)
+    this.#ended = true
+    try {
+      if (!this.#hasHead && answerFailed(this.#res)) {
+        this.#awaitClose(false)
+        return
+      }
+    } catch {
+      // Then it is cut.
+    }
+    this.destroy()
+  }
+
+  #awaitClose(connection: boolean): void {
     this.#grace = setTimeout(() => this.destroy(connection), END_GRACE)
     this.#grace.unref()
   }
@@ -217,12 +273,12 @@ export class EventStream {
   destroy(connection = false): void {
     this.#ended = true
     const res = this.#res
-    if (isHttp1(res)) {
-      res.destroy()
-      this.#req.socket.destroy()
-    } else {
+    if (isHttp2(res)) {
       res.stream?.destroy()
       if (connection) this.#session?.destroy()
+    } else {
+      res.destroy()
+      this.#req.socket?.destroy()
     }
   }
 
@@ -237,7 +293,7 @@ export class EventStream {
     }
     if (isHttp1(res)) {
       offConnectionClose(this.#req.socket, this.#onClose)
-      if (this.#isOurs) finish(res)
+      if (this.#hasHead) finish(res)
     } else if (this.#session !== undefined) {
       releaseSession(this.#session)
     }
@@ -245,9 +301,28 @@ export class EventStream {
   }
 }
 
-/** Not by `instanceof` alone: the compatibility API of HTTP/2 has a response class of its own. */
 function isHttp1(res: Response): res is ServerResponse {
   return res instanceof ServerResponse
+}
+
+function isHttp2(res: Response): res is Http2ServerResponse {
+  return res instanceof Http2ServerResponse
+}
+
+/**
+ * Answers 500 by the methods of the response's class, as it has no others that are known to work, and without the
+ * headers that are set on it. @returns false where a head is out already
+ */
+function answerFailed(res: Response): boolean {
+  const { writeHead, end, removeHeader } = Object.getPrototypeOf(res) as ServerResponse
+  const own = res as ServerResponse
+  if (isHttp2(res) ? res.stream.headersSent : Reflect.get(ServerResponse.prototype, 'headersSent', res)) return false
+  for (const name of own.getHeaderNames()) removeHeader.call(own, name)
+  if (!isHttp2(res)) own.statusMessage = ''
+  const headers = { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' }
+  writeHead.call(own, FAILED.statusCode, isHttp2(res) ? headers : { ...headers, connection: 'close' })
+  ;(end as (body: string) => void).call(own, JSON.stringify(FAILED))
+  return true
 }
 
 function hasBody({ headers }: Request): boolean {
@@ -281,12 +356,16 @@ export function untilGone(req: Request, res: Response, callback: () => void): vo
  * `onResponse` on 'finish' alone. Nearly every stream ends by its client's leaving: that is how it finishes.
  */
 function finish(res: ServerResponse): void {
-  if (!res.headersSent || res.writableFinished || !(res.socket instanceof Socket)) return
+  if (res.writableFinished || !(res.socket instanceof Socket)) return
   let finished = false
   res.once('finish', () => {
     finished = true
   })
-  res.end()
+  try {
+    res.end()
+  } catch {
+    // It ends nothing any more: the client has gone.
+  }
   // Without chunks an end has nothing to wait for, and finishes by itself.
   setImmediate(() => {
     if (!finished) res.emit('finish')
