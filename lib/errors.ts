@@ -164,13 +164,6 @@ export const HeadSentError: ErrorClass = createError(
   500
 )
 
-/** A hook set a header over HTTP/2 that HTTP/2 forbids. Names it. */
-export const ConnectionHeaderError: ErrorClass<[string]> = createError(
-  'PYLON_SSE_ERR_CONNECTION_HEADER',
-  "A hook has set the header '%s', which HTTP/2 forbids (RFC 9113 8.2.2); the event stream cannot begin.",
-  500
-)
-
 /** An `onSend` hook consumed the stream instead of passing it on. */
 export const StreamConsumedError: ErrorClass = createError(
   'PYLON_SSE_ERR_STREAM_CONSUMED',

@@ -17,7 +17,6 @@ export {
   BackplaneUnavailableError,
   ClosedError,
   ClosingError,
-  ConnectionHeaderError,
   CrossOriginError,
   DuplicateIdError,
   EventTooLargeError,

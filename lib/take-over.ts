@@ -3,7 +3,7 @@ import type { Http2ServerResponse } from 'node:http2'
 import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest, onSendHookHandler } from 'fastify'
 import type { Client } from './client.js'
-import { ClosingError, ConnectionHeaderError, HeadSentError, StreamConsumedError } from './errors.js'
+import { ClosingError, HeadSentError, StreamConsumedError } from './errors.js'
 import type { Hub } from './hub.js'
 import type { ResolvedOptions } from './options.js'
 import type { Headers } from './stream.js'
@@ -113,16 +113,14 @@ export function takeOver(hub: Hub, { onConnect }: ResolvedOptions): onSendHookHa
 const checked = new Map<string, unknown>()
 const MAX_CHECKED = 100
 
-/** Headers of HTTP/1.1 that HTTP/2 forbids (RFC 9113 8.2.2). Node passes over `connection` by itself. */
-const CONNECTION_HEADERS = ['keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade', 'http2-settings']
-
-/** Throws what writing the head would, while Fastify can still answer with the error, and takes away what it is about. */
+/**
+ * Throws what writing the head would, while Fastify can still answer with the error, and takes away what it is about.
+ * Headers that HTTP/2 forbids it passes over: with a hook that sets them Fastify cannot answer, either.
+ */
 function checkHead(headers: Headers, reply: FastifyReply): void {
   if (reply.raw.headersSent) throw new HeadSentError()
-  const isHttp2 = reply.request.raw.httpVersionMajor === 2
   for (const [name, value] of Object.entries(headers)) {
     try {
-      if (isHttp2 && CONNECTION_HEADERS.includes(name)) throw new ConnectionHeaderError(name)
       if (checked.get(name) === value) continue
       validateHeaderName(name)
       for (const single of [value].flat()) validateHeaderValue(name, String(single))

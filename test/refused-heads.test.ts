@@ -29,6 +29,109 @@ for (const [what, misdeed] of Object.entries(MISDEEDS)) {
   })
 }
 
+/** What ends a head over any transport, and how its request is answered. */
+for (const transport of ['http', 'h2c'] as const) {
+  t.test(`a head that cannot be written, over ${transport}, is answered with 500, logged, and counted`, async (t) => {
+    const log = new LogLines()
+    const s = await serve(t, {
+      transport,
+      fastify: { logger: { level: 'error', stream: log } },
+      sse: { maxClientsPerIp: 1 },
+      setup: (app) => {
+        app.addHook('onRequest', async ({ headers }, reply) => {
+          if (!('x-misdeed' in headers)) return
+          reply.raw.setHeader('x-from-hook', 'yes')
+          reply.raw.writeHead = () => {
+            throw new Error('no head')
+          }
+        })
+      }
+    })
+    const open = transport === 'http' ? s.connect : s.connectH2
+    for (let i = 1; i <= 2; i++) {
+      const bad = await open({ headers: { 'x-misdeed': '1' } })
+      t.equal(bad.status, 500)
+      t.match(bad.headers.get('content-type'), 'application/json')
+      await bad.waitForEnd()
+      t.match(JSON.parse(bad.body), { statusCode: 500, code: 'PYLON_SSE_ERR_HEAD' })
+      t.match(s.app.sse.stats(), { connected: 0, accepted: 0, rejected: { failed: i } })
+      await bad.close()
+    }
+    t.match(await log.waitFor(/cannot be written/), { err: { message: 'no head' } })
+    const good = await open()
+    t.equal(good.status, 200, 'the slot is free')
+  })
+}
+
+t.test('a head that cannot be written is answered with 500 through inject, too', async (t) => {
+  const s = await serve(t, {
+    setup: (app) => {
+      app.addHook('onRequest', async (_request, reply) => {
+        reply.raw.writeHead = () => {
+          throw new Error('no head')
+        }
+      })
+    }
+  })
+  const response = await s.app.inject('/events')
+  t.equal(response.statusCode, 500)
+  t.match(response.json(), { code: 'PYLON_SSE_ERR_HEAD' })
+})
+
+t.test('a head that a patched writeHead has sent all the same ends in a cut, and is counted', async (t) => {
+  const s = await serve(t, {
+    setup: (app) => {
+      app.addHook('onRequest', async (_request, { raw }) => {
+        const { writeHead } = raw
+        raw.writeHead = ((...args: Parameters<typeof writeHead>) => {
+          writeHead.apply(raw, args)
+          throw new Error('after the head')
+        }) as typeof writeHead
+      })
+    }
+  })
+  const reader = await s.connect({ waitForHead: false })
+  await reader.waitForClose()
+  t.notOk(reader.ended)
+  t.match(s.app.sse.stats(), { connected: 0, rejected: { failed: 1 } })
+})
+
+for (const name of ['keep-alive', 'upgrade', 'transfer-encoding', 'proxy-connection', 'http2-settings']) {
+  t.test(`over HTTP/2 the header '${name}' of a hook is answered with 500, logged, and counted`, async (t) => {
+    const log = new LogLines()
+    const s = await serve(t, {
+      transport: 'h2c',
+      fastify: { logger: { level: 'error', stream: log } },
+      setup: (app) => {
+        app.addHook('onSend', async ({ headers }, reply) => {
+          if ('x-misdeed' in headers) reply.header(name, 'chunked')
+        })
+      }
+    })
+    const bad = await s.connectH2({ headers: { 'x-misdeed': '1' } })
+    t.equal(bad.status, 500)
+    await bad.waitForEnd()
+    t.match(JSON.parse(bad.body), { code: 'PYLON_SSE_ERR_HEAD' })
+    t.match(await log.waitFor(/cannot be written/), { err: { message: new RegExp(name) } })
+    t.match(s.app.sse.stats(), { accepted: 0, rejected: { failed: 1 } })
+    t.equal((await s.connectH2()).status, 200)
+  })
+}
+
+t.test('a header of a hook that no head can hold is answered with 500, and counted', async (t) => {
+  const s = await serve(t, {
+    setup: (app) => {
+      app.addHook('onSend', async ({ headers }, reply) => {
+        if ('x-misdeed' in headers && reply.statusCode === 200) reply.header('x-hook', 'line\nbreak')
+      })
+    }
+  })
+  const bad = await s.connect({ headers: { 'x-misdeed': '1' } })
+  t.equal(bad.status, 500)
+  t.match(s.app.sse.stats(), { accepted: 0, rejected: { failed: 1 } })
+  t.equal((await s.connect()).status, 200)
+})
+
 t.test('an error of a response stays its own', async (t) => {
   let raw!: ServerResponse
   const s = await serve(t, {
