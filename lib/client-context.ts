@@ -24,6 +24,14 @@ export interface Home {
   leave(place: number): void
 }
 
+/** The request that a client came by, for as long as the client is here. */
+export interface Scope {
+  /** Runs a callback of the app in the request's own context. */
+  run<Result>(callback: () => Result): Result
+  /** Aborts the request's signal. */
+  abort(): void
+}
+
 /** What the clients of a hub have in common. */
 export interface ClientContext<Member> extends CursorContext {
   readonly counters: Counters
@@ -56,6 +64,7 @@ export interface Arrival {
   readonly slot: Slot
   /** Whether it gets gzip. */
   readonly compressed: boolean
+  readonly scope: Scope
   readonly req: Request
   readonly res: Response
 }

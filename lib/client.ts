@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Audience } from './audience.js'
 import { type Chunk, OwnChunk } from './chunk.js'
-import type { Arrival, CareLimits, ClientContext, Home } from './client-context.js'
+import type { Arrival, CareLimits, ClientContext, Home, Scope } from './client-context.js'
 import { Cursor } from './cursor.js'
 import { encodeFarewell, encodeKeepAlive, encodeResync } from './encode.js'
 import type { DisconnectReason } from './errors.js'
@@ -44,6 +44,8 @@ export class Client implements SseClient, StreamListener {
   readonly ip: string | undefined
   /** Whether it gets gzip. */
   readonly compressed: boolean
+  /** Where the app's callbacks run. */
+  readonly scope: Scope
   #home: Home | undefined
   #place = 0
   readonly #slot: Slot
@@ -63,12 +65,13 @@ export class Client implements SseClient, StreamListener {
   constructor(
     context: ClientContext<Client>,
     number: number,
-    { ip, topics, position, slot, req, res, compressed }: Arrival
+    { ip, topics, position, slot, req, res, compressed, scope }: Arrival
   ) {
     this.#context = context
     this.number = number
     this.ip = ip
     this.compressed = compressed
+    this.scope = scope
     this.#slot = slot
     this.#topics = topics
     const isKnown = 'seq' in position

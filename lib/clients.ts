@@ -46,7 +46,7 @@ export class Clients {
       logger.warn({ dropped }, 'SSE clients read too slowly and missed events')
     })
     this.#caretaker = new Caretaker(this.shards, options, (now) => drops.tell(now))
-    this.#partings = new Partings((client, reason) => this.#tellEnd(client, reason))
+    this.#partings = new Partings((client, reason) => client.scope.run(() => this.#tellEnd(client, reason)))
     const { queueDepth, overflow, maxEventBytes } = options
     this.#context = {
       ...context,
@@ -161,7 +161,7 @@ export class Clients {
     this.#waiting.delete(client)
     this.#context.counters.accepted++
     this.#shardFor(client).add(client, client.audience)
-    this.#logger.debug({ client: client.id, ip: client.ip }, 'SSE client connected')
+    this.#logger.debug(nameOf(client), 'SSE client connected')
   }
 
   #onAudience(client: Client): void {
@@ -171,7 +171,10 @@ export class Clients {
   }
 
   #onEnd(client: Client, reason: DisconnectReason): void {
-    if (this.#waiting.delete(client)) return
+    if (this.#waiting.delete(client)) {
+      queueMicrotask(() => client.scope.abort())
+      return
+    }
     client.moveOut()
     this.#context.counters.disconnects[reason]++
     this.#partings.add(client, reason)
@@ -179,15 +182,21 @@ export class Clients {
 
   #onFail(client: Client, err: unknown): void {
     if (this.#waiting.has(client)) this.#context.counters.rejected.failed++
-    this.#logger.error({ err, client: client.id }, 'SSE: the response of a client cannot be written')
+    this.#logger.error({ err, ...nameOf(client) }, 'SSE: the response of a client cannot be written')
   }
 
   async #tellEnd(client: Client, reason: DisconnectReason): Promise<void> {
-    this.#logger.debug({ client: client.id, ip: client.ip, reason }, 'SSE client disconnected')
+    client.scope.abort()
+    this.#logger.debug({ ...nameOf(client), reason }, 'SSE client disconnected')
     try {
       await this.#options.onDisconnect?.(client, reason)
     } catch (err) {
-      this.#logger.error({ err, client: client.id }, 'SSE onDisconnect failed')
+      this.#logger.error({ err, ...nameOf(client) }, 'SSE onDisconnect failed')
     }
   }
+}
+
+/** A client in a line of the log. Serializers go by the name of a field: an app has one for `client`, but not for this. */
+export function nameOf({ id, ip }: Client): { sseClient: { id: string; ip: string | undefined } } {
+  return { sseClient: { id, ip } }
 }

@@ -9,7 +9,7 @@ import { EventLog, type Position } from './event-log.js'
 import { FlushQueue } from './flush-queue.js'
 import type { LogEntry } from './log-entry.js'
 import { LogReader } from './log-reader.js'
-import type { Logger } from './logger.js'
+import { guardedLogger, type Logger } from './logger.js'
 import type { ResolvedOptions } from './options.js'
 import { PastAnswers } from './past-answers.js'
 import { type ClientSelector, checkSelector, picks } from './selector.js'
@@ -39,7 +39,8 @@ export class Hub {
   #closed = false
   #saidClosed = false
 
-  constructor(options: ResolvedOptions, logger: Logger) {
+  constructor(options: ResolvedOptions, appLogger: Logger) {
+    const logger = guardedLogger(appLogger)
     this.#logger = logger
     const { history, queueDepth, backplane } = options
     // A slow client catches up from the log, whether or not others may replay so far.

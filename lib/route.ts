@@ -9,6 +9,7 @@ import { describedBy, describePublish, describeStream } from './openapi.js'
 import type { ResolvedOptions } from './options.js'
 import { sendPage } from './page.js'
 import { addPublishRoute } from './publish.js'
+import { RequestScope } from './request-scope.js'
 import { EventStream, untilGone } from './stream.js'
 import { closingError, sendStream, takeOver } from './take-over.js'
 
@@ -104,6 +105,7 @@ class Entrance {
     if (EventStream.isGone(request.raw, reply.raw)) {
       // While a hook took its time. There is nobody to answer, and nothing would tell again that the client has gone.
       reply.hijack()
+      new RequestScope(request, false).abort()
       return
     }
     // Here, since it may close while `authorizeTopics` takes its time.
@@ -129,9 +131,10 @@ class Entrance {
     }
     if (type === EVENT_STREAM) {
       const position = this.#hub.positionOf(id)
-      const arrival = { ip: request.ip, topics, position, slot, compressed, req: request.raw, res: reply.raw }
+      const scope = new RequestScope(request, this.#options.onDisconnect !== undefined)
+      const arrival = { ip: request.ip, topics, position, slot, compressed, scope, req: request.raw, res: reply.raw }
       reply.headers(HEAD)
-      sendStream(this.#hub.clients.admit(arrival), request, reply)
+      sendStream(this.#hub.clients.admit(arrival), scope, request, reply)
       return
     }
     untilGone(request.raw, reply.raw, () => slot.release())

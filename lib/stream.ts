@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks'
 import { type IncomingMessage, ServerResponse } from 'node:http'
 import { type Http2ServerRequest, Http2ServerResponse, type Http2Session } from 'node:http2'
 import { Socket } from 'node:net'
@@ -135,8 +136,10 @@ export class EventStream {
       res.writeHead(200, headers as Record<string, string>)
     } else if (isHttp1(res)) {
       if (res.socket === null) {
-        // HTTP/1.1 pipelining: an earlier response is not finished. Node flushes after 'socket', hence the turn.
-        res.once('socket', () => setImmediate(() => this.#open(headers, first, opened)))
+        // HTTP/1.1 pipelining: an earlier response is not finished. Node flushes after 'socket', hence the turn. It is
+        // emitted in the context of that response's request, which is another's.
+        const later = AsyncResource.bind(() => this.#open(headers, first, opened))
+        res.once('socket', () => setImmediate(later))
         return false
       }
       // A stream is silent while nothing happens, which is no reason to cut it.

@@ -3,9 +3,12 @@ import type { Http2ServerResponse } from 'node:http2'
 import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest, onSendHookHandler } from 'fastify'
 import type { Client } from './client.js'
+import { nameOf } from './clients.js'
 import { ClosingError, HeadSentError, StreamConsumedError } from './errors.js'
 import type { Hub } from './hub.js'
+import { guardedLogger } from './logger.js'
 import type { ResolvedOptions } from './options.js'
+import type { RequestScope } from './request-scope.js'
 import type { Headers } from './stream.js'
 
 /** Where a request that has been let in holds the body of its answer. */
@@ -18,10 +21,12 @@ interface Admitted {
 /** Stands for the stream while `onSend` hooks run. They pass it on; none may read it. */
 class StreamBody extends Readable {
   readonly client: Client
+  readonly scope: RequestScope
 
-  constructor(client: Client) {
+  constructor(client: Client, scope: RequestScope) {
     super()
     this.client = client
+    this.scope = scope
     // `pipe` hands no error on. What a hook made of the stream is refused where it comes out.
     this.on('error', () => {})
   }
@@ -37,8 +42,8 @@ class StreamBody extends Readable {
 }
 
 /** As a payload rather than past Fastify, so that onSend hooks run: @fastify/cookie sets its header in one. */
-export function sendStream(client: Client, request: FastifyRequest, reply: FastifyReply): void {
-  const body = new StreamBody(client)
+export function sendStream(client: Client, scope: RequestScope, request: FastifyRequest, reply: FastifyReply): void {
+  const body = new StreamBody(client, scope)
   ;(request as Admitted)[BODY] = body
   reply.send(body)
 }
@@ -71,7 +76,7 @@ export function takeOver(hub: Hub, { onConnect }: ResolvedOptions): onSendHookHa
       done(new StreamConsumedError())
       return
     }
-    const { client } = body
+    const { client, scope } = body
     if (client.gone) {
       reply.hijack()
       return
@@ -92,18 +97,21 @@ export function takeOver(hub: Hub, { onConnect }: ResolvedOptions): onSendHookHa
     reply.hijack()
     // Not before: an error in its place would be said to be compressed.
     if (client.compressed) headers['content-encoding'] = 'gzip'
+    scope.keep()
     client.open(headers, () => {
       if (onConnect === undefined) client.start()
-      else welcome(client, request)
+      else welcome(client, scope, request)
     })
   }
 
-  async function welcome(client: Client, request: FastifyRequest): Promise<void> {
+  async function welcome(client: Client, scope: RequestScope, request: FastifyRequest): Promise<void> {
     try {
       await onConnect!(client, request)
+      // It may have asked for the signal.
+      scope.keep()
       client.start()
     } catch (err) {
-      request.log.error({ err, client: client.id }, 'SSE onConnect failed')
+      guardedLogger(request.log).error({ err, ...nameOf(client) }, 'SSE onConnect failed')
       client.end('error', { retry: hub.clients.retryWithJitter() })
     }
   }

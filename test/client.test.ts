@@ -205,7 +205,7 @@ for (const [how, fail] of failures) {
       await guests.waitForLeaving()
       t.match(guests.left, [{ reason: 'error' }])
       const line = await log.waitFor('SSE onConnect failed')
-      t.match(line, { err: { message: 'no snapshot' }, client: guests.left[0]!.client.id })
+      t.match(line, { err: { message: 'no snapshot' }, sseClient: { id: guests.left[0]!.client.id } })
 
       app.sse.broadcast('still here')
       t.strictSame(await data(other, 1), ['"still here"'])

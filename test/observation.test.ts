@@ -253,13 +253,16 @@ for (const [reason, { act, sse, ...options }] of Object.entries(departures)) {
     t.strictSame(s.app.sse.stats().disconnects, { ...all, shutdown: 1, [reason]: reason === 'shutdown' ? 2 : 1 })
     const { id, ip } = come[1]![0]
     t.match(
-      log.matching((line) => line.client === id && line.level < 40),
+      log.matching((line) => (line.sseClient as { id: string } | undefined)?.id === id && line.level < 40),
       [
-        { level: 20, msg: 'SSE client connected', ip },
-        { level: 20, msg: 'SSE client disconnected', ip, reason }
+        { level: 20, msg: 'SSE client connected', sseClient: { ip } },
+        { level: 20, msg: 'SSE client disconnected', sseClient: { ip }, reason }
       ]
     )
-    t.equal(log.matching((line) => line.client === id && line.level < 40).length, 2)
+    t.equal(
+      log.matching((line) => (line.sseClient as { id: string } | undefined)?.id === id && line.level < 40).length,
+      2
+    )
   })
 }
 
@@ -327,9 +330,9 @@ t.test('an onDisconnect that fails is logged, and harms nobody', async (t) => {
     })
     const [leaver, reader] = [await s.connect(), await s.connect()]
     await leaver.close()
-    const { client, err } = await log.waitFor(({ level }) => level === 50)
+    const { sseClient, err } = await log.waitFor(({ level }) => level === 50)
     t.match(err, { message: 'of the app', stack: String }, how)
-    t.type(client, 'string')
+    t.type((sseClient as { id: string }).id, 'string')
     s.app.sse.broadcast('event')
     t.equal((await reader.next()).data, '"event"')
     await s.app.close()
