@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
 import { connect, type NatsConnection, type NodeConnectionOptions } from '@nats-io/transport-node'
 import type { Test } from 'tap'
-import { findBinary, requireBinary } from './binary.js'
+import { requireBinary } from './binary.js'
 import { withTimeout } from './patience.js'
 import { freePort } from './redis-server.js'
 
@@ -22,7 +22,7 @@ export interface NatsServerOptions {
 /** A nats-server until the end of the test; nothing where there is none on this machine. */
 export async function startNats(t: Test, options: NatsServerOptions = {}): Promise<NatsServer | undefined> {
   // Debian has it where the PATH of users does not lead.
-  const binary = requireBinary(t, 'nats-server', findBinary('nats-server') ?? '/usr/sbin/nats-server')
+  const binary = requireBinary(t, 'nats-server')
   if (binary === undefined) return undefined
   const folder = await mkdtemp(join(tmpdir(), 'pylon-sse-nats-'))
   const server = new NatsServer(binary, folder, [await freePort(), await freePort()], options)
