@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http'
+import { ServerResponse } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import t from 'tap'
 import { LogLines } from './kit/log-lines.js'
@@ -76,6 +76,25 @@ t.test('a head that cannot be written is answered with 500 through inject, too',
   const response = await s.app.inject('/events')
   t.equal(response.statusCode, 500)
   t.match(response.json(), { code: 'PYLON_SSE_ERR_HEAD' })
+})
+
+t.test('a response that can write no head at all ends in a cut, and is counted', async (t) => {
+  const headless = Object.create(ServerResponse.prototype, {
+    writeHead: {
+      value: () => {
+        throw new Error('no head')
+      }
+    }
+  })
+  const s = await serve(t, {
+    setup: (app) => {
+      app.addHook('onRequest', async (_request, reply) => void Object.setPrototypeOf(reply.raw, headless))
+    }
+  })
+  const cut = await s.connect({ waitForHead: false })
+  await cut.waitForClose()
+  t.equal(cut.body, '')
+  t.match(s.app.sse.stats(), { connected: 0, accepted: 0, rejected: { failed: 1 } })
 })
 
 t.test('a head that a patched writeHead has sent all the same ends in a cut, and is counted', async (t) => {

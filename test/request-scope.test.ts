@@ -326,6 +326,31 @@ t.test("No logger's fault reaches a client: serializers for any field may throw"
   t.equal((await s.connect()).status, 200)
 })
 
+t.test("No logger's fault reaches a client: it may refuse every line", async (t) => {
+  const refused: string[] = []
+  const left = deferred<DisconnectReason>()
+  const stream = {
+    write(line: string) {
+      if (!line.includes('SSE')) return
+      refused.push(line)
+      throw new Error('the disk is full')
+    }
+  }
+  const s = await serve(t, {
+    fastify: { logger: { level: 'debug', stream } },
+    sse: { onDisconnect: (_client, reason) => left.resolve(reason) }
+  })
+  const reader = await s.connect()
+  s.app.sse.broadcast(1)
+  t.equal((await reader.next()).data, '1')
+  await reader.close()
+  t.equal(await left.promise, 'disconnected')
+  const fields = [{ sseClient: {} }, {}, { sseClient: {}, reason: 'disconnected' }, {}].map(Object.keys)
+  const isOwn = (name: string) => name === 'sseClient' || name === 'reason'
+  const tried = refused.map((line) => Object.keys(JSON.parse(line)).filter(isOwn))
+  t.strictSame(tried, fields, 'each line is tried with its fields, and without')
+})
+
 t.test("a serializer for 'client' of the app's own does not meet the plugin's", async (t) => {
   const log = new LogLines()
   const seen: unknown[] = []
