@@ -1,5 +1,6 @@
 import createError from '@fastify/error'
-import { PERSON, ROOM } from './rooms.js'
+import { PERSON } from './person.js'
+import { ROOM_TITLE } from './rooms.js'
 import { STATUSES } from './tasks.js'
 
 const NoSuchRoom = createError('NO_SUCH_ROOM', 'There is no such room, or it is not for you', 403)
@@ -7,31 +8,42 @@ const NoSuchTask = createError('NO_SUCH_TASK', 'This task is gone: someone may h
 
 const newRoom = {
   type: 'object',
-  required: ['name'],
+  required: ['title'],
   additionalProperties: false,
-  properties: { name: ROOM, members: { type: 'array', maxItems: 20, items: PERSON } }
+  properties: { title: ROOM_TITLE, members: { type: 'array', maxItems: 20, items: PERSON } }
 }
 
-const title = { type: 'string', minLength: 1, maxLength: 200, pattern: '\\S' }
+const title = {
+  type: 'string',
+  minLength: 1,
+  maxLength: 200,
+  pattern: '\\S',
+  description: 'A title takes 1 to 200 characters'
+}
+
+// Whoever gets no answer sends it again by the same id, and it is created once.
+const id = { type: 'string', format: 'uuid' }
 
 const newTask = {
   type: 'object',
   required: ['title'],
   additionalProperties: false,
-  properties: { title }
+  properties: { id, title }
 }
 
 const taskChanges = {
   type: 'object',
   minProperties: 1,
   additionalProperties: false,
-  properties: { title, status: { enum: STATUSES } }
+  properties: { title, was: { type: 'string' }, status: { enum: STATUSES } }
 }
+
+const restoration = { type: 'object', additionalProperties: false, properties: { title } }
 
 // The page names its stream, so that its own changes do not come back by it.
 const headers = { type: 'object', properties: { 'x-client-id': { type: 'string', format: 'uuid' } } }
 
-const clientId = (request) => request.headers['x-client-id']
+const authorOf = ({ session, headers }) => ({ user: session.user, clientId: headers['x-client-id'] })
 
 /** Routes of the rooms and their tasks, for those who are logged in. A change is answered as others hear of it. */
 export async function api(app, { board, requireLogin }) {
@@ -43,9 +55,10 @@ export async function api(app, { board, requireLogin }) {
   app.get('/me', async ({ session: { user } }) => ({ name: user, rooms: await board.listRooms(user) }))
 
   app.post('/rooms', { schema: { body: newRoom } }, async (request, reply) => {
-    const { name, members = [] } = request.body
+    const { title, members = [] } = request.body
+    const creator = request.session.user
     reply.code(201)
-    return board.createRoom(name, members.length > 0 ? [request.session.user, ...members] : undefined)
+    return board.createRoom({ title, creator, members: members.length > 0 ? [creator, ...members] : undefined })
   })
 
   app.register(taskRoutes, { prefix: '/rooms/:room/tasks', board })
@@ -60,17 +73,22 @@ async function taskRoutes(app, { board }) {
 
   app.post('/', { schema: { headers, body: newTask } }, async (request, reply) => {
     reply.code(201)
-    return board.createTask(request.params.room, request.body, clientId(request))
+    return board.createTask(request.params.room, request.body, authorOf(request))
   })
 
   app.patch('/:id', { schema: { headers, body: taskChanges } }, async (request) => {
     const { room, id } = request.params
-    return (await board.updateTask(room, id, request.body, clientId(request))) ?? gone()
+    return (await board.updateTask(room, id, request.body, authorOf(request))) ?? gone()
+  })
+
+  app.post('/:id/restore', { schema: { headers, body: restoration } }, async (request) => {
+    const { room, id } = request.params
+    return (await board.restoreTask(room, id, request.body, authorOf(request))) ?? gone()
   })
 
   app.delete('/:id', { schema: { headers } }, async (request) => {
     const { room, id } = request.params
-    return (await board.deleteTask(room, id, clientId(request))) ?? gone()
+    return (await board.deleteTask(room, id, authorOf(request))) ?? gone()
   })
 }
 

@@ -7,7 +7,7 @@ import pylonSse from 'pylon-sse'
 import { api } from './api.js'
 import { Board } from './board.js'
 import { addLogin } from './login.js'
-import { roomOf } from './rooms.js'
+import { LOBBY, roomOfTopic, topicOfPerson } from './topics.js'
 
 const SECURITY_HEADERS = {
   'content-security-policy':
@@ -29,7 +29,10 @@ export function buildApp({ fastify, pylonSse: stream, board: shared, secret = ra
   const app = Fastify({
     bodyLimit: 4096,
     // Fastify would drop unknown fields and turn numbers into text: a client that gets it wrong should hear of it.
-    ajv: { customOptions: { removeAdditional: false, coerceTypes: false } },
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: false, verbose: true } },
+    schemaErrorFormatter: ([error], where) => new Error(explain(error, where)),
+    // A room's name may be of letters that take nine characters each in a URL.
+    routerOptions: { maxParamLength: 500 },
     ...fastify
   })
 
@@ -50,18 +53,26 @@ export function buildApp({ fastify, pylonSse: stream, board: shared, secret = ra
     ...stream,
     route: {
       onRequest: requireLogin,
-      // A stream is one room's.
+      // A stream is one room's, or the lobby's.
       schema: { querystring: { type: 'object', required: ['topic'], properties: { topic: { type: 'string' } } } }
     },
-    authorizeTopics: async ({ session }, [topic]) => Boolean(await board.findRoom(roomOf(topic), session.user)),
+    authorizeTopics: async ({ session }, [topic]) =>
+      topic === LOBBY || Boolean(await board.findRoom(roomOfTopic(topic), session.user)),
     async onConnect(client, { session }) {
-      const room = roomOf(client.topics[0])
+      const [topic] = client.topics
+      const room = roomOfTopic(topic)
       client.state = { session: session.id, room }
       client.expiresAt = session.expiresAt
       // The client's place in the log was taken before, so every change is in these rows or follows them. It may be both:
       // a tab that resumes gets the rows first and then what it missed. `seq` tells which changes the rows include.
-      const snapshot = await board.enter(room, { id: client.id, user: session.user, pid: process.pid })
-      client.send({ clientId: client.id, ...snapshot }, { event: 'snapshot' })
+      if (room) {
+        const snapshot = await board.enter(room, { id: client.id, user: session.user, pid: process.pid })
+        client.send({ clientId: client.id, ...snapshot }, { event: 'snapshot' })
+      } else {
+        // Invitations are for the invited alone.
+        client.subscribe(topicOfPerson(session.user))
+        client.send({ rooms: await board.listRooms(session.user) }, { event: 'rooms' })
+      }
     },
     onDisconnect: ({ id, state }) => board.leave(state.room, id)
   })
@@ -72,4 +83,10 @@ export function buildApp({ fastify, pylonSse: stream, board: shared, secret = ra
   app.register(fastifyStatic, { root: fileURLToPath(new URL('public', import.meta.url)) })
 
   return app
+}
+
+/** What is wrong with a request, in words for the one who typed it. */
+function explain({ parentSchema, data, instancePath, message }, where) {
+  if (!parentSchema.description) return `${where}${instancePath} ${message}`
+  return typeof data === 'string' ? `${parentSchema.description}: not “${data.slice(0, 40)}”` : parentSchema.description
 }

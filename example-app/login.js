@@ -1,7 +1,13 @@
 import createError from '@fastify/error'
-import { PERSON } from './rooms.js'
+import { PERSON } from './person.js'
 
 const LoginRequired = createError('LOGIN_REQUIRED', 'Log in first', 401)
+const SessionEnded = createError('SESSION_ENDED', 'Your login has ended: log in again', 401)
+const ServerRestarted = createError(
+  'SERVER_RESTARTED',
+  'The server was restarted. It keeps logins, rooms and tasks in memory alone, so they are gone: log in again',
+  401
+)
 
 const COOKIE = 'board_session'
 
@@ -44,13 +50,21 @@ export function addLogin(app, board) {
 
   return async function requireLogin(request) {
     request.session = await sessionOf(request)
-    if (!request.session) throw new LoginRequired()
+    if (request.session) return
+    const { present, valid } = readCookie(request)
+    if (!present) throw new LoginRequired()
+    // Each start of the server signs with a secret of its own.
+    throw valid ? new SessionEnded() : new ServerRestarted()
   }
 
   async function sessionOf(request) {
-    const cookie = request.cookies[COOKIE]
-    const { valid, value } = cookie ? request.unsignCookie(cookie) : { valid: false }
+    const { valid, value } = readCookie(request)
     return valid ? board.findSession(value) : null
+  }
+
+  function readCookie(request) {
+    const cookie = request.cookies[COOKIE]
+    return cookie ? { present: true, ...request.unsignCookie(cookie) } : { present: false, valid: false }
   }
 
   async function logOut(request) {

@@ -1,31 +1,32 @@
+import { fold } from './person.js'
+import { slugOf } from './public/slug.js'
 import { Tasks } from './tasks.js'
+import { LOBBY, topicOfPerson, topicOfRoom } from './topics.js'
 
-/** JSON schema of a person's name. No commas: names are listed with commas between. */
-export const PERSON = {
+/** JSON schema of a room's title: its name as it is typed. The description is for error messages. */
+export const ROOM_TITLE = {
   type: 'string',
-  minLength: 1,
-  maxLength: 30,
-  pattern: "^ *[\\p{L}\\p{N}][\\p{L}\\p{M}\\p{N} .'_-]*$"
-}
-
-/** JSON schema of a room's name: one word of a topic, so without dots and wildcards. */
-export const ROOM = { type: 'string', maxLength: 32, pattern: '^[a-z0-9][a-z0-9-]*$' }
-
-const TOPIC_PREFIX = 'room.'
-
-/** The name of the room whose topic this is. A pattern such as `room.*` names no room. */
-export function roomOf(topic) {
-  return topic.startsWith(TOPIC_PREFIX) ? topic.slice(TOPIC_PREFIX.length) : undefined
+  maxLength: 32,
+  pattern: '^\\P{C}*[\\p{L}\\p{N}]\\P{C}*$',
+  description: "A room's name takes up to 32 visible characters, and at least one of them is a letter or a digit"
 }
 
 /** A board of tasks, and who may see it. */
 class Room {
   #members
 
-  /** @param members names; everyone may come in where there are none */
-  constructor(name, tasks, members) {
-    this.name = name
-    this.topic = TOPIC_PREFIX + name
+  /**
+   * @param {object} room
+   * @param {string} room.title as it was typed; its name, which stands in URLs and topics, is made from it
+   * @param {string[]} [room.members] names; everyone may come in where there are none
+   * @param {string} [room.creator]
+   * @param {Tasks} room.tasks
+   */
+  constructor({ title, members, creator, tasks }) {
+    this.name = slugOf(title)
+    this.title = title.trim()
+    this.creator = creator
+    this.topic = topicOfRoom(this.name)
     this.tasks = tasks
     this.#members = members && new Map(members.map((member) => [fold(member), member.trim()]))
   }
@@ -33,6 +34,11 @@ class Room {
   /** The names of those who may come in; undefined for everyone. */
   get members() {
     return this.#members && [...this.#members.values()]
+  }
+
+  /** The topics of those who are told that there is this room. */
+  get audience() {
+    return this.members?.map(topicOfPerson) ?? [LOBBY]
   }
 
   admits(user) {
@@ -47,7 +53,7 @@ export class Rooms {
   #maxTasks
   #onChange
 
-  /** @param onChange `(room, change, by)`, called with every change of a task, `by` as it was given to the change */
+  /** @param onChange `(room, change, clientId)`, called with every change of a task: see `Tasks` */
   constructor({ limit, maxTasks, onChange }) {
     this.#limit = limit
     this.#maxTasks = maxTasks
@@ -62,10 +68,11 @@ export class Rooms {
     return this.#rooms.get(name)
   }
 
-  create(name, members) {
-    const onChange = (change, by) => this.#onChange(room, change, by)
-    const room = new Room(name, new Tasks({ limit: this.#maxTasks, onChange }), members)
-    this.#rooms.set(name, room)
+  /** @param {{ title: string, members?: string[], creator?: string }} description */
+  create(description) {
+    const onChange = (change, clientId) => this.#onChange(room, change, clientId)
+    const room = new Room({ ...description, tasks: new Tasks({ limit: this.#maxTasks, onChange }) })
+    this.#rooms.set(room.name, room)
     return room
   }
 
@@ -79,9 +86,4 @@ export class Rooms {
   listFor(user) {
     return [...this.#rooms.values()].filter((room) => room.admits(user))
   }
-}
-
-/** What of two names must be equal for them to be one person's. */
-function fold(name) {
-  return name.trim().normalize('NFKC').toLowerCase()
 }

@@ -28,8 +28,8 @@ t.test('a room, who is in it, and a logout are the same on all processes', async
   const board = await BoardCluster.start(t)
   if (board === undefined) return
   const [ann, bob] = [await board.logIn('Ann'), await board.logIn('Bob')]
-  await board.call('POST', '/api/rooms', { cookie: ann, body: { name: 'secret', members: ['Cy'] } })
-  t.match(await board.call('POST', '/api/rooms', { cookie: bob, body: { name: 'secret' } }), {
+  await board.call('POST', '/api/rooms', { cookie: ann, body: { title: 'Secret', members: ['Cy'] } })
+  t.match(await board.call('POST', '/api/rooms', { cookie: bob, body: { title: 'Secret' } }), {
     status: 409,
     body: { code: 'ROOM_TAKEN' }
   })

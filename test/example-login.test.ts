@@ -6,7 +6,12 @@ import { cookieOf, TaskBoard, Visitor } from './kit/task-board.js'
 const browser = (await launchChromium(t))!
 const skip = !browser
 
-const REFUSAL = { statusCode: 401, code: 'LOGIN_REQUIRED', message: 'Log in first' }
+const REFUSALS = {
+  LOGIN_REQUIRED: 'Log in first',
+  SESSION_ENDED: 'Your login has ended: log in again',
+  SERVER_RESTARTED:
+    'The server was restarted. It keeps logins, rooms and tasks in memory alone, so they are gone: log in again'
+}
 
 t.test('without a session there is neither stream nor API', async (t) => {
   const board = await TaskBoard.serve(t)
@@ -14,30 +19,34 @@ t.test('without a session there is neither stream nor API', async (t) => {
   const [, value = ''] = ann.cookie.split('=')
   const [id, signature] = decodeURIComponent(value).split('.')
   const elsewhere = await (await TaskBoard.serve(t)).visitor()
-  const cookies = {
-    none: '',
-    empty: 'board_session=',
-    unsigned: `board_session=${id}`,
-    'signed wrongly': `board_session=${id}.${signature!.slice(1)}`,
-    'of another session, with this signature': `board_session=${encodeURIComponent(`x${id}.${signature}`)}`,
-    'of another start of the server': elsewhere.cookie,
-    named: `session=${value}`
-  }
-  for (const [what, cookie] of Object.entries(cookies)) {
+  const ended = await board.visitor()
+  await ended.call('POST', '/api/logout')
+  const cookies: [what: string, cookie: string, code: keyof typeof REFUSALS][] = [
+    ['none', '', 'LOGIN_REQUIRED'],
+    ['empty', 'board_session=', 'LOGIN_REQUIRED'],
+    ['unsigned', `board_session=${id}`, 'SERVER_RESTARTED'],
+    ['signed wrongly', `board_session=${id}.${signature!.slice(1)}`, 'SERVER_RESTARTED'],
+    ['with the signature of another', `board_session=${encodeURIComponent(`x${id}.${signature}`)}`, 'SERVER_RESTARTED'],
+    ['of another start of the server', elsewhere.cookie, 'SERVER_RESTARTED'],
+    ['of a session that has ended', ended.cookie, 'SESSION_ENDED'],
+    ['under another name', `session=${value}`, 'LOGIN_REQUIRED']
+  ]
+  for (const [what, cookie, code] of cookies) {
+    const refusal = { statusCode: 401, code, message: REFUSALS[code] }
     const stranger = new Visitor(board, t, cookie, 'team-a')
     const client = await stranger.stream()
     t.equal(client.status, 401, `stream, cookie ${what}`)
     await client.waitForEnd()
-    t.match(JSON.parse(client.body), REFUSAL)
+    t.match(JSON.parse(client.body), refusal)
     const calls = [
       ['GET', '/api/me'],
-      ['POST', '/api/rooms', { name: 'mine' }],
+      ['POST', '/api/rooms', { title: 'Mine' }],
       ['GET', '/api/rooms/team-a/tasks'],
       ['POST', '/api/rooms/team-a/tasks', { title: 'Mine' }],
       ['DELETE', '/api/rooms/team-a/tasks/x']
     ] as const
     for (const [method, url, body] of calls) {
-      t.match(await stranger.call(method, url, body), { status: 401, body: REFUSAL }, `${method} ${url}`)
+      t.match(await stranger.call(method, url, body), { status: 401, body: refusal }, `${method} ${url}`)
     }
   }
   t.equal((await ann.stream()).status, 200)
@@ -63,8 +72,9 @@ t.test('a name is letters, digits and a few marks', async (t) => {
   }
   const bad = ['', ' ', '<script>', 'Ann, Bob', 'a\nb', '\u202eannA', 'x'.repeat(31), 7, null, ['Ann'], { name: 'Ann' }]
   for (const name of bad) {
-    const { status, headers } = await board.call('POST', '/api/login', { name })
+    const { status, headers, body } = await board.call<{ message: string }>('POST', '/api/login', { name })
     t.strictSame([status, headers['set-cookie']], [400, undefined], JSON.stringify(name))
+    t.match(body.message, /^A person's name takes up to 30 letters, digits, spaces and \. ' _ -/)
   }
 })
 
@@ -110,7 +120,7 @@ t.test('the page asks for a name, and says that there is no password', { skip },
   t.ok(await page.getByText('There is no password').isVisible())
   t.equal(await page.getByTestId('connection').isVisible(), false, 'before that it shows nothing of a room')
   await logIn(page, 'Ann')
-  await page.getByTestId('room').filter({ hasText: 'team-b' }).click()
+  await page.getByTestId('room').filter({ hasText: 'Team B' }).click()
   await isLive(page)
   t.match(page.url(), /#team-b$/)
 })

@@ -17,20 +17,26 @@ interface Snapshot {
 interface Replica {
   seq: number
   load(snapshot: Snapshot): void
-  receive(change: Change): void
+  receive(change: Change): boolean
+}
+
+interface Author {
+  user: string
+  clientId: string
 }
 
 interface Tasks {
   snapshot(): Snapshot
-  create(fields: object, by?: string): Change
-  update(id: string, fields: object, by?: string): Change | undefined
-  delete(id: string, by?: string): Change | undefined
+  create(fields: object, by: Author): Change
+  update(id: string, fields: object, by: Author): Change | undefined
+  delete(id: string, by: Author): Change | undefined
+  restore(id: string, fields: object, by: Author): Change | undefined
 }
 
 const example = (path: string) => import(new URL(`../example-app/${path}`, import.meta.url).href)
 const { Replica } = (await example('public/replica.js')) as { Replica: new (view: View) => Replica }
 const { Tasks } = (await example('tasks.js')) as {
-  Tasks: new (options: { limit: number; onChange: (change: Change, by?: string) => void }) => Tasks
+  Tasks: new (options: { limit: number; onChange: (change: Change, clientId?: string) => void }) => Tasks
 }
 
 class Rows implements View {
@@ -55,8 +61,9 @@ class Board {
   readonly rows = new Rows()
   readonly replica = new Replica(this.rows)
   readonly answers: Change[] = []
-  readonly #tasks = new Tasks({ limit: 100, onChange: (change, by) => this.#broadcast(change, by) })
+  readonly #tasks = new Tasks({ limit: 100, onChange: (change, clientId) => this.#broadcast(change, clientId) })
   readonly #log: Change[] = []
+  readonly #deleted: string[] = []
   /** What the page has had of the log. */
   #seen = 0
   #stream: (() => void)[] = []
@@ -67,13 +74,17 @@ class Board {
   change(kind: string, which: number, isOwn: boolean): void {
     const { tasks } = this.#tasks.snapshot()
     const id = tasks[which % tasks.length]?.id ?? 'none'
-    const by = isOwn ? this.#known : 'other'
-    const change =
-      kind === 'create'
-        ? this.#tasks.create({ title: String(which) }, by)
-        : kind === 'delete'
-          ? this.#tasks.delete(id, by)
-          : this.#tasks.update(id, { title: String(which) }, by)
+    const by = { user: 'Ann', clientId: isOwn ? this.#known : 'other' }
+    const title = String(which)
+    const kinds: Record<string, () => Change | undefined> = {
+      create: () => this.#tasks.create({ title }, by),
+      delete: () => this.#tasks.delete(id, by),
+      update: () => this.#tasks.update(id, { title }, by),
+      // One that is deleted, if there is any.
+      restore: () => this.#tasks.restore(this.#deleted.at(which % this.#deleted.length) ?? 'none', { title }, by)
+    }
+    const change = kinds[kind]!()
+    if (change?.kind === 'delete') this.#deleted.push(change.row_id)
     if (isOwn && change) this.answers.push(change)
   }
 
@@ -107,9 +118,9 @@ class Board {
     return this.#tasks.snapshot().tasks
   }
 
-  #broadcast(change: Change, by?: string): void {
+  #broadcast(change: Change, clientId?: string): void {
     this.#log.push(change)
-    if (by !== String(this.#connection)) this.#hear(change, this.#log.length - 1)
+    if (clientId !== String(this.#connection)) this.#hear(change, this.#log.length - 1)
   }
 
   #hear(change: Change, place: number): void {
@@ -127,7 +138,11 @@ t.test('however answers and events overtake each other, the page ends with the r
   const step = fc.oneof(
     {
       weight: 5,
-      arbitrary: fc.record({ change: fc.constantFrom('create', 'update', 'delete'), number, own: fc.boolean() })
+      arbitrary: fc.record({
+        change: fc.constantFrom('create', 'update', 'delete', 'restore'),
+        number,
+        own: fc.boolean()
+      })
     },
     { weight: 4, arbitrary: fc.constant('deliver' as const) },
     { weight: 2, arbitrary: fc.record({ answer: number }) },

@@ -27,8 +27,8 @@ t.test('a private room is for its creator and those invited', async (t) => {
   const board = await TaskBoard.serve(t)
   const of = (name: string) => board.visitor(name, 'secret')
   const [ann, bob, cy] = [await of('Ann'), await of('bob'), await of('Cy')]
-  const room = { name: 'secret', members: ['Ann', 'Bob'] }
-  t.match(await ann.call('POST', '/api/rooms', { name: 'secret', members: ['Bob'] }), { status: 201, body: room })
+  const room = { name: 'secret', title: 'Secret', members: ['Ann', 'Bob'], creator: 'Ann' }
+  t.match(await ann.call('POST', '/api/rooms', { title: 'Secret', members: ['Bob'] }), { status: 201, body: room })
   await ann.create('Hidden')
 
   const stream = await cy.stream()
@@ -58,6 +58,9 @@ t.test('a stream is of one room, by its name', async (t) => {
   const board = await TaskBoard.serve(t)
   const ann = await board.visitor()
   const forbidden = [
+    'lobby.*',
+    'person.ann',
+    'person.*',
     'room.*',
     'room.**',
     '*',
@@ -70,6 +73,7 @@ t.test('a stream is of one room, by its name', async (t) => {
     'team-a'
   ]
   for (const topic of forbidden) t.equal((await ann.stream({ query: { topic } })).status, 403, topic)
+  t.equal((await ann.stream({ query: { topic: 'lobby' } })).status, 200, 'or the lobby')
   for (const path of [
     '/events',
     '/events?topic=',
@@ -81,35 +85,36 @@ t.test('a stream is of one room, by its name', async (t) => {
   }
 })
 
-t.test('rooms have plain names, each once, and are not too many', async (t) => {
-  const board = await TaskBoard.serve(t, { maxRooms: 3 })
+t.test('a room keeps its name as it was typed, beside the one in its URL, and there are not too many', async (t) => {
+  const board = await TaskBoard.serve(t, { maxRooms: 7 })
   const ann = await board.visitor()
-  const create = (body: unknown) => ann.call('POST', '/api/rooms', body)
-  const bad = [
-    '',
-    ' ',
-    '*',
-    '**',
-    'a.b',
-    'a/b',
-    '..',
-    '-a',
-    'A',
-    'ü',
-    'a b',
-    'a\n',
-    '<script>',
-    'x'.repeat(33),
-    7,
-    null
-  ]
-  for (const name of bad) t.equal((await create({ name })).status, 400, JSON.stringify(name))
-  for (const members of ['Bob', ['<b>'], [''], [7], Array(21).fill('Bob')]) {
-    t.equal((await create({ name: 'new', members })).status, 400, JSON.stringify(members).slice(0, 40))
+  const create = (body: unknown) => ann.call<{ name: string; title: string }>('POST', '/api/rooms', body)
+  for (const title of ['', ' ', '*', '**', '..', '/', 'a\n', '\u202eabc', 'x'.repeat(33), 7, null]) {
+    const { status, body } = await create({ title })
+    const message = /^A room's name takes up to 32 visible characters, and at least one of them is a letter or a digit/
+    t.match({ status, body }, { status: 400, body: { message } }, JSON.stringify(title))
   }
-  t.match(await create({ name: 'team-a' }), { status: 409, body: { code: 'ROOM_TAKEN' } })
-  t.strictSame((await create({ name: 'new', members: [] })).body, { name: 'new' }, 'for everyone')
-  t.match(await create({ name: 'newer' }), { status: 409, body: { code: 'TOO_MANY_ROOMS' } })
+  t.match(await create({ title: 'new', members: ['Bob', '-Cy'] }), {
+    status: 400,
+    body: { message: /^A person's name takes .*: not “-Cy”$/ }
+  })
+  for (const members of ['Bob', ['<b>'], [''], [7], Array(21).fill('Bob')]) {
+    t.equal((await create({ title: 'new', members })).status, 400, JSON.stringify(members).slice(0, 40))
+  }
+  const names = { ' Café & Küche ': 'café-küche', '*.a/b..': 'a-b', ['東'.repeat(32)]: '東'.repeat(32) }
+  for (const [title, name] of Object.entries(names)) {
+    t.strictSame((await create({ title, members: [] })).body, { name, title: title.trim(), creator: 'Ann' })
+    const visitor = await board.visitor('Bob', encodeURIComponent(name))
+    t.equal((await visitor.create('Inside')).title, 'Inside')
+    const stream = await visitor.stream({ query: { topic: `room.${name}` } })
+    t.match(await snapshotOf(stream), { tasks: [{ title: 'Inside' }] }, name)
+  }
+  for (const title of ['team A', 'Team-a!', 'CAFÉ KÜCHE']) {
+    t.match(await create({ title }), { status: 409, body: { code: 'ROOM_TAKEN' } }, title)
+  }
+  await create({ title: 'new' })
+  await create({ title: 'newer' })
+  t.match(await create({ title: 'newest' }), { status: 409, body: { code: 'TOO_MANY_ROOMS' } })
 })
 
 t.test('between the snapshot and the changes after it nothing is missing', async (t) => {
@@ -171,14 +176,14 @@ t.test('a change is answered with all that a copy of the board needs', async (t)
   const { status, body: created } = await ann.tasks('POST', '', { title: '  Bake bread ' })
   t.equal(status, 201)
   const task = created.data!
-  t.match(task, { id: /^[\w-]{36}$/, title: 'Bake bread', status: 'todo', position: 1 })
+  t.match(task, { id: /^[\w-]{36}$/, title: 'Bake bread', author: 'Ann', status: 'todo', position: 1 })
   const path = `/${task.id}`
   const { body: moved } = await ann.tasks('PATCH', path, { status: 'done' })
   const { body: renamed } = await ann.tasks('PATCH', path, { title: 'Bake rye bread' })
   const { body: unchanged } = await ann.tasks('PATCH', path, { title: 'Bake rye bread', status: 'done' })
   t.match(await ann.tasks('GET'), { status: 200, body: { seq: 3, tasks: [renamed.data] } })
   const { body: deleted } = await ann.tasks('DELETE', path)
-  const change = { entity: 'task', row_id: task.id }
+  const change = { entity: 'task', row_id: task.id, user: 'Ann' }
   t.strictSame(
     [created, moved, renamed, unchanged, deleted].map(({ timestamp, ...rest }) => rest),
     [
@@ -239,11 +244,13 @@ t.test('a room is made on the page, and its URL lets in those who may', { skip }
   const ann = await openRoom(t, browser, url, { name: 'Ann' })
   await add(ann, 'Of team-a')
   await ann.getByTestId('all-rooms').click()
-  await ann.getByTestId('room-name').fill('Ann and Bob')
+  await ann.getByTestId('room-title').fill('Ann and Bob')
   await ann.getByTestId('room-only-for').fill('Bob')
   await ann.getByTestId('room-submit').click()
+  await says(ann, 'room-slug', '#ann-and-bob')
   await isLive(ann)
   t.match(ann.url(), /#ann-and-bob$/)
+  t.equal(await ann.getByRole('heading', { level: 1 }).textContent(), 'Ann and Bob')
   await add(ann, 'Of two')
   const bob = await openRoom(t, browser, url, { name: 'Bob', room: 'ann-and-bob' })
   await shows(t, bob, { todo: ['Of two'] }, 'a board of its own')
@@ -257,5 +264,5 @@ t.test('a room is made on the page, and its URL lets in those who may', { skip }
   await bob.getByTestId('login-submit').click()
   await says(bob, 'notice', 'There is no room “ann-and-bob”, or it is not for you')
   t.notMatch(bob.url(), 'ann-and-bob')
-  t.strictSame(await bob.getByTestId('room').locator('.name').allTextContents(), ['team-a', 'team-b'])
+  t.strictSame(await bob.getByTestId('room').locator('.name').allTextContents(), ['Team A', 'Team B'])
 })

@@ -27,7 +27,7 @@ t.test('what one does is seen by the other', { skip }, async (t) => {
   await shows(t, ann, { todo: ['Water the plants'], doing: ['Bake bread', 'Write a letter'] }, 'from either side')
 
   await card(ann, 'Bake bread').getByTestId('task-edit').click()
-  await ann.getByRole('textbox', { name: 'Title' }).fill('Bake rye bread')
+  await ann.getByTestId('editor-title').fill('Bake rye bread')
   await ann.keyboard.press('Enter')
   await shows(t, bob, { todo: ['Water the plants'], doing: ['Bake rye bread', 'Write a letter'] }, 'edited')
 
@@ -129,40 +129,13 @@ t.test('a tab of a server that has begun anew asks who it is, and shows the new 
   relay.target = after.port
   await before.app.close()
   await asksWhoItIs(page)
-  await says(page, 'notice', 'You are logged out')
+  await says(page, 'login-reason', 'The server was restarted. It keeps logins, rooms and tasks in memory alone')
   t.equal(await page.getByTestId('login-name').inputValue(), 'Ann', 'remembering the name')
   await logIn(page, 'Ann')
   await isLive(page)
   await shows(t, page, { todo: ['Of the new server'] }, 'after')
   await bob.create('Another')
   await shows(t, page, { todo: ['Another', 'Of the new server'] }, 'and goes on')
-})
-
-t.test('what is typed while the server is gone is not lost', { skip }, async (t) => {
-  const board = await TaskBoard.serve(t)
-  const relay = new Relay()
-  const page = await openRoom(t, browser, await relay.listen(t, board.port))
-  relay.cut()
-  await says(page, 'connection', 'Reconnecting')
-  await add(page, 'Remember me')
-  await says(page, 'notice', 'cannot be reached')
-  t.equal(await page.getByTestId('new-title').inputValue(), 'Remember me')
-  relay.target = board.port
-  await isLive(page)
-  await page.getByTestId('new-submit').click()
-  await shows(t, page, { todo: ['Remember me'] }, 'sent once the server is back')
-})
-
-t.test('a change that is made while its answer is lost shows all the same', { skip }, async (t) => {
-  const { url } = await TaskBoard.serve(t)
-  const page = await openRoom(t, browser, url)
-  await page.route('**/tasks', async (route) => {
-    await route.fetch()
-    await route.abort()
-  })
-  await add(page, 'Unanswered')
-  await shows(t, page, { todo: ['Unanswered'] }, 'by a new snapshot, since the stream leaves out the tab that made it')
-  await says(page, 'notice', 'cannot be reached')
 })
 
 t.test('text that looks like a program stays text', { skip }, async (t) => {
@@ -182,7 +155,7 @@ t.test('text that looks like a program stays text', { skip }, async (t) => {
   await page.reload()
   await shows(t, page, { todo: texts.toReversed() }, 'and loaded')
   t.equal((await page.locator('img, script, b, i').all()).length, length, 'no element has come of it')
-  t.equal(await page.title(), 'team-a · Task board', 'and none has run')
+  t.equal(await page.title(), 'Team A · Task board', 'and none has run')
 })
 
 t.test('the page may load nothing from elsewhere, and run nothing that is written into it', async (t) => {

@@ -1,91 +1,109 @@
-import { Lobby } from './lobby.js'
+import { onSubmit } from './form.js'
+import { describeMembers, Lobby } from './lobby.js'
 import { notify, notifyOf } from './notice.js'
 import { showPeople } from './people.js'
 import { request } from './request.js'
 import { Room } from './room.js'
+import { slugOf } from './slug.js'
 
 const find = (id) => document.getElementById(id)
 
 /** The visitor's name, and the rooms there are for them; undefined until they are logged in. */
 let me
-/** The room that is shown. Its name is in the URL, so that it can be bookmarked and sent to others. */
-let room
-
-const lobby = new Lobby({
-  list: find('rooms'),
-  template: find('room-card'),
-  form: find('new-room'),
-  onCreate: (created) => {
-    me.rooms.push(created)
-    location.hash = created.name
-  },
-  onRefused: enter
-})
+/** What is shown and follows the server: a room, or the lobby. A room's name is in the URL, to be sent to others. */
+let place
 
 /** Asks the server who this is: that may have changed in another tab, or with a restart of the server. */
 async function enter() {
   try {
+    const before = me?.name
     me = await request('GET', '/api/me')
+    if (before !== me.name) leave()
     showPlace()
   } catch (error) {
-    if (error.status === 401) return showLogin()
-    // A room has a stream that tries again.
-    if (room) return
+    if (error.status === 401) return showLogin(reasonOf(error))
+    // A stream tries again by itself.
+    if (place) return
     notifyOf(error)
     setTimeout(enter, 1000 + Math.random() * 2000)
   }
 }
 
+/** Why somebody who was logged in is asked for their name. */
+function reasonOf({ code, message }) {
+  if (code !== 'LOGIN_REQUIRED') return `${message}.`
+  return me && 'You are logged out, here or in another tab.'
+}
+
 function showPlace() {
   find('my-name').textContent = me.name
-  const name = location.hash.slice(1)
-  const found = roomOf(name)
-  if (found) return showRoom(found)
+  const name = nameInUrl()
+  const room = me.rooms.find((one) => one.name === name)
+  if (room) return showRoom(room)
   if (name) {
-    notify(`There is no room “${name}”, or it is not for you`, 'error')
+    notify(`There is no room “${name}”, or it is not for you`, { kind: 'error' })
     history.replaceState(null, '', location.pathname)
   }
   showLobby()
 }
 
-function roomOf(name) {
-  return me.rooms.find((one) => one.name === name)
+function nameInUrl() {
+  try {
+    return decodeURIComponent(location.hash.slice(1))
+  } catch {
+    return location.hash.slice(1)
+  }
 }
 
-function showLogin() {
-  if (me) notify('You are logged out')
+/** @param {string} [reason] why, where nobody has asked for it */
+function showLogin(reason = '') {
   me = undefined
-  leaveRoom()
+  leave()
   show('login', 'Task board')
-  find('login-name').focus()
+  find('login-reason').textContent = reason
+  // Who was typing something else then should not find it in the name, and sent by the next Enter.
+  if (!reason) find('login-name').focus()
 }
 
 function showLobby() {
-  leaveRoom()
-  lobby.show(me.rooms)
+  if (place instanceof Lobby) return
+  leave()
   show('lobby', 'Rooms')
+  place = new Lobby({
+    user: me.name,
+    list: find('rooms'),
+    template: find('room-card'),
+    rooms: me.rooms,
+    onState: showState,
+    onRefused: enter
+  })
 }
 
-function showRoom({ name, members }) {
-  if (room?.name === name) return
-  leaveRoom()
-  show('room', name)
-  find('room-members').textContent = members ? `Only for ${members.join(', ')}` : 'For everyone'
+function showRoom({ name, title, members }) {
+  if (place?.name === name) return
+  leave()
+  show('room', title)
+  find('room-slug').textContent = `#${name}`
+  find('room-members').textContent = describeMembers(members)
   const board = find('board').content.firstElementChild.cloneNode(true)
   find('board-place').replaceChildren(board)
   showPeople(find('people'), [])
-  room = new Room(name, {
-    board,
-    card: find('card'),
+  place = new Room({
+    name,
+    user: me.name,
+    element: board,
+    templates: { card: find('card'), editor: find('editor'), waiting: find('waiting') },
+    log: find('log'),
     onState: showState,
     onPeople: (names) => showPeople(find('people'), names, me.name),
     onRefused: enter
   })
 }
 
-function leaveRoom() {
-  room?.close()
-  room = undefined
+function leave() {
+  place?.close()
+  place = undefined
+  find('log').replaceChildren()
 }
 
 /** Shows what belongs to a view, and hides the rest. */
@@ -93,7 +111,6 @@ function show(view, heading) {
   for (const element of document.querySelectorAll('[data-views]')) {
     element.hidden = !element.dataset.views.split(' ').includes(view)
   }
-  if (find('heading').textContent === heading) return
   find('heading').textContent = heading
   document.title = view === 'login' ? heading : `${heading} · Task board`
   // Whoever cannot see that another view has come hears its name.
@@ -105,49 +122,65 @@ function showState(state) {
   find('connection').textContent = { connecting: 'Connecting', live: 'Live', reconnecting: 'Reconnecting' }[state]
 }
 
-find('login').onsubmit = async (event) => {
-  event.preventDefault()
-  try {
-    await request('POST', '/api/login', { body: { name: find('login-name').value.trim() } })
-    await enter()
-  } catch (error) {
-    notifyOf(error)
-  }
-}
+onSubmit(find('login'), async ({ name }) => {
+  await request('POST', '/api/login', { body: { name: name.value.trim() } })
+  await enter()
+})
 
 find('logout').onclick = async () => {
   try {
     await request('POST', '/api/logout')
+    find('new').reset()
     showLogin()
   } catch (error) {
     notifyOf(error)
   }
 }
 
-find('new').onsubmit = async (event) => {
+onSubmit(find('new-room'), async ({ title, members }) => {
+  const names = members.value.split(',').flatMap((name) => name.trim() || [])
+  try {
+    const room = await request('POST', '/api/rooms', { body: { title: title.value.trim(), members: names } })
+    find('new-room').reset()
+    me.rooms.push(room)
+    location.hash = encodeURIComponent(room.name)
+  } catch (error) {
+    if (error.status === 401) return enter()
+    throw error
+  }
+})
+
+find('new-room').oninput = () => {
+  const slug = slugOf(find('room-title').value)
+  find('room-preview').textContent = slug && `In its address: #${slug}`
+}
+find('new-room').onreset = () => {
+  find('room-preview').textContent = ''
+}
+
+find('new').onsubmit = (event) => {
   event.preventDefault()
   const input = find('new-title')
   const title = input.value.trim()
-  if (!title) return
-  // At once, so that the next one can be typed meanwhile.
+  // Emptied at once, so that the next one can be typed meanwhile.
   input.value = ''
-  if (!(await room.add(title))) input.value ||= title
+  if (title) place.add(title)
 }
 
 addEventListener('hashchange', () => {
   if (!me) return
-  const name = location.hash.slice(1)
-  if (!name || roomOf(name)) showPlace()
+  const name = nameInUrl()
+  if (!name || me.rooms.some((room) => room.name === name)) showPlace()
   // Rooms may have been added since.
   enter()
 })
 
 // A connection that outlives a change of networks is dead more often than not, and says so only minutes later.
-addEventListener('offline', () => room?.stream.openLater())
-addEventListener('online', () => room?.stream.open())
+addEventListener('offline', () => place?.stream.openLater())
+addEventListener('online', () => place?.stream.open())
 
 // A page that the browser keeps for the back button should not hold a connection meanwhile.
-addEventListener('pagehide', () => room?.stream.close())
-addEventListener('pageshow', (event) => event.persisted && room?.stream.open())
+addEventListener('pagehide', () => place?.stream.close())
+addEventListener('pageshow', (event) => event.persisted && place?.stream.open())
 
 enter()

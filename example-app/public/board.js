@@ -1,29 +1,45 @@
-const STATUSES = ['todo', 'doing', 'done']
-const ADVANCE = { todo: 'Start', doing: 'Finish' }
-const BACK = { doing: 'Put back', done: 'Reopen' }
+import { Card } from './card.js'
 
-/** The columns and their cards. It shows what it is told, and asks for changes through `onChange` and `onDelete`. */
+/** The columns and their cards. It shows what it is told, and asks for changes. */
 export class Board {
   #element
-  #template
-  #onChange
-  #onDelete
+  #templates
+  #asks
   #columns = new Map()
   #cards = new Map()
-  #moving = false
 
-  constructor(element, { template, onChange, onDelete }) {
+  /** @param {object} asks as a `Card` takes it */
+  constructor(element, { templates, asks }) {
     this.#element = element
-    this.#template = template
-    this.#onChange = onChange
-    this.#onDelete = onDelete
+    this.#templates = templates
+    this.#asks = asks
     for (const column of element.querySelectorAll('.column')) {
       this.#columns.set(column.dataset.status, {
-        list: column.querySelector('ul'),
+        heading: column.querySelector('h2'),
+        list: column.querySelector('.cards'),
         count: column.querySelector('.count')
       })
       this.#acceptDrops(column)
     }
+  }
+
+  /** The titles that are being edited, and not saved. */
+  get drafts() {
+    return [...this.#cards.values()].flatMap((card) => card.draft ?? [])
+  }
+
+  taskOf(id) {
+    const card = this.#cards.get(id)
+    return card?.isGhost ? undefined : card?.task
+  }
+
+  /** Whether somebody is at this task with the keyboard. */
+  isFocused(id) {
+    return this.#cards.get(id)?.hasFocus ?? false
+  }
+
+  focus(id) {
+    this.#cards.get(id)?.focus()
   }
 
   /** Shows exactly these tasks. Cards that stay are kept: with them their focus and an edit under way. */
@@ -32,125 +48,66 @@ export class Board {
     this.#element.ariaBusy = 'false'
     const ids = new Set(tasks.map((task) => task.id))
     for (const id of [...this.#cards.keys()]) if (!ids.has(id)) this.remove(id)
-    for (const task of tasks) this.put(task, { highlight: !first })
+    for (const task of tasks) this.#put(task, !first)
     this.#countCards()
   }
 
-  put(task, { highlight = true } = {}) {
+  put(task) {
+    this.#put(task, true)
+    this.#countCards()
+  }
+
+  /** @param {{ user?: string }} [change] */
+  remove(id, { user } = {}) {
+    const card = this.#cards.get(id)
+    if (!card || card.isGhost) return
+    if (card.isEdited) card.becomeGhost(user)
+    else this.#drop(card, card.hasFocus)
+    this.#countCards()
+  }
+
+  #put(task, highlight) {
     const card = this.#cards.get(task.id) ?? this.#createCard(task.id)
     const before = card.task
-    card.task = task
-    const focused = card.element.contains(document.activeElement) ? document.activeElement : undefined
-    if (before?.title !== task.title || before.status !== task.status) {
-      this.#label(card, task)
+    const focused = card.hasFocus ? document.activeElement : undefined
+    const hasMoved = before?.position !== task.position || before.status !== task.status
+    if (hasMoved || before.title !== task.title || card.isGhost) {
+      card.show(task)
       if (highlight) this.#highlight(card.element)
     }
-    if (before?.position !== task.position || before.status !== task.status) this.#place(card, task)
-    // An element that moves loses the focus, and a button may be gone once it has moved its card.
-    const heir = focused?.hidden ? card.edit : focused
-    if (heir !== document.activeElement) heir?.focus()
-    this.#countCards()
-  }
-
-  remove(id) {
-    const card = this.#cards.get(id)
-    if (!card) return
-    this.#cards.delete(id)
-    const hadFocus = card.element.contains(document.activeElement)
-    const neighbour = card.element.nextElementSibling ?? card.element.previousElementSibling
-    this.#quietly(() => card.element.remove())
-    // Someone who deletes one by one from the keyboard should not start from the top of the page each time.
-    if (hadFocus) neighbour?.querySelector('.delete').focus()
-    this.#countCards()
+    card.task = task
+    if (hasMoved) this.#place(card)
+    if (!focused) return
+    // What the focused button does has changed under the finger, unless it was this button that moved the card.
+    const isStrange = hasMoved && focused.matches('.actions button') && card.heading !== task.status
+    const heir = focused.hidden || isStrange ? card.element : focused
+    // An element that moves loses the focus.
+    if (heir !== document.activeElement) heir.focus()
   }
 
   #createCard(id) {
-    const element = this.#template.content.firstElementChild.cloneNode(true)
-    const find = (selector) => element.querySelector(selector)
-    const card = {
-      element,
-      title: find('.title'),
-      advance: find('.advance'),
-      back: find('.back'),
-      edit: find('.edit'),
-      remove: find('.delete')
-    }
-    element.dataset.id = id
-    // The pencil does the same from the keyboard; a button for a title could not be dragged in every browser.
-    card.title.onclick = () => this.#edit(card)
-    card.edit.onclick = () => this.#edit(card)
-    card.advance.onclick = () => this.#step(card, 1)
-    card.back.onclick = () => this.#step(card, -1)
-    card.remove.onclick = () => this.#onDelete(id)
-    element.ondragstart = (event) => {
-      event.dataTransfer.setData('application/x-task', id)
-      event.dataTransfer.effectAllowed = 'move'
-    }
-    element.onanimationend = () => element.classList.remove('changed')
+    const card = new Card(id, this.#templates, this.#asks, (hadFocus) => this.#drop(card, hadFocus))
     this.#cards.set(id, card)
     return card
   }
 
-  #label(card, { title, status }) {
-    card.element.dataset.status = status
-    card.title.textContent = title
-    card.edit.setAttribute('aria-label', `Edit ${title}`)
-    card.remove.setAttribute('aria-label', `Delete ${title}`)
-    for (const [button, name] of [
-      [card.advance, ADVANCE[status]],
-      [card.back, BACK[status]]
-    ]) {
-      button.hidden = !name
-      if (!name) continue
-      button.textContent = name
-      button.setAttribute('aria-label', `${name}: ${title}`)
-    }
+  #drop(card, hadFocus) {
+    const { element } = card
+    const neighbour = element.nextElementSibling ?? element.previousElementSibling
+    const { heading } = this.#columns.get(card.task.status)
+    this.#cards.delete(card.task.id)
+    element.remove()
+    this.#countCards()
+    // Whoever works from the keyboard goes on from here, and the next key press does nothing to another task.
+    if (hadFocus) (neighbour ?? heading).focus()
   }
 
-  #place(card, { status, position }) {
+  #place({ element, task: { status, position } }) {
     const { list } = this.#columns.get(status)
     const next = [...list.children].find(
-      (other) => other !== card.element && this.#cards.get(other.dataset.id).task.position < position
+      (other) => other !== element && this.#cards.get(other.dataset.id).task.position < position
     )
-    this.#quietly(() => list.insertBefore(card.element, next ?? null))
-  }
-
-  #step(card, by) {
-    const status = STATUSES[STATUSES.indexOf(card.task.status) + by]
-    this.#onChange(card.task.id, { status })
-  }
-
-  #edit(card) {
-    const { element, task } = card
-    const input = document.createElement('input')
-    input.className = 'title'
-    input.maxLength = 200
-    input.value = task.title
-    input.setAttribute('aria-label', 'Title')
-    card.title.replaceWith(input)
-    // Otherwise selecting text with the mouse drags the card.
-    element.draggable = false
-    input.select()
-    input.focus()
-
-    let editing = true
-    const finish = (save) => {
-      if (!editing || this.#moving) return
-      editing = false
-      const title = input.value.trim()
-      const hadFocus = document.activeElement === input
-      input.replaceWith(card.title)
-      element.draggable = true
-      if (hadFocus) card.edit.focus()
-      if (save && title && title !== task.title) this.#onChange(task.id, { title })
-    }
-    input.onblur = () => finish(true)
-    input.onkeydown = (event) => {
-      if (event.isComposing || !['Enter', 'Escape'].includes(event.key)) return
-      // The focus goes on to the pencil, which the same key press would set off again.
-      event.preventDefault()
-      finish(event.key === 'Enter')
-    }
+    list.insertBefore(element, next ?? null)
   }
 
   #acceptDrops(column) {
@@ -168,15 +125,8 @@ export class Board {
       stop()
       const card = this.#cards.get(event.dataTransfer.getData('application/x-task'))
       const { status } = column.dataset
-      if (card && card.task.status !== status) this.#onChange(card.task.id, { status })
+      if (card && card.task.status !== status) card.move(status)
     }
-  }
-
-  /** A browser may report a blur when it moves or removes a focused element: that is nobody leaving an edit. */
-  #quietly(work) {
-    this.#moving = true
-    work()
-    this.#moving = false
   }
 
   #highlight(element) {
@@ -186,6 +136,8 @@ export class Board {
   }
 
   #countCards() {
-    for (const { list, count } of this.#columns.values()) count.textContent = list.childElementCount || ''
+    for (const { list, count } of this.#columns.values()) {
+      count.textContent = list.querySelectorAll(':scope > :not(.ghost)').length || ''
+    }
   }
 }

@@ -1,44 +1,71 @@
-import { notifyOf } from './notice.js'
-import { request } from './request.js'
+import { notify } from './notice.js'
+import { Stream } from './stream.js'
 
-/** The list of rooms, and the form that adds one. */
+/** The list of rooms as this tab follows it, until `close`. */
 export class Lobby {
+  stream
   #list
   #template
+  #user
 
-  constructor({ list, template, form, onCreate, onRefused }) {
+  /**
+   * @param {object} options
+   * @param {string} options.user
+   * @param {HTMLElement} options.list
+   * @param {HTMLTemplateElement} options.template of a room in it
+   * @param {object[]} options.rooms those that are known already
+   */
+  constructor({ user, list, template, rooms, onState, onRefused }) {
+    this.#user = user
     this.#list = list
     this.#template = template
-    const { name, members } = form.elements
-    form.onsubmit = async (event) => {
-      event.preventDefault()
-      const body = { name: name.value.trim().toLowerCase().replace(/ +/g, '-'), members: namesIn(members.value) }
-      try {
-        const room = await request('POST', '/api/rooms', { body })
-        form.reset()
-        onCreate(room)
-      } catch (error) {
-        notifyOf(error)
-        name.focus()
-        if (error.status === 401) onRefused()
+    list.replaceChildren()
+    for (const room of rooms) this.#add(room)
+    this.stream = new Stream('lobby', {
+      onState,
+      onRefused,
+      on: {
+        // Every connection begins with them.
+        rooms: ({ rooms }) => {
+          for (const room of rooms) this.#hear(room)
+        },
+        room: (room) => this.#hear(room),
+        resync: () => this.stream.open()
       }
-    }
+    })
+    onState(this.stream.state)
+    this.stream.open()
   }
 
-  show(rooms) {
-    this.#list.replaceChildren(
-      ...rooms.map(({ name, members }) => {
-        const item = this.#template.content.firstElementChild.cloneNode(true)
-        item.querySelector('a').href = `#${name}`
-        item.querySelector('.name').textContent = name
-        item.querySelector('.members').textContent = members ? `Only for ${members.join(', ')}` : 'For everyone'
-        item.classList.toggle('private', members !== undefined)
-        return item
-      })
-    )
+  close() {
+    this.stream.close()
+  }
+
+  #hear(room) {
+    if (this.#find(room)) return
+    this.#add(room).querySelector('a').classList.add('changed')
+    const { title, members, creator } = room
+    if (creator === this.#user) return
+    notify(members ? `${creator} has invited you to “${title}”` : `${creator} has made the room “${title}”`)
+  }
+
+  #find({ name }) {
+    return [...this.#list.children].find((item) => item.dataset.name === name)
+  }
+
+  #add({ name, title, members }) {
+    const item = this.#template.content.firstElementChild.cloneNode(true)
+    item.dataset.name = name
+    item.classList.toggle('private', members !== undefined)
+    item.querySelector('a').href = `#${encodeURIComponent(name)}`
+    item.querySelector('.name').textContent = title
+    item.querySelector('.slug').textContent = `#${name}`
+    item.querySelector('.members').textContent = describeMembers(members)
+    this.#list.append(item)
+    return item
   }
 }
 
-function namesIn(text) {
-  return text.split(',').flatMap((name) => name.trim() || [])
+export function describeMembers(members) {
+  return members ? `Only for ${members.join(', ')}` : 'For everyone'
 }

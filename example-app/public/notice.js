@@ -1,15 +1,54 @@
-const notice = document.getElementById('notice')
-let timer
+const notices = document.getElementById('notices')
+const template = document.getElementById('notice')
 
-/** Says something at the foot of the page, for a few seconds. */
-export function notify(text, kind = 'info') {
-  notice.classList.add('shown')
+/** How long a notice stays, ms, and one that offers something to do. */
+const SHORT = 5000
+const LONG = 10_000
+const MOST = 4
+
+/**
+ * Says something at the foot of the page for some seconds: longer while the pointer or the focus is on it.
+ *
+ * @param {object} [options]
+ * @param {'info' | 'error'} [options.kind]
+ * @param {{ label: string, run: () => void }} [options.action] a button; Ctrl+Z does the same for the latest one
+ */
+export function notify(text, { kind = 'info', action } = {}) {
+  const notice = template.content.firstElementChild.cloneNode(true)
   notice.dataset.kind = kind
-  notice.textContent = text
-  clearTimeout(timer)
-  timer = setTimeout(() => notice.classList.remove('shown'), 5000)
+  notice.querySelector('.text').textContent = text
+  const button = notice.querySelector('button')
+  if (action) {
+    button.append(action.label)
+    button.onclick = () => {
+      notice.remove()
+      action.run()
+    }
+  } else button.remove()
+  for (const other of notices.children) if (other.textContent === notice.textContent) other.remove()
+  notices.append(notice)
+  if (notices.childElementCount > MOST) notices.firstElementChild.remove()
+
+  const isHeld = () => notice.matches(':hover, :focus-within')
+  const end = () => (isHeld() ? setTimeout(end, 1000) : notice.remove())
+  setTimeout(end, action ? LONG : SHORT)
 }
 
 export function notifyOf(error) {
-  notify(error.message, 'error')
+  notify(error.message, { kind: 'error' })
 }
+
+/** Takes back what the notices offer to do: where it would be done is no longer shown. */
+export function withdrawOffers() {
+  for (const button of notices.querySelectorAll('button')) button.parentElement.remove()
+}
+
+addEventListener('keydown', (event) => {
+  const isUndo = event.key === 'z' && (event.ctrlKey || event.metaKey) && !event.shiftKey
+  // In a field it is the text that is undone.
+  if (!isUndo || event.target.matches('input, textarea')) return
+  const latest = [...notices.querySelectorAll('button')].at(-1)
+  if (!latest) return
+  event.preventDefault()
+  latest.click()
+})

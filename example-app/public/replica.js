@@ -24,11 +24,14 @@ export class Replica {
     this.loaded = true
   }
 
-  receive({ seq, kind, row_id: id, data }) {
-    if (seq <= this.#included || seq <= (this.#latest.get(id) ?? 0)) return
+  /** Whether it is news. */
+  receive(change) {
+    const { seq, kind, row_id: id, data } = change
+    if (seq <= this.#included || seq <= (this.#latest.get(id) ?? 0)) return false
     this.#latest.set(id, seq)
     this.seq = Math.max(this.seq, seq)
-    if (kind === 'delete') this.#view.remove(id)
+    if (kind === 'delete') this.#view.remove(id, change)
     else this.#view.put(data)
+    return true
   }
 }

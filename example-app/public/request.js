@@ -1,10 +1,11 @@
 const PATIENCE = 10_000
 
-/** A request that was answered with an error, or with nothing: then it has no `status`. */
+/** A request that was answered with an error, or with nothing: then it has no `status` and no `code`. */
 export class RequestError extends Error {
-  constructor(message, status) {
+  constructor(message, { status, code } = {}) {
     super(message)
     this.status = status
+    this.code = code
   }
 }
 
@@ -17,12 +18,14 @@ export async function request(method, url, { body, clientId } = {}) {
   const response = await fetch(url, { method, headers, body: body && JSON.stringify(body), signal }).catch(giveUp)
   if (response.status === 204) return undefined
   const answer = await response.json().catch((error) => (response.ok ? giveUp(error) : {}))
-  if (!response.ok) throw new RequestError(answer.message ?? `The server answered ${response.status}.`, response.status)
-  return answer
+  if (response.ok) return answer
+  const { message = `The server answered ${response.status}.`, code } = answer
+  throw new RequestError(message, { status: response.status, code })
 }
 
 function giveUp({ name }) {
-  if (name !== 'TimeoutError') throw new RequestError('The server cannot be reached. Try again in a moment.')
+  if (name !== 'TimeoutError')
+    throw new RequestError('Nothing is saved: the server cannot be reached. Try again in a moment.')
   // Over HTTP/1.1 a browser has six connections to a site, and every open board keeps one.
   throw new RequestError(
     'No answer. If six tabs of this board are open, close one: the browser has no more connections.'

@@ -15,6 +15,8 @@ export interface BoardOptions {
 export interface Task {
   id: string
   title: string
+  /** Who wrote the title as it is. */
+  author: string
   status: string
   position: number
 }
@@ -26,6 +28,8 @@ export interface Change {
   row_id: string
   kind: 'insert' | 'update' | 'delete'
   data: Task | null
+  /** Who made it. */
+  user: string
   timestamp: string
 }
 
