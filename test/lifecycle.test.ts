@@ -10,6 +10,7 @@ import { Connections } from './kit/connections.js'
 import { deferred } from './kit/deferred.js'
 import { LibTimers } from './kit/lib-timers.js'
 import { withTimeout } from './kit/patience.js'
+import { RUN_SOURCES } from './kit/run-sources.js'
 import { type ServeOptions, serve } from './kit/server.js'
 import { KERNEL_HOLDS } from './kit/slow-reader.js'
 
@@ -69,7 +70,7 @@ t.test('events that are broadcast before the app is ready are kept for clients t
 t.test('no app keeps its process alive', async (t) => {
   const program = fileURLToPath(new URL('kit/lifecycle-process.js', import.meta.url))
   const live = async (life: string) => {
-    const child = spawn(process.execPath, [program, life, String(KERNEL_HOLDS.tcp)], {
+    const child = spawn(process.execPath, [...RUN_SOURCES, program, life, String(KERNEL_HOLDS.tcp)], {
       stdio: ['ignore', 'pipe', 'inherit']
     })
     t.teardown(() => child.kill())

@@ -84,7 +84,7 @@ export class NatsLink {
   get address(): string {
     /* c8 ignore next: a connection that is closed has no server to name */
     if (this.#given) return this.#given.isClosed() ? "the app's connection" : this.#given.getServer()
-    return [this.#options.servers ?? '127.0.0.1:4222'].flat().join(', ')
+    return [this.#options.servers].flat().join(', ')
   }
 
   /** The connection, which is up. Nothing is given to one that is not: it might keep it, and send it late. */

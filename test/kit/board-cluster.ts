@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import { PATIENCE, withTimeout } from './patience.js'
 import { startRedis } from './redis-server.js'
+import { RUN_SOURCES } from './run-sources.js'
 import { connect, type SseClient } from './sse-client.js'
 import { type Change, cookieOf } from './task-board.js'
 
@@ -16,7 +17,7 @@ export const START = 3 * PATIENCE
 
 /** Starts the example, whatever comes of it. */
 export function runCluster(env: Record<string, string>): { child: ChildProcess; output: () => string } {
-  const child = spawn(process.execPath, [SCRIPT], { env: { PORT: '0', ...process.env, ...env } })
+  const child = spawn(process.execPath, [...RUN_SOURCES, SCRIPT], { env: { PORT: '0', ...process.env, ...env } })
   let text = ''
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding('utf8').on('data', (chunk) => {

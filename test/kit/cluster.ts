@@ -5,6 +5,7 @@ import type { Test } from 'tap'
 import type { SseEvent } from './event-record.js'
 import { resyncOf } from './numbered.js'
 import { withTimeout } from './patience.js'
+import { RUN_SOURCES } from './run-sources.js'
 import { connect, type SseClient } from './sse-client.js'
 import { Watch } from './watch.js'
 
@@ -37,7 +38,7 @@ class ClusterProcess {
   constructor(life: string, { name, options }: ClusterEngine) {
     this.life = life
     const program = fileURLToPath(new URL('cluster-process.js', import.meta.url))
-    this.#child = fork(program, [life, name, JSON.stringify(options)], { execArgv: [] })
+    this.#child = fork(program, [life, name, JSON.stringify(options)], { execArgv: RUN_SOURCES })
     this.#child.on('message', (answer: Answer) => {
       this.#answers.push(answer)
       this.#watch.changed()
