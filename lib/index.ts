@@ -3,7 +3,7 @@ import fp from 'fastify-plugin'
 import * as errors from './errors.js'
 import { faceOf } from './face.js'
 import { Hub } from './hub.js'
-import { type PylonSseOptions, resolveOptions } from './options.js'
+import { foreignOptions, type PylonSseOptions, resolveOptions } from './options.js'
 import { addRoutes } from './route.js'
 import type { Sse } from './sse.js'
 
@@ -53,6 +53,8 @@ declare module 'fastify' {
 
 async function plugin(app: FastifyInstance, options: PylonSseOptions & RegisterOptions): Promise<void> {
   const resolved = resolveOptions(options)
+  const foreign = foreignOptions(options)
+  if (foreign.length > 0) app.log.info(`SSE: options of no meaning to this plugin are ignored: ${foreign.join(', ')}`)
   const hub = new Hub(resolved, app.log)
   app.decorate(resolved.decorator, faceOf(hub))
   app.addHook('onReady', async () => hub.start())

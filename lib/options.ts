@@ -3,6 +3,7 @@ import type { FastifyRequest, RouteShorthandOptions } from 'fastify'
 import type { Backplane } from './backplane/backplane.js'
 import { type DisconnectReason, InvalidOptionError } from './errors.js'
 import type { EventSchema } from './event-encoder.js'
+import { nearest } from './nearest.js'
 import type { SseClient } from './sse-client.js'
 
 /** Bounds of what can be replayed. */
@@ -22,7 +23,10 @@ export type SseRouteOptions = Omit<RouteShorthandOptions, 'exposeHeadRoute' | 'p
 /** What `authorizeTopics` answers. */
 export type TopicGrant = boolean | readonly string[] | null | undefined
 
-/** Options of the plugin. Bad ones make `register` fail with `PYLON_SSE_ERR_INVALID_OPTION`. */
+/**
+ * Options of the plugin. Bad ones make `register` fail with `PYLON_SSE_ERR_INVALID_OPTION`, and so do misspelt names.
+ * Names that are near none of these are taken for other plugins' options, and ignored: a line of the log says which.
+ */
 export interface PylonSseOptions {
   /** URL of the stream, under the prefix given to `register`. Default: `'/events'`. */
   path?: string
@@ -85,7 +89,8 @@ export interface PylonSseOptions {
   /** Bytes of UTF-8 that an event's data, name and id may have, from 1. A larger one is refused. Default: 1 MiB. */
   maxEventBytes?: number
   /**
-   * Whether clients that accept gzip get it. A part of the stream is compressed once, for all of them. Default: false.
+   * Whether clients that accept gzip get it. A part of the stream is compressed once, for all of them, a JSON page from
+   * 1,024 characters on for each. Default: false.
    */
   compress?: boolean
   /** A client that takes no bytes for so many ms is disconnected; `0` for never. Default: 60,000 ms. */
@@ -223,8 +228,8 @@ export function resolveOptions(options: PylonSseOptions): ResolvedOptions {
   for (const [name, value] of Object.entries(options)) {
     if (REGISTER_OPTIONS.includes(name)) continue
     const check = Object.hasOwn(CHECKS, name) ? CHECKS[name as keyof PylonSseOptions] : undefined
-    if (check === undefined) throw new InvalidOptionError(name, show(value), `nothing: there is no such option`)
-    if (value !== undefined) check(name, value)
+    if (check === undefined) refuseMisspelt(name, value)
+    else if (value !== undefined) check(name, value)
   }
   const { history } = options
   return {
@@ -260,6 +265,20 @@ export function resolveOptions(options: PylonSseOptions): ResolvedOptions {
     serialize: options.serialize ?? JSON.stringify,
     backplane: options.backplane
   }
+}
+
+/**
+ * The names of a plugin's options that are not this one's, in the order given. They may be other plugins': apps that load
+ * a folder of plugins (@fastify/autoload) give all of them one object.
+ */
+export function foreignOptions(options: object): string[] {
+  return Object.keys(options).filter((name) => !Object.hasOwn(CHECKS, name) && !REGISTER_OPTIONS.includes(name))
+}
+
+/** What is near one of this plugin's names is no other plugin's option, but a mistake that would go unnoticed. */
+function refuseMisspelt(name: string, value: unknown): void {
+  const meant = nearest(name, Object.keys(CHECKS))
+  if (meant !== undefined) refuse(name, value, `nothing: there is no such option, but there is '${meant}'`)
 }
 
 function whole(min: number, max = Number.MAX_SAFE_INTEGER, or = ''): Check {

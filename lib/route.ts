@@ -11,10 +11,12 @@ import { sendPage } from './page.js'
 import { addPublishRoute } from './publish.js'
 import { RequestScope } from './request-scope.js'
 import { EventStream, untilGone } from './stream.js'
-import { closingError, sendStream, takeOver } from './take-over.js'
+import { closingError, sendStream, takeOver, zipAnswer } from './take-over.js'
 
 const EVENT_STREAM = 'text/event-stream'
 const JSON_PAGE = 'application/json'
+/** Those that a stream or a page is asked for with. */
+const STREAM_METHODS = ['GET', 'HEAD']
 const NO_TOPICS: ReadonlySet<string> = new Set()
 const HEAD = {
   'content-type': EVENT_STREAM,
@@ -31,28 +33,32 @@ const HEAD = {
  */
 export async function addRoutes(scope: FastifyInstance, hub: Hub, options: ResolvedOptions): Promise<void> {
   const { path: url, route, cors, publish } = options
-  const { onSend, ...userRoute } = route
   const config = { ...route.config, ...(cors !== false && (await addCorsHook(scope, cors))) }
   const entrance = new Entrance(hub, options)
   const stream: Omit<RouteOptions, 'method'> = {
-    ...userRoute,
+    ...route,
     config: config as NonNullable<RouteOptions['config']>,
     url,
     exposeHeadRoute: false,
-    // Ours comes last, for what the others set on the reply to arrive.
-    onSend: [onSend ?? [], takeOver(hub, options)].flat(),
     handler: (request, reply) => entrance.answer(request, reply)
   }
   // @fastify/compress would hold events back; an app that registers it globally does not mean streams.
   Object.assign(stream, { compress: false })
+  const last = takeOver(hub, options)
+  // Ours comes last, for what the others set on the reply to arrive. An app's `onRoute` hooks may add `onSend` hooks,
+  // too; they have run before this one, which is the scope's own.
+  scope.addHook('onRoute', (added) => {
+    if (STREAM_METHODS.includes(String(added.method))) added.onSend = [added.onSend ?? [], last].flat()
+  })
   scope.route({ ...stream, method: 'GET', config: describedBy(describeStream(options), config) })
-  // Kept out of API descriptions, which would have every operation twice.
-  scope.route({ ...stream, method: 'HEAD', schema: { ...route.schema, hide: true } as object })
+  // Kept out of API descriptions, which would have every operation twice. An array, since for a mere 'HEAD' Fastify
+  // leaves out the prefix itself where the path is '/'.
+  scope.route({ ...stream, method: ['HEAD'], schema: { ...route.schema, hide: true } as object })
   if (publish !== false) {
     const described = { ...publish, config: describedBy(describePublish, publish.config) }
     addPublishRoute(scope, hub, url, described, options.allowsOrigins)
   }
-  if (cors === false) return
+  if (cors === false || !isFirstPreflight(scope, options)) return
   const { host } = (route.constraints ?? {}) as { host?: string | RegExp }
   scope.route({
     method: 'OPTIONS',
@@ -65,6 +71,24 @@ export async function addRoutes(scope: FastifyInstance, hub: Hub, options: Resol
     // The hook answers, except where the policy says that there is no cross-origin access.
     handler: (_request, reply) => reply.callNotFound()
   })
+}
+
+/** Paths and hosts whose preflights are answered, by server. */
+const preflights = new WeakMap<object, Set<string>>()
+
+/**
+ * Whether no other hub answers the preflights for this path and host: hubs that share both are told apart by other
+ * constraints, a version say, which a preflight does not carry.
+ */
+function isFirstPreflight({ server, prefix }: FastifyInstance, { path, route }: ResolvedOptions): boolean {
+  const { host } = (route.constraints ?? {}) as { host?: string | RegExp }
+  const url = path === '/' && prefix !== '' ? prefix : prefix + path
+  const key = `${url} ${host ?? ''}`
+  const answered = preflights.get(server) ?? new Set()
+  preflights.set(server, answered)
+  if (answered.has(key)) return false
+  answered.add(key)
+  return true
 }
 
 /** Where requests come in: negotiates, and lets them in or not. */
@@ -110,7 +134,8 @@ class Entrance {
     }
     // Here, since it may close while `authorizeTopics` takes its time.
     if (this.#hub.closing) throw closingError(this.#hub, request, reply)
-    const compressed = type === EVENT_STREAM && this.#options.compress && takesGzip(request)
+    const takesZipped = this.#options.compress && takesGzip(request)
+    const compressed = type === EVENT_STREAM && takesZipped
     if (this.#options.compress) {
       reply.header('vary', [reply.getHeader('vary') ?? [], 'accept-encoding'].flat().join(', '))
     }
@@ -137,6 +162,7 @@ class Entrance {
       sendStream(this.#hub.clients.admit(arrival), scope, request, reply)
       return
     }
+    if (takesZipped) zipAnswer(request)
     untilGone(request.raw, reply.raw, () => slot.release())
     sendPage(this.#hub, topics, request, reply).catch((error) => reply.send(error))
   }

@@ -1,6 +1,7 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http'
 import type { Http2ServerResponse } from 'node:http2'
 import { Readable } from 'node:stream'
+import { gzip } from 'node:zlib'
 import type { FastifyReply, FastifyRequest, onSendHookHandler } from 'fastify'
 import type { Client } from './client.js'
 import { nameOf } from './clients.js'
@@ -13,9 +14,14 @@ import type { Headers } from './stream.js'
 
 /** Where a request that has been let in holds the body of its answer. */
 const BODY = Symbol('pylon-sse.body')
+/** Where a request says that its answer may be compressed. */
+const ZIP = Symbol('pylon-sse.zip')
+/** Characters from which on an answer is worth compressing. */
+const MIN_ZIPPED = 1024
 
 interface Admitted {
   [BODY]?: StreamBody
+  [ZIP]?: true
 }
 
 /** Stands for the stream while `onSend` hooks run. They pass it on; none may read it. */
@@ -48,6 +54,11 @@ export function sendStream(client: Client, scope: RequestScope, request: Fastify
   reply.send(body)
 }
 
+/** The answer, if it is text, is to be compressed. */
+export function zipAnswer(request: FastifyRequest): void {
+  ;(request as Admitted)[ZIP] = true
+}
+
 /** The server closes: also the connection, which would otherwise be kept, and keep the server from closing. */
 export function closingError(hub: Hub, request: FastifyRequest, reply: FastifyReply): Error {
   hub.reject('closing')
@@ -66,8 +77,9 @@ export function takeOver(hub: Hub, { onConnect }: ResolvedOptions): onSendHookHa
   return function takeOverStream(request, reply, payload, done) {
     const body = (request as Admitted)[BODY]
     if (body === undefined || typeof (payload as Partial<Readable> | null)?.pipe !== 'function') {
-      // The answer of another hook stands, or an error.
-      done(null, payload)
+      // A page, the answer of another hook, or an error.
+      if ((request as Admitted)[ZIP] && typeof payload === 'string') zip(payload, reply, done)
+      else done(null, payload)
       return
     }
     // What a hook makes of the stream would never end; one that reads it, reads nothing.
@@ -115,6 +127,15 @@ export function takeOver(hub: Hub, { onConnect }: ResolvedOptions): onSendHookHa
       client.end('error', { retry: hub.clients.retryWithJitter() })
     }
   }
+}
+
+function zip(text: string, reply: FastifyReply, done: (error: Error | null, payload?: unknown) => void): void {
+  if (text.length < MIN_ZIPPED || reply.hasHeader('content-encoding')) {
+    done(null, text)
+    return
+  }
+  reply.header('content-encoding', 'gzip').removeHeader('content-length')
+  gzip(text, done)
 }
 
 /** Values of fields that have been found right: most responses have the same ones. */

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { memoryBackplane } from '../lib/backplane/memory.js'
-import { type PylonSseOptions, type ResolvedOptions, resolveOptions } from '../lib/options.js'
+import { foreignOptions, type PylonSseOptions, type ResolvedOptions, resolveOptions } from '../lib/options.js'
 
 const MIB = 1024 * 1024
 const MAX_DELAY = 2 ** 31 - 1
@@ -310,23 +310,55 @@ t.test("the route's own CORS configuration is taken where CORS is left to the ap
   }
 })
 
-t.test('an option that does not exist is refused', async (t) => {
-  const unknown: [name: string, value: unknown][] = [
-    ['keepAlive', 1000],
-    ['Path', undefined],
-    ['toString', undefined],
-    ['__proto__', 5]
+t.test('a misspelt option is refused, and the message names the one that is meant', async (t) => {
+  const misspelt: [name: string, meant: string][] = [
+    ['shard', 'shards'],
+    ['keepAlive', 'keepAliveInterval'],
+    ['keep_alive_interval', 'keepAliveInterval'],
+    ['keepaliveinterval', 'keepAliveInterval'],
+    ['keepAliveInterva', 'keepAliveInterval'],
+    ['Path', 'path'],
+    ['paht', 'path'],
+    ['histroy', 'history'],
+    ['history.', 'history'],
+    ['maxClientPerIP', 'maxClientsPerIp'],
+    ['maxClientsPerIpv6', 'maxClientsPerIp'],
+    ['onConnected', 'onConnect'],
+    ['compression', 'compress'],
+    ['authoriseTopics', 'authorizeTopics'],
+    ['serialise', 'serialize'],
+    ['backPlane', 'backplane'],
+    ['event', 'events']
   ]
-  for (const [name, value] of unknown) {
-    // In an object literal, the last of them would be the prototype.
-    const options = Object.defineProperty({}, name, { value, enumerable: true })
+  for (const [name, meant] of misspelt) {
     t.throws(
-      () => resolve(options),
+      () => resolve({ [name]: 7 } as PylonSseOptions),
       {
         code: 'PYLON_SSE_ERR_INVALID_OPTION',
-        message: `Option '${name}' got ${value}; it takes nothing: there is no such option.`
+        message: `Option '${name}' got 7; it takes nothing: there is no such option, but there is '${meant}'.`
       },
       name
     )
   }
 })
+
+t.test(
+  "other plugins' options are ignored, as they come in one object where a folder of plugins is loaded",
+  async (t) => {
+    /** Of the official plugins; each is as some app has it. */
+    const others =
+      'prefixes secret hook parseOptions root list serve wildcard index redirect limits attachFieldsToBody addToBody ' +
+      'throwFileSizeLimit encodings threshold zlibOptions global max timeWindow ban cache allowList keyGenerator redis ' +
+      'nameSpace origin methods allowedHeaders credentials maxAge preflight contentSecurityPolicy hsts sign verify ' +
+      'namespace engine templates layout openapi swagger transform uiConfig routePrefix staticCSP logo host url client ' +
+      'pool connectionString upstream http2 undici proxyPayloads websocket clientTracking errorHandler cookie cookieName ' +
+      'store saveUninitialized maxEventLoopDelay healthCheck exposeStatusRoute retryAfter graphiql schema resolvers ' +
+      'endpoint defaultMetrics routeMetrics clearRegisterOnInit defaultStoreValues validate authenticate sessionPlugin ' +
+      'getToken csrfOpts dir dirNameRoutePrefix ignorePattern options forceESM database type mode toString'
+    const options = Object.fromEntries(others.split(' ').map((name) => [name, 7]))
+    // In an object literal it would be the prototype.
+    Object.defineProperty(options, '__proto__', { value: 5, enumerable: true })
+    t.strictSame(resolve({ ...options, path: '/live' } as PylonSseOptions).path, '/live')
+    t.strictSame(foreignOptions({ ...options, path: '/live', prefix: '/v1' }), [...others.split(' '), '__proto__'])
+  }
+)

@@ -1,0 +1,40 @@
+/** Letters of a name by which a longer one can be told that begins with it. */
+const MIN_STEM = 7
+
+/**
+ * The known name that a misspelt one is meant to be; nothing, where none is near. Near is one edit away (a letter added,
+ * left out, exchanged, or swapped with its neighbour), two from 7 letters on, three from 10 on, or the beginning of a
+ * known name, such as `keepAlive`. Case, `_` and `-` do not count.
+ */
+export function nearest(name: string, known: readonly string[]): string | undefined {
+  const wanted = fold(name)
+  const bound = wanted.length < 7 ? 1 : wanted.length < 10 ? 2 : 3
+  let best: string | undefined
+  let least = bound + 1
+  for (const candidate of known) {
+    const folded = fold(candidate)
+    const edits = wanted.length >= MIN_STEM && folded.startsWith(wanted) ? 1 : distance(wanted, folded)
+    if (edits < least) [best, least] = [candidate, edits]
+  }
+  return best
+}
+
+function fold(name: string): string {
+  return name.toLowerCase().replace(/[_-]/g, '')
+}
+
+/** Edits between two words (Damerau and Levenshtein, in the form that edits no place twice). */
+function distance(a: string, b: string): number {
+  const rows = [Array.from({ length: b.length + 1 }, (_, j) => j)]
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const exchange = rows[i - 1]![j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)
+      const isSwap = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
+      const swap = isSwap ? rows[i - 2]![j - 2]! + 1 : exchange
+      row.push(Math.min(rows[i - 1]![j]! + 1, row[j - 1]! + 1, exchange, swap))
+    }
+    rows.push(row)
+  }
+  return rows[a.length]![b.length]!
+}
