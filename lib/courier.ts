@@ -18,8 +18,8 @@ interface Waiting extends Parcel {
   readonly size: number
   /** When it has waited long enough, ms on the clock of `performance.now()`. */
   readonly deadline: number
-  /** Whether the engine may have it already. */
-  isTried: boolean
+  /** Attempts that have failed: the engine may have it all the same. */
+  failures: number
   /** The place that the engine gave it, where the reader has yet to tell what has become of it. */
   cursor?: string
   resolve(id: string): void
@@ -108,7 +108,7 @@ export class Courier {
     const messageId = `${this.#publisher}:${++this.#count}`
     this.#bytes += size
     return new Promise((resolve, reject) => {
-      this.#unsent.set(messageId, { messageId, message, size, deadline, isTried: false, resolve, reject })
+      this.#unsent.set(messageId, { messageId, message, size, deadline, failures: 0, resolve, reject })
     })
   }
 
@@ -130,14 +130,14 @@ export class Courier {
         if (error instanceof BackplaneRefusedError && batch.length > 1) {
           // It may be for one of them.
           this.#oneByOne = batch.length
-          for (const waiting of batch) waiting.isTried = true
+          for (const waiting of batch) waiting.failures++
           continue
         }
         if (error instanceof BackplaneRefusedError) {
           for (const { messageId } of batch) this.settle(messageId, error)
           continue
         }
-        for (const waiting of batch) waiting.isTried = true
+        for (const waiting of batch) waiting.failures++
         await sleep(pause, undefined, { ref: false, signal: this.#stop.signal }).catch(() => {})
         pause = Math.min(pause * 2, MAX_PAUSE)
       }
@@ -168,7 +168,7 @@ export class Courier {
       timer.unref()
     })
     try {
-      return await Promise.race([this.#publish(batch), timeout])
+      return await Promise.race([this.#publish(batch.map(parcelOf)), timeout])
     } finally {
       clearTimeout(timer)
     }
@@ -178,9 +178,9 @@ export class Courier {
     for (const [i, waiting] of batch.entries()) {
       // Given up meanwhile, or read already.
       if (!this.#unsent.has(waiting.messageId)) continue
-      const { message, isTried, messageId } = waiting
-      const isPlain = message.kind === 'disconnect' || (message.id === undefined && message.request === undefined)
-      if (isPlain && !isTried) {
+      const { message, failures, messageId } = waiting
+      const isPlain = message.kind !== 'event' || (message.id === undefined && message.request === undefined)
+      if (isPlain && failures === 0) {
         this.settle(messageId, cursors[i]!)
         continue
       }
@@ -205,6 +205,11 @@ export class Courier {
     clearInterval(this.#sweeper)
     this.#sweeper = undefined
   }
+}
+
+/** As it is published: an entry that a later attempt makes is told from one that an earlier attempt has made. */
+function parcelOf({ messageId, message, failures }: Waiting): Parcel {
+  return { messageId, message: failures === 0 ? message : { ...message, attempt: failures + 1 } }
 }
 
 /** The engine has it, and the reader is late: this is the best that is known. */

@@ -1,4 +1,5 @@
 import { CHUNK_TAIL_BYTES, type Labels, LogEntry, nameOf } from './log-entry.js'
+import { isUnproven } from './place-name.js'
 import { SeqList } from './seq-list.js'
 import { SlabWriter } from './slab.js'
 
@@ -18,6 +19,8 @@ export interface EventLogOptions {
 
 /** Bytes of an id's line beside the id: its name, and a line break. */
 const ID_LINE_BYTES = 5
+/** Places without an event that are remembered. */
+const MAX_BARE_PLACES = 1000
 /** Bytes of what follows the epoch in an id: a dash, and up to sixteen digits. */
 const MAX_SEQ_BYTES = 17
 
@@ -42,6 +45,8 @@ export class EventLog {
   #bytes = 0
   /** Where the places of the log are named by an engine: how their names compare, and that before the oldest event. */
   #shared: { compare: CompareCursors; floor: string } | undefined
+  /** Places of the engine's log that hold no event of their own, and the events before them. */
+  readonly #barePlaces = new Map<string, number>()
   #lives = 1
   /** Events whose id the user gave. The others are found by their number. */
   readonly #ownIds = new Map<string, number>()
@@ -106,7 +111,8 @@ export class EventLog {
 
   /** How a cursor compares with the newest; nothing, where it is none of an engine's. */
   compareWithHead(cursor: string): number | undefined {
-    return this.#shared?.compare(cursor.trim(), this.cursorAt(this.#head))
+    const key = cursor.trim()
+    return this.#barePlaces.has(key) ? 0 : this.#shared?.compare(key, this.cursorAt(this.#head))
   }
 
   /** Whether an event that it holds has this id, given by the user. */
@@ -196,6 +202,12 @@ export class EventLog {
     return { seq }
   }
 
+  /** A place after the newest event that holds none: who shows it has had all up to there. */
+  addBarePlace(cursor: string): void {
+    this.#barePlaces.set(cursor, this.#head)
+    if (this.#barePlaces.size > MAX_BARE_PLACES) this.#barePlaces.delete(this.#barePlaces.keys().next().value!)
+  }
+
   /**
    * Forgets all events: those that follow are an engine's, which names the places. Cursors from before are of no use.
    *
@@ -203,13 +215,19 @@ export class EventLog {
    */
   rebase(floor: string, compare: CompareCursors): void {
     this.#evictUpTo(this.#head + 1)
+    this.#barePlaces.clear()
     this.#shared = { compare, floor }
     this.#lives++
   }
 
-  /** The last event at or before a cursor; -1 for a cursor before all that is known, nothing for one that is none. */
+  /**
+   * The event at a cursor; -1 for a cursor before all that is known, nothing for one that is none of this log. What stands
+   * at its place must be what stood there when it was given: it is not enough that its place lies between two events.
+   */
   #search(cursor: string): number | undefined {
     const { compare, floor } = this.#shared!
+    const bare = this.#barePlaces.get(cursor)
+    if (bare !== undefined) return bare
     const fromFloor = compare(cursor, floor)
     if (fromFloor === undefined || compare(cursor, this.cursorAt(this.#head))! > 0) return undefined
     if (fromFloor < 0) return -1
@@ -220,7 +238,10 @@ export class EventLog {
       if (compare(this.at(middle).cursor!, cursor)! <= 0) low = middle
       else high = middle - 1
     }
-    return low
+    const found = this.cursorAt(low)
+    // Of a place that was empty when it was named, nobody knows more than where it is.
+    if (found === cursor || isUnproven(cursor)) return low
+    return isUnproven(found) && compare(cursor, found) === 0 ? low : undefined
   }
 
   #parse(id: string): number | undefined {

@@ -12,6 +12,7 @@ import { LogReader } from './log-reader.js'
 import { guardedLogger, type Logger } from './logger.js'
 import type { ResolvedOptions } from './options.js'
 import { PastAnswers } from './past-answers.js'
+import { comparePlaces } from './place-name.js'
 import { type ClientSelector, checkSelector, picks } from './selector.js'
 import { SharedLog } from './shared-log.js'
 import type { CloseOptions, SseClient } from './sse-client.js'
@@ -67,7 +68,8 @@ export class Hub {
       append: (event: BackplaneEvent, cursor: string) => this.#append(event, cursor).id,
       disconnect: (body: string) => this.#disconnectPicked(JSON.parse(body)),
       compareWithHead: (cursor: string) => this.log.compareWithHead(cursor),
-      rebase: (floor: string) => this.log.rebase(floor, (a, b) => backplane.compare(a, b)),
+      addBarePlace: (place: string) => this.log.addBarePlace(place),
+      rebase: (floor: string) => this.log.rebase(floor, (a, b) => comparePlaces(a, b, backplane)),
       skipGap: () => {
         this.clients.skipGap()
         this.waiters.wakeAll()

@@ -1,6 +1,7 @@
 import type { BackplaneEntry, BackplaneEvent } from './backplane/backplane.js'
 import { DuplicateIdError } from './errors.js'
 import type { PastAnswers } from './past-answers.js'
+import { placeName } from './place-name.js'
 
 /** Publishers remembered. Each life of a process is one. */
 const MAX_PUBLISHERS = 10_000
@@ -10,9 +11,16 @@ export interface InboxTarget {
   readonly answers: PastAnswers
   /** Whether the log holds an event with this id of its own. */
   has(id: string): boolean
-  /** @returns the id of the event */
-  append(event: BackplaneEvent, cursor: string): string
+  /**
+   * @param place the name of its place
+   * @returns the id of the event
+   */
+  append(event: BackplaneEvent, place: string): string
+  /** A place whose event has been appended before, under another name. */
+  addBarePlace(place: string): void
   disconnect(body: string): void
+  /** The log has lost entries. @param isHistory as for `receive` */
+  lose(entry: BackplaneEntry, isHistory: boolean): void
   /** What has become of a message of this process. */
   settle(messageId: string, outcome: string | Error): void
 }
@@ -32,17 +40,26 @@ export class Inbox {
   }
 
   /** @param isHistory whether it is from before this process listened, when it had no clients */
-  receive({ cursor, messageId, message }: BackplaneEntry, isHistory: boolean): void {
-    if (this.#isKnown(messageId)) return
-    if (message.kind === 'event') {
-      this.#target.settle(messageId, this.#accept(message, cursor))
-      return
-    }
-    if (!isHistory) this.#target.disconnect(message.body)
-    this.#target.settle(messageId, cursor)
+  receive(entry: BackplaneEntry, isHistory: boolean): void {
+    this.#receive(entry, isHistory, this.#lastNumbers)
   }
 
-  #accept(event: BackplaneEvent, cursor: string): string | Error {
+  #receive(entry: BackplaneEntry, isHistory: boolean, lastNumbers: Map<string, number>): void {
+    const { messageId, message } = entry
+    if (isKnown(messageId, lastNumbers)) {
+      this.#target.addBarePlace(placeName(entry.cursor, entry))
+      return
+    }
+    if (message.kind === 'event') {
+      this.#target.settle(messageId, this.#accept(message, placeName(entry.cursor, entry)))
+      return
+    }
+    if (message.kind === 'loss') this.#target.lose(entry, isHistory)
+    else if (!isHistory) this.#target.disconnect(message.body)
+    this.#target.settle(messageId, entry.cursor)
+  }
+
+  #accept(event: BackplaneEvent, place: string): string | Error {
     const { answers } = this.#target
     try {
       const past = event.request && answers.find(event.request)
@@ -51,40 +68,46 @@ export class Inbox {
       return error as Error
     }
     if (event.id !== undefined && this.#target.has(event.id)) return new DuplicateIdError(event.id)
-    const id = this.#target.append(event, cursor)
+    const id = this.#target.append(event, place)
     if (event.request !== undefined) answers.add(event.request, id)
     return id
   }
 
   /**
-   * Begins anew after a gap, with an empty log: what the engine holds is entered once more, whether or not it was read
-   * before. Whom it has disconnected meanwhile is disconnected.
+   * Begins anew after a gap, with an empty log: what the engine holds is entered once more, so that it can be resumed
+   * from. Clients hear nothing of it that was read before, however long ago. Whom it has disconnected meanwhile is
+   * disconnected.
    *
-   * @param skipGap called before the first that was not read before
+   * @param skipGap called before the first that clients hear
    */
   restart(history: readonly BackplaneEntry[], skipGap: () => void): void {
-    const read = history.findLastIndex(({ messageId }) => this.#isRead(...split(messageId))) + 1
-    this.#lastNumbers.clear()
+    const read = history.findLastIndex(({ messageId }) => isRead(messageId, this.#lastNumbers)) + 1
+    const first = Math.max(read, history.findLastIndex(({ message }) => message.kind === 'loss') + 1)
+    const entered = new Map<string, number>()
     this.#target.answers.clear()
-    for (const entry of history.slice(0, read)) this.receive(entry, true)
+    for (const entry of history.slice(0, read)) this.#receive(entry, true, entered)
+    // Where the log has lost entries, clients are told once.
+    for (const entry of history.slice(read, first)) this.receive(entry, entry.message.kind === 'loss')
     skipGap()
-    for (const entry of history.slice(read)) this.receive(entry, false)
+    for (const entry of history.slice(first)) this.receive(entry, false)
+    for (const messageId of entered.keys()) isKnown(`${messageId}:${entered.get(messageId)}`, this.#lastNumbers)
   }
+}
 
-  /** A publisher numbers its messages, and publishes them in that order. */
-  #isKnown(messageId: string): boolean {
-    const [publisher, number] = split(messageId)
-    if (this.#isRead(publisher, number)) return true
-    this.#lastNumbers.delete(publisher)
-    this.#lastNumbers.set(publisher, number)
-    if (this.#lastNumbers.size > MAX_PUBLISHERS) this.#lastNumbers.delete(this.#lastNumbers.keys().next().value!)
-    return false
-  }
+/** A publisher numbers its messages, and publishes them in that order. */
+function isKnown(messageId: string, lastNumbers: Map<string, number>): boolean {
+  if (isRead(messageId, lastNumbers)) return true
+  const [publisher, number] = split(messageId)
+  lastNumbers.delete(publisher)
+  lastNumbers.set(publisher, number)
+  if (lastNumbers.size > MAX_PUBLISHERS) lastNumbers.delete(lastNumbers.keys().next().value!)
+  return false
+}
 
-  #isRead(publisher: string, number: number): boolean {
-    const last = this.#lastNumbers.get(publisher)
-    return last !== undefined && number <= last
-  }
+function isRead(messageId: string, lastNumbers: Map<string, number>): boolean {
+  const [publisher, number] = split(messageId)
+  const last = lastNumbers.get(publisher)
+  return last !== undefined && number <= last
 }
 
 function split(messageId: string): [publisher: string, number: number] {

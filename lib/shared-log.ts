@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Backplane, BackplaneEntry, BackplaneMessage, HistoryBounds } from './backplane/backplane.js'
+import type { Backplane, BackplaneEntry, BackplaneMessage, HistoryBounds, Joined } from './backplane/backplane.js'
 import { Courier } from './courier.js'
 import { BackplaneUnavailableError } from './errors.js'
 import { Inbox, type InboxTarget } from './inbox.js'
+import { LogLosses } from './log-losses.js'
 import type { Logger } from './logger.js'
+import { placeName } from './place-name.js'
 
 /** Between two attempts to join, ms: the first, and the longest. */
 const MIN_PAUSE = 500
@@ -15,7 +17,7 @@ const CATCH_UP = 2000
 const GRACE = 1000
 
 /** The process's log, as a mirror of the engine's. */
-export interface Mirror extends Omit<InboxTarget, 'settle'> {
+export interface Mirror extends Omit<InboxTarget, 'settle' | 'lose'> {
   /** Forgets everything: what follows begins after `floor`. */
   rebase(floor: string): void
   /** Clients hear what follows, and nothing that was appended since `rebase`. They are told that they missed events. */
@@ -46,6 +48,7 @@ export class SharedLog {
   readonly #logger: Logger
   readonly #inbox: Inbox
   readonly #courier: Courier
+  readonly #losses = new LogLosses()
   readonly #closing = new AbortController()
   /** Resolves when it has joined. */
   readonly #joined: Promise<void>
@@ -67,15 +70,18 @@ export class SharedLog {
     })
     const publish = async (batch: Parameters<Backplane['publish']>[0]) => {
       await this.#joined
-      return backplane.publish(batch)
+      const cursors = await backplane.publish(batch)
+      return cursors.map((cursor, i) => placeName(cursor, batch[i]))
     }
     this.#courier = new Courier(randomUUID(), publish, backplane.limits)
     const settle = this.#courier.settle.bind(this.#courier)
     this.#inbox = new Inbox({
       answers: mirror.answers,
       has: (id) => mirror.has(id),
-      append: (event, cursor) => mirror.append(event, cursor),
+      append: (event, place) => mirror.append(event, place),
+      addBarePlace: (place) => mirror.addBarePlace(place),
       disconnect: (body) => mirror.disconnect(body),
+      lose: (entry, isHistory) => this.#lose(entry, isHistory),
       settle
     })
   }
@@ -146,12 +152,8 @@ export class SharedLog {
   async #tryToJoin(): Promise<void> {
     const joined = await this.#backplane.join(this.#bounds, {
       onEntries: (entries) => this.#read(entries),
-      onGap: (gap) => {
-        this.#logger.warn({}, 'SSE: events have left the backplane before they were read; clients are told to refetch')
-        this.#mirror.rebase(gap.floor)
-        this.#inbox.restart(gap.history, () => this.#mirror.skipGap())
-        this.#tellCatchingUp()
-      },
+      onGap: (gap) => this.#beginAnew(gap),
+      onLoss: () => this.#losses.report(),
       onState: (isConnected, error) => this.#onState(isConnected, error)
     })
     if (this.#closing.signal.aborted) {
@@ -160,8 +162,9 @@ export class SharedLog {
     }
     this.#isConnected = true
     this.#isJoined = true
-    this.#mirror.rebase(joined.floor)
+    this.#mirror.rebase(placeName(joined.floor))
     for (const entry of joined.history) this.#inbox.receive(entry, true)
+    this.#losses.noteRead()
     // Those whom an optional backplane has let in already.
     this.#mirror.skipGap()
     this.#tellCatchingUp()
@@ -178,8 +181,45 @@ export class SharedLog {
     }
   }
 
+  /** Entries have left the engine, as its oldest or its newest. */
+  #beginAnew({ floor, history }: Joined): void {
+    const loss = this.#losses.begin(history)
+    const what =
+      loss === 'none' ? 'events have left the backplane before they were read' : 'the backplane has lost events'
+    this.#logger.warn({}, `SSE: ${what}; clients are told to refetch`)
+    this.#mirror.rebase(placeName(floor))
+    this.#inbox.restart(history, () => {
+      if (loss !== 'untold') this.#mirror.skipGap()
+    })
+    this.#losses.noteRead()
+    if (loss === 'untold') {
+      // The engine has not taken the report: what it says holds for this process alone.
+      const newest = history.at(-1)
+      this.#mirror.rebase(newest ? placeName(newest.cursor, newest) : placeName(floor))
+      this.#mirror.skipGap()
+    }
+    this.#tellCatchingUp()
+  }
+
+  /** Entries that some process has read are lost. Whoever was told of a place before this one may have missed them. */
+  #lose(entry: BackplaneEntry, isHistory: boolean): void {
+    const place = placeName(entry.cursor, entry)
+    if (this.#losses.isKnown(entry)) {
+      this.#mirror.addBarePlace(place)
+      return
+    }
+    this.#mirror.rebase(place)
+    if (isHistory) return
+    this.#logger.warn(
+      {},
+      'SSE: the backplane has lost events, as another process has found; clients are told to refetch'
+    )
+    this.#mirror.skipGap()
+  }
+
   #read(entries: readonly BackplaneEntry[]): void {
     for (const entry of entries) this.#inbox.receive(entry, false)
+    this.#losses.noteRead()
     const newest = entries.at(-1)
     if (newest !== undefined) this.#lag = Math.max(0, Date.now() - newest.at)
     this.#tellCatchingUp()

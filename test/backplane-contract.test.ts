@@ -104,6 +104,7 @@ function bind(listener: BackplaneListener): BackplaneListener {
   return {
     onEntries: (entries) => listener.onEntries(entries),
     onGap: (joined) => listener.onGap(joined),
+    onLoss: () => listener.onLoss(),
     onState: (isConnected) => listener.onState(isConnected)
   }
 }

@@ -135,6 +135,11 @@ t.test('what fails is sent again as it was, and the reader tells which of the tw
   const first = await s.fail(1)
   const second = await s.attempt(2)
   t.strictSame(second.ids, first.ids)
+  t.strictSame(
+    [...first.batch, ...second.batch].map(({ message }) => message.attempt),
+    [undefined, undefined, 2, 2],
+    'each attempt makes entries of its own'
+  )
   s.courier.settle('me:1', 'c-of-the-first-attempt')
   second.answer.resolve(['c9', 'c10'])
   await turn()

@@ -7,16 +7,22 @@ import { PastAnswers } from '../lib/past-answers.js'
 class Setup {
   readonly log: { id: string; body: string }[] = []
   readonly disconnected: string[] = []
+  /** Places that are known, and hold no event of their own. */
+  readonly bare: string[] = []
+  readonly losses: [cursor: string, isHistory: boolean][] = []
   readonly settled: [messageId: string, outcome: string | Error][] = []
   readonly answers = new PastAnswers(1000)
   readonly inbox = new Inbox({
     answers: this.answers,
     has: (id) => this.log.some((entry) => entry.id === id),
-    append: ({ id, body }, cursor) => {
+    append: ({ id, body }, place) => {
+      const [cursor] = place.split('-') as [string]
       this.log.push({ id: id ?? cursor, body })
       return id ?? cursor
     },
+    addBarePlace: (place) => this.bare.push(place.split('-')[0]!),
     disconnect: (body) => this.disconnected.push(body),
+    lose: (entry, isHistory) => this.losses.push([entry.cursor, isHistory]),
     settle: (messageId, outcome) => this.settled.push([messageId, outcome])
   })
   #count = 0

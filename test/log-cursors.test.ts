@@ -11,7 +11,7 @@ function logWith(bounds: Partial<EventLogOptions> = {}): EventLog {
 
 /** An engine's places are `p1`, `p2` and on; not all of them are events. */
 function place(cursor: string): number | undefined {
-  const digits = /^p(\d+)$/.exec(cursor)?.[1]
+  const digits = /^p(\d+)(-.*)?$/.exec(cursor)?.[1]
   return digits === undefined ? undefined : Number(digits)
 }
 
@@ -50,21 +50,49 @@ t.test("events are known by the engine's names for their places", async (t) => {
   t.strictSame(log.positionOf('p13'), { seq: 2 }, 'one with an id of its own has its place all the same')
 })
 
-t.test('a cursor between two events is after the first', async (t) => {
+t.test('a cursor stands for the event at its place, and between two events there is none', async (t) => {
   const log = sharedLog(10)
   for (const at of [12, 13, 17]) append(log, at)
   const positions: [cursor: string, position: Position][] = [
     ['p9', BEFORE_ALL],
     ['p10', { seq: 0 }],
-    ['p11', { seq: 0 }],
+    ['p11', UNKNOWN],
     ['p12', { seq: 1 }],
-    ['p15', { seq: 2 }],
+    ['p15', UNKNOWN],
     [' p17 ', { seq: 3 }],
     ['p18', UNKNOWN],
     ['k3x9-1', UNKNOWN],
     ['nonsense', UNKNOWN]
   ]
   for (const [cursor, position] of positions) t.strictSame(log.positionOf(cursor), position, cursor)
+})
+
+t.test('a cursor that another event has had is none', async (t) => {
+  const log = logWith()
+  log.rebase('p10-0000000', compare)
+  log.append('data: x\n\n', {}, 'p12-aaaaaaa')
+  log.append('data: x\n\n', {}, 'p14-bbbbbbb')
+  t.strictSame(log.positionOf('p12-aaaaaaa'), { seq: 1 })
+  t.strictSame(log.positionOf('p12-bbbbbbb'), UNKNOWN)
+  t.strictSame(log.positionOf('p14-aaaaaaa'), UNKNOWN)
+  t.strictSame(log.positionOf('p10-0000000'), { seq: 0 })
+  t.strictSame(log.positionOf('p10-aaaaaaa'), { seq: 0 }, 'of the place before all events nothing more is known')
+  t.strictSame(log.positionOf('p11-aaaaaaa'), UNKNOWN)
+  t.strictSame(log.positionOf('p13-0000000'), { seq: 1 }, 'nor of one that was named before it had an event')
+})
+
+t.test('a place without an event of its own is after the event before it', async (t) => {
+  const log = sharedLog(10)
+  append(log, 12)
+  log.addBarePlace('p13')
+  append(log, 14)
+  t.strictSame(log.positionOf('p13'), { seq: 1 })
+  t.equal(log.compareWithHead('p13'), 0, 'nobody waits for it')
+  for (let at = 20; at < 1020; at++) log.addBarePlace(`p${at}`)
+  t.strictSame(log.positionOf('p13'), UNKNOWN, 'the last thousand are remembered')
+  t.strictSame(log.positionOf('p20'), { seq: 2 })
+  log.rebase('p2000', compare)
+  t.strictSame(log.positionOf('p20'), BEFORE_ALL)
 })
 
 t.test('a cursor is compared with the newest event', async (t) => {
@@ -169,7 +197,8 @@ function check(log: EventLog, { places, floor, before }: Model, cursor: number):
   const last = places.at(-1) ?? floor
   const had = places.filter((place) => place <= cursor).length
   const seq = before + had
-  if (cursor > last) assert.deepEqual(position, UNKNOWN)
+  const held = [floor, ...places].slice(-(log.size + 1))
+  if (cursor > last || (cursor > held[0]! && !held.includes(cursor))) assert.deepEqual(position, UNKNOWN)
   else if ('seq' in position) {
     assert.equal(position.seq, seq)
     assert.ok(seq >= log.oldestCursor, 'all that follows is held')

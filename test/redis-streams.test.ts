@@ -238,12 +238,63 @@ withRedis('a server that has lost what was read before is told from one that onl
   await admin.xadd(KEY, first!, ...fields)
   wire.mend()
   const { history, floor } = await listener.waitForGap()
-  t.strictSame([bodiesOf(history), floor], [['kept'], '0-0'])
+  t.strictSame(bodiesOf(history), ['kept', listener.losses[0]!.message.body], 'the log tells of the loss')
+  t.equal(floor, '0-0')
   await listener.waitForState(true)
   t.equal(listener.gaps.length, 1)
   await backplane.publish(parcels('new'))
   await listener.waitForEntries(3)
   t.strictSame(listener.bodies, ['kept', 'lost', 'new'])
+})
+
+withRedis('another entry of the same id is a loss', async (t, server) => {
+  const wire = await TcpProxy.to(t, server.port)
+  const backplane = open(t, { url: `redis://127.0.0.1:${wire.port}` })
+  const { listener } = await join(backplane)
+  const [id] = await backplane.publish(parcels('read'))
+  await listener.waitForEntries(1)
+  wire.cut()
+  await listener.waitForState(false)
+  // As a server whose clock is behind may give it.
+  const { admin } = server
+  await admin.del(KEY)
+  await admin.xadd(KEY, id!, 'm', 'other:1', 'l', '{}', 'b', 'not read')
+  wire.mend()
+  const { history } = await listener.waitForGap()
+  t.strictSame(bodiesOf(history), ['not read', listener.losses[0]!.message.body])
+})
+
+withRedis('where the server does not take the report of a loss, the process goes on without', async (t, server) => {
+  const { admin } = server
+  const wire = await TcpProxy.to(t, server.port)
+  const backplane = open(t, { url: `redis://127.0.0.1:${wire.port}`, publishTimeout: 1000 })
+  const { listener } = await join(backplane)
+  const lose = async () => {
+    const { length } = listener.entries
+    await backplane.publish(parcels('1', '2'))
+    await listener.waitForEntries(length + 2)
+    wire.cut()
+    await listener.waitForState(false)
+    await admin.del(KEY)
+  }
+  await lose()
+  await admin.config('SET', 'maxmemory', '1')
+  wire.mend()
+  await listener.waitForGap()
+  t.equal(listener.losses.length, 1, 'it is refused for good')
+  await admin.config('SET', 'maxmemory', '0')
+  await listener.waitForState(true)
+
+  await lose()
+  // As amid a failover. It follows a server that is not there.
+  await admin.replicaof('127.0.0.1', await freePort())
+  wire.mend()
+  await listener.waitForGap(2)
+  t.ok(listener.losses.length > 2, 'it may be a failover: it is tried again')
+  t.strictSame(
+    listener.gaps.map(({ history }) => history),
+    [[], []]
+  )
 })
 
 withRedis('cursors of a stream that was deleted are none of the next one', async (t, { url, admin }) => {

@@ -3,6 +3,7 @@ import t, { type Test } from 'tap'
 import type { BackplaneEntry, BackplaneListener, Joined, Parcel } from '../lib/backplane/backplane.js'
 import { resolveLimits } from '../lib/backplane/limits.js'
 import { PastAnswers } from '../lib/past-answers.js'
+import { placeName } from '../lib/place-name.js'
 import { SharedLog } from '../lib/shared-log.js'
 import { type Deferred, deferred } from './kit/deferred.js'
 import { LibTimers } from './kit/lib-timers.js'
@@ -53,17 +54,20 @@ class Setup {
       answers: new PastAnswers(100),
       has: () => false,
       append: ({ body }: { body: string }, cursor: string) => {
-        this.#head = Number(cursor)
+        this.#head = Number(cursor.split('-')[0])
         this.told.push(body)
         return cursor
+      },
+      addBarePlace: (place: string) => {
+        this.told.push(`bare ${place.split('-')[0]}`)
       },
       disconnect: (body: string) => {
         this.told.push(`disconnect ${body}`)
       },
       compareWithHead: (cursor: string) => (/^\d+$/.test(cursor) ? Number(cursor) - this.#head : undefined),
       rebase: (floor: string) => {
-        this.#head = Number(floor)
-        this.told.push(`rebase ${floor}`)
+        this.#head = Number(floor.split('-')[0])
+        this.told.push(`rebase ${this.#head}`)
       },
       skipGap: () => {
         this.told.push('skip')
@@ -136,7 +140,7 @@ t.test('what is published before it has joined waits for that', async (t) => {
   const { batch, answer } = await s.batch()
   t.equal(batch[0]!.message.body, 'early')
   answer.resolve(['1'])
-  t.strictSame(await ids, ['1'])
+  t.strictSame(await ids, [placeName('1', batch[0])])
   t.match(s.shared.stats, { connected: true, pending: 0 })
 })
 
@@ -224,6 +228,63 @@ t.test('of a gap the app is told, and clients after what they have had', async (
   t.match(s.linesAt(40), [/have left the backplane/])
 })
 
+/** As the engine has what `onLoss` gives. */
+function lossAt(cursor: number, listener: BackplaneListener): BackplaneEntry {
+  return { ...listener.onLoss(), cursor: String(cursor), at: Date.now() }
+}
+
+t.test('where the engine has lost entries, ids from before are good no more, and clients are told once', async (t) => {
+  const s = new Setup(t)
+  const known = s.entry(1)
+  const listener = await s.join('0', known)
+  const [early, loss, late] = [s.entry(2), lossAt(3, listener), s.entry(4)]
+  s.told.length = 0
+  listener.onGap({ floor: '0', history: [known, early, loss, late] })
+  t.strictSame(s.told, ['rebase 0', 'event 1', 'event 2', 'rebase 3', 'skip', 'event 4'])
+  t.match(s.linesAt(40), [/has lost events; clients/])
+  const [again] = [lossAt(5, listener)]
+  listener.onEntries([again])
+  t.strictSame(s.told.slice(-2), ['rebase 5', 'skip'], 'it was found after the first was read: it is another')
+  t.match(s.linesAt(40)[1], /another process has found/)
+})
+
+t.test('several reports of one loss are one', async (t) => {
+  const [s, other] = [new Setup(t), new Setup(t)]
+  const listener = await s.join('0')
+  const slow = await other.join('0')
+  listener.onEntries([lossAt(1, listener), lossAt(2, slow)])
+  t.strictSame(s.told, ['rebase 0', 'skip', 'rebase 1', 'skip', 'bare 2'])
+})
+
+t.test('a loss that a process finds in the history is nothing to tell clients of', async (t) => {
+  const s = new Setup(t)
+  const finder = await new Setup(t).join('0')
+  await s.join('0', s.entry(1), lossAt(2, finder), s.entry(3))
+  t.strictSame(s.told, ['rebase 0', 'event 1', 'rebase 2', 'event 3', 'skip'])
+})
+
+t.test('a loss that the engine does not tell of holds for the process that has found it', async (t) => {
+  const s = new Setup(t)
+  const known = s.entry(1)
+  const listener = await s.join('0', known)
+  listener.onLoss()
+  s.told.length = 0
+  listener.onGap({ floor: '0', history: [known, s.entry(2)] })
+  t.strictSame(s.told, ['rebase 0', 'event 1', 'event 2', 'rebase 2', 'skip'])
+  listener.onLoss()
+  s.told.length = 0
+  listener.onGap({ floor: '0', history: [] })
+  t.strictSame(s.told, ['rebase 0', 'rebase 0', 'skip'])
+})
+
+t.test('an entry that an attempt has made twice is a place all the same', async (t) => {
+  const s = new Setup(t)
+  const first = s.entry(1)
+  const listener = await s.join('0', first)
+  listener.onEntries([{ ...first, cursor: '2' }])
+  t.strictSame(s.told.slice(-2), ['skip', 'bare 2'])
+})
+
 t.test('each change of the connection is logged once', async (t) => {
   const s = new Setup(t)
   const listener = await s.join()
@@ -301,7 +362,7 @@ t.test('nobody waits for what is not read any more', async (t) => {
   t.ok(await isSettled(waiting), 'although messages are on their way')
   t.equal(s.closes, 0)
   answer.resolve(['4'])
-  t.strictSame(await sent, ['4'])
+  t.match(await sent, [/^4-/])
   await closed
   t.equal(s.closes, 1)
   t.equal(s.shared.catchUp('5'), undefined)

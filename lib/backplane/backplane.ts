@@ -1,5 +1,11 @@
+/** What every message may have. */
+interface Attempted {
+  /** Which attempt to publish it this is, from 1. Default: 1. It tells an entry from one that an earlier attempt made. */
+  readonly attempt?: number | undefined
+}
+
 /** Fields of an entry of the log, as an engine keeps them. */
-export interface BackplaneEvent {
+export interface BackplaneEvent extends Attempted {
   readonly kind: 'event'
   /** The encoded event, but for its id line. */
   readonly body: string
@@ -25,18 +31,26 @@ export interface PublishRequest {
 }
 
 /** Says that clients are to be disconnected, on all processes. */
-export interface BackplaneDisconnect {
+export interface BackplaneDisconnect extends Attempted {
   readonly kind: 'disconnect'
   /** JSON of what picks them, and how their streams end. */
   readonly body: string
 }
 
-export type BackplaneMessage = BackplaneEvent | BackplaneDisconnect
+/** Says that the log has lost entries: ids of places before this entry are good no more, on all processes. */
+export interface BackplaneLoss extends Attempted {
+  readonly kind: 'loss'
+  /** JSON of what the process knew that has found the loss; see `docs/backplane.md`. */
+  readonly body: string
+}
+
+export type BackplaneMessage = BackplaneEvent | BackplaneDisconnect | BackplaneLoss
 
 /** A message that the engine has, at its place. */
 export interface BackplaneEntry {
   /**
-   * Its place in the engine's log, as clients are told it: unique, without `:`, and in the engine's order by `compare`.
+   * Its place in the engine's log: unique, without `:`, and in the engine's order by `compare`. Clients are told it with
+   * a fingerprint of the entry behind it. A log that has lost its newest entries may give their cursors to others.
    */
   readonly cursor: string
   /** Tells it from all other messages ever published; one that was published twice by a retry has it twice. */
@@ -59,10 +73,15 @@ export interface BackplaneListener {
   /** The next entries, in the engine's order. Each exactly once, whoever published it. */
   onEntries(entries: readonly BackplaneEntry[]): void
   /**
-   * Entries are lost: they left the engine before they were read here. What follows begins after `joined.floor`, with
-   * `joined.history` first.
+   * Entries are lost: they left the engine before they were read here, or after. What follows begins after
+   * `joined.floor`, with `joined.history` first, which may hold what was told before.
    */
   onGap(joined: Joined): void
+  /**
+   * The log is not the one that was read: entries are missing from it that were read here, and have not left it as its
+   * oldest. The answer is to be appended before the log is read for `onGap`, so that every process learns of the loss.
+   */
+  onLoss(): Parcel
   /** The engine can be reached, or cannot any more. */
   onState(isConnected: boolean, error?: Error): void
 }
@@ -103,6 +122,9 @@ export interface Parcel {
  * What an implementation guarantees:
  * - *Order*: `onEntries` gives what the engine holds, in the engine's order, from where `join` left off, and leaves
  *   nothing out without `onGap`. It survives the loss of the connection: it goes on from the last entry it gave.
+ * - *A log that goes back*: before it goes on it makes sure that the entry before the next is the one that it gave last.
+ *   Where it is another, or is missing and has not left as the oldest do, it appends what `onLoss` gives, reads the log
+ *   anew, and calls `onGap`. `onEntries` never gives an entry twice, not even one that was away and is back.
  * - *Durable as the engine is*: `publish` resolves when the engine has the whole batch, with the entries' cursors; on
  *   rejection the engine has all of it, or none, or nobody knows. It may then be called again with the same batch: that
  *   an entry stands twice in the engine then is told by its `messageId`, and does not matter.

@@ -1,4 +1,5 @@
-import type { BackplaneEntry, BackplaneListener, Joined } from './backplane.js'
+import { randomUUID } from 'node:crypto'
+import type { BackplaneEntry, BackplaneListener, Joined, Parcel } from './backplane.js'
 
 /** Rejects where `promise` has not settled after `ms`. */
 export async function within<T>(promise: Promise<T>, what: string, ms: number): Promise<T> {
@@ -18,6 +19,8 @@ export class ContractListener implements BackplaneListener {
   readonly entries: BackplaneEntry[] = []
   readonly gaps: Joined[] = []
   readonly states: boolean[] = []
+  /** What it has given for the log to tell of a loss. */
+  readonly losses: Parcel[] = []
   /** Message ids of what came before the engine was first out of reach. */
   first: string[] = []
   /** What came since the last gap. */
@@ -54,6 +57,12 @@ export class ContractListener implements BackplaneListener {
     this.gaps.push(joined)
     this.sinceGap = []
     this.#look()
+  }
+
+  onLoss(): Parcel {
+    const loss: Parcel = { messageId: `${randomUUID()}:1`, message: { kind: 'loss', body: '{"silence":0}' } }
+    this.losses.push(loss)
+    return loss
   }
 
   onState(isConnected: boolean): void {

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { StreamInfo } from '@nats-io/jetstream'
 import { BackplaneRefusedError, BackplaneUnavailableError } from '../errors.js'
 import type {
   Backplane,
@@ -15,7 +16,7 @@ import { resolveLimits } from './limits.js'
 import { isAbsence, isRefusal, reasonOf } from './nats-errors.js'
 import type { NatsFeed, StreamMessage } from './nats-feed.js'
 import { type Linked, NatsLink } from './nats-link.js'
-import { entriesOf, epochOf, type Loaded, NatsStream } from './nats-stream.js'
+import { entriesOf, epochOf, type Loaded, lastNanos, NatsStream } from './nats-stream.js'
 import { compareStreamCursors } from './stream-cursor.js'
 import { within } from './within.js'
 
@@ -50,6 +51,14 @@ class JetStream implements Backplane {
   #epoch = ''
   /** The message that is to come next. */
   #next = 0
+  /** When the server got the message before that, ns since 1970. */
+  #nanos = ''
+  /** Whether the message before the next has yet to be seen again, after the connection was lost. */
+  #isUnsure = false
+  /** Whether the message before the next is another than was read, or missing. */
+  #isLost = false
+  /** When the loss was found that the stream does not tell of yet, ms on the clock of `performance.now()`. */
+  #lossFoundAt: number | undefined
   #feed: NatsFeed | undefined
   #nap = new AbortController()
   /** Entries that came in this turn. */
@@ -99,7 +108,7 @@ class JetStream implements Backplane {
     } catch (error) {
       // The stream may have been deleted: whoever reads it finds out, and creates it.
       if (isAbsence(error)) this.#feed?.end(error as Error)
-      if (!(error instanceof TooLargeError) && !isRefusal(error)) throw this.#unavailable(error)
+      if (!isFinal(error)) throw this.#unavailable(error)
       const refusal = new BackplaneRefusedError(NAME, reasonOf(error))
       refusal.cause = error
       throw refusal
@@ -124,9 +133,10 @@ class JetStream implements Backplane {
     )
   }
 
-  #goOnFrom({ epoch, next }: Loaded): void {
+  #goOnFrom({ epoch, next, nanos }: Loaded): void {
     this.#epoch = epoch
     this.#next = next
+    this.#nanos = nanos
   }
 
   async #run(): Promise<void> {
@@ -150,10 +160,21 @@ class JetStream implements Backplane {
   /** Reads on until something is wrong. Rejects where it cannot. */
   async #follow(linked: Linked): Promise<void> {
     const { signal } = this.#closing
-    if (await this.#hasGap(linked)) {
+    const info = await this.#stream.inform(linked)
+    let continuity = this.#isLost ? 'lost' : this.#continuityIn(info)
+    // Where nothing has come since, what the stream says of its newest message is enough.
+    this.#isUnsure = continuity === 'whole' && this.#next > 1 && info.state.last_seq >= this.#next
+    // What would prove it has just gone, as the oldest.
+    /* c8 ignore next: by a message */
+    if (this.#isUnsure && info.state.first_seq === this.#next) continuity = 'trimmed'
+    if (continuity !== 'whole') {
+      if (continuity === 'lost') await this.#report(linked, epochOf(info))
       const loaded = await this.#load(linked, this.#bounds)
       /* c8 ignore next: closed amid a gap */
       if (signal.aborted) return
+      this.#isLost = false
+      this.#isUnsure = false
+      this.#lossFoundAt = undefined
       this.#goOnFrom(loaded)
       this.#listener.onGap(loaded)
     }
@@ -162,7 +183,7 @@ class JetStream implements Backplane {
     this.#held = undefined
     const feed = this.#stream.feed(linked, (message) => this.#receive(linked, message))
     this.#feed = feed
-    await feed.begin(this.#next)
+    await feed.begin(this.#isUnsure ? this.#next - 1 : this.#next)
     if (signal.aborted) {
       await feed.close()
       return
@@ -172,11 +193,24 @@ class JetStream implements Backplane {
     void feed.close()
   }
 
-  /** Whether the stream is another, or what was to come next has left it. */
-  async #hasGap(linked: Linked): Promise<boolean> {
-    const info = await this.#stream.inform(linked)
-    const { first_seq: oldest, last_seq: newest } = info.state
-    return epochOf(info) !== this.#epoch || oldest > this.#next || newest < this.#next - 1
+  /** How the stream stands to what was read of it, as far as what it says of itself tells. */
+  #continuityIn(info: StreamInfo): 'whole' | 'trimmed' | 'lost' {
+    const { first_seq: oldest, last_seq: newest, messages } = info.state
+    if (epochOf(info) !== this.#epoch || newest < this.#next - 1) return 'lost'
+    // Another message of the same number was got at another time. An empty stream may have forgotten when.
+    if (messages > 0 && newest === this.#next - 1 && lastNanos(info) !== this.#nanos) return 'lost'
+    return oldest > this.#next ? 'trimmed' : 'whole'
+  }
+
+  /** Has the stream tell of the loss. Where it cannot, this process goes on without. */
+  async #report(linked: Linked, epoch: string): Promise<void> {
+    this.#lossFoundAt ??= performance.now()
+    try {
+      await this.#stream.append(linked, [this.#listener.onLoss()], epoch)
+    } catch (error) {
+      /* c8 ignore next: the connection is lost once more */
+      if (!isFinal(error) && performance.now() - this.#lossFoundAt <= this.limits.publishTimeout) throw error
+    }
   }
 
   #receive(linked: Linked, message: StreamMessage): void {
@@ -184,7 +218,15 @@ class JetStream implements Backplane {
       this.#held.push(message)
       return
     }
-    /* c8 ignore next: a server that repeats what it has delivered, after it was unreachable */
+    if (this.#isUnsure) {
+      // The first that comes must be the last that was read: a log grows at its end, so that this proves what is before.
+      this.#isUnsure = false
+      if (message.seq !== this.#next - 1 || message.nanos !== this.#nanos) {
+        this.#isLost = true
+        this.#feed?.end(new Error('the stream has lost messages'))
+        return
+      }
+    }
     if (message.seq < this.#next) return
     if (message.seq > this.#next) {
       this.#held = [message]
@@ -192,13 +234,15 @@ class JetStream implements Backplane {
       return
     }
     this.#next = message.seq + 1
+    this.#nanos = message.nanos
     if (this.#fresh.length === 0) queueMicrotask(() => this.#pass())
     this.#fresh.push(...entriesOf(message, this.#epoch))
   }
 
   /** Messages are left out. That is a gap where they went as the oldest, and none where somebody deleted them one by one. */
   async #makeSure(linked: Linked, held: StreamMessage[]): Promise<void> {
-    const isGap = await this.#hasGap(linked).catch(() => true)
+    const info = await this.#stream.inform(linked).catch(() => undefined)
+    const isGap = info === undefined || this.#continuityIn(info) !== 'whole'
     /* c8 ignore next: begun anew meanwhile, by a connection that was lost */
     if (this.#held !== held) return
     if (isGap) {
@@ -236,4 +280,9 @@ class JetStream implements Backplane {
     unavailable.cause = cause
     return unavailable
   }
+}
+
+/** Whether the stream will not have a message, however often it is asked. */
+function isFinal(error: unknown): boolean {
+  return error instanceof TooLargeError || isRefusal(error)
 }

@@ -16,6 +16,8 @@ export interface StreamMessage {
   readonly seq: number
   /** When the server got it, ms since 1970. */
   readonly at: number
+  /** The same in ns, which tells it from any other message of the same number. */
+  readonly nanos: string
   /** Messages that follow it now. */
   readonly pending: number
   readonly data: Uint8Array
@@ -117,7 +119,13 @@ export class NatsFeed {
       return
     }
     this.#count++
-    this.#onMessage({ seq: Number(seq), at: Number(nanos.slice(0, -6)), pending: Number(pending), data: message.data })
+    this.#onMessage({
+      seq: Number(seq),
+      at: Number(nanos.slice(0, -6)),
+      nanos,
+      pending: Number(pending),
+      data: message.data
+    })
   }
 
   /** What the server says beside the messages. */

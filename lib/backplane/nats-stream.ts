@@ -33,6 +33,8 @@ export interface Loaded extends Joined {
   readonly epoch: string
   /** The message to go on from. */
   readonly next: number
+  /** When the server got the message before that, ns since 1970. */
+  readonly nanos: string
 }
 
 /** A stream that does not serve, and what would. */
@@ -142,7 +144,13 @@ export class NatsStream {
     }
     const history = chunks.reverse().flat()
     const [, first = newest + 1] = history[0]?.cursor.split('-') ?? []
-    return { epoch, next: newest + 1, history, floor: before ?? streamCursor(epoch, Number(first), 0) }
+    return {
+      epoch,
+      next: newest + 1,
+      nanos: lastNanos(info),
+      history,
+      floor: before ?? streamCursor(epoch, Number(first), 0)
+    }
   }
 
   /** Those of the messages from one to another that are still there. */
@@ -178,6 +186,13 @@ export function entriesOf({ seq, at, data }: StreamMessage, epoch: string): (Bac
 export function epochOf({ created, config: { name } }: StreamInfo): string {
   const hash = createHash('sha256').update(`${name} ${created}`).digest()
   return (hash.readUIntBE(0, 6) % 36 ** 8).toString(36).padStart(8, '0')
+}
+
+/** When the server got the newest message that the stream has or had, ns since 1970. */
+export function lastNanos({ state: { last_ts } }: StreamInfo): string {
+  const seconds = Math.floor(Date.parse(last_ts) / 1000)
+  const [, fraction = ''] = /\.(\d+)/.exec(last_ts) ?? []
+  return `${seconds}${fraction.padEnd(9, '0')}`
 }
 
 /** What of a stream's configuration does not do. Others of its limits may be other than the options say. */

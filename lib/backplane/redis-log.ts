@@ -13,8 +13,19 @@ const FIELDS = ['m', 'l', 'b']
 
 type RawEntry = [id: string, fields: string[] | null]
 
+/**
+ * How a stream stands to what was read of it: all that followed is there; its oldest entries have gone, and some of them
+ * before they were read; or entries that were read are missing from it, so that others may be missing, too.
+ */
+export type Continuity = 'whole' | 'trimmed' | 'lost'
+
+/** Characters of a field that tell an entry from others. */
+const TELLING = 200
+
 /** What a stream says of itself. */
 interface Info {
+  /** Of the oldest entry that it has. */
+  readonly firstId: string | undefined
   readonly lastId: string
   /** Entries that it ever had. Redis 6 does not count them. */
   readonly added: number | undefined
@@ -24,17 +35,30 @@ interface Info {
   readonly isWhole: boolean
 }
 
+/** How far a stream was read, and what it was then. */
+export interface Mark {
+  /** Id of the last entry that was read, or that the stream ever had. */
+  readonly last: string
+  /** Tells that entry from any other; nothing where there was none. */
+  readonly identity: string | undefined
+  /** Entries that the stream had had up to there; NaN where that is not known. */
+  readonly position: number
+}
+
+/** Before the first entry of a stream that never had one. */
+export const START: Mark = { last: ORIGIN, identity: undefined, position: Number.NaN }
+
 /** Entries as they were read. Those that others have put into the stream are left out, but count for the place. */
 export interface Read {
   readonly entries: BackplaneEntry[]
-  /** Id of the last. */
-  readonly last: string
+  /** Where to read on. */
+  readonly mark: Mark
 }
 
 /** What was read when a process began, or begins again. */
 export interface Loaded extends Joined {
   /** Where to read on. */
-  readonly last: string
+  readonly mark: Mark
   /** Id of the first entry that the stream ever had, where that is known. */
   readonly first: string | undefined
 }
@@ -45,10 +69,6 @@ export class RedisLog {
   readonly #maxLength: number
   /** Entries to ask for. An answer has no bound by bytes, so their size is learnt from the ones before. */
   #count = FIRST_COUNT
-  /** Entries that the stream had when it was last read. */
-  #length = 0
-  /** Entries that the stream had had up to the last that was read, where that is known. */
-  #position: number | undefined
 
   /** @param maxLength entries that the stream keeps, about */
   constructor(key: string, maxLength: number) {
@@ -71,41 +91,49 @@ export class RedisLog {
   }
 
   /**
-   * What follows an entry, as soon as there is something.
+   * What follows a mark, as soon as there is something.
    *
    * @param block how long to wait for it, ms; 0 for not at all
-   * @returns nothing where nothing came; `'gap'` where what followed is not all there any more
+   * @returns nothing where nothing came; where what followed is not all there any more, why
    */
-  async readAfter(client: RedisClient, last: string, block: number): Promise<Read | 'gap' | undefined> {
+  async readAfter(client: RedisClient, mark: Mark, block: number): Promise<Read | Continuity | undefined> {
+    const { last, identity, position } = mark
     const count = this.#count
-    const [reply, length] = (await Promise.all([
+    const [reply, before] = (await Promise.all([
       client.call('xread', 'COUNT', count, ...(block > 0 ? ['BLOCK', block] : []), 'STREAMS', this.#key, last),
-      // On the same connection, so that it is answered right after.
-      client.call('xlen', this.#key)
-    ])) as [[key: string, entries: RawEntry[]][] | null, number]
+      // On the same connection, so that it is answered right after: what the stream was is told by the entry before.
+      client.call('xrange', this.#key, last, last)
+    ])) as [[key: string, entries: RawEntry[]][] | null, RawEntry[]]
     const raw = reply?.[0]?.[1]
     if (raw === undefined || raw.length === 0) return undefined
     this.#adapt(raw)
-    // Trimming leaves so many entries that an answer is full. One that is not has all that followed.
-    const isFull = raw.length === count
-    // Nothing but trimming makes a stream shorter, and not by as much. It was deleted, perhaps.
-    const isShorter = length < this.#length + raw.length && length < this.#maxLength
-    if ((isFull || isShorter) && !(await this.isContinuedFrom(client, last))) return 'gap'
-    this.#length = length
-    if (this.#position !== undefined) this.#position += raw.length
-    return { entries: decode(raw), last: raw.at(-1)![0] }
+    if (before.length === 0 || identityOf(before[0]) !== identity) {
+      const continuity = await this.continuityFrom(client, mark, true)
+      if (continuity !== 'whole') return continuity
+    }
+    return { entries: decode(raw), mark: markAt(raw.at(-1), last, position + raw.length) }
   }
 
-  /** Whether all that ever followed an entry that was read is still there. */
-  async isContinuedFrom(client: RedisClient, last: string): Promise<boolean> {
-    const { lastId, removed, isWhole } = await this.#inform(client)
-    if (lastId === last) return true
-    const found = (await client.call('xrange', this.#key, last, last)) as RawEntry[]
+  /**
+   * Whether all that ever followed a mark is still there.
+   *
+   * @param isSameServer whether the connection is the one that it was read by
+   */
+  async continuityFrom(client: RedisClient, mark: Mark, isSameServer: boolean): Promise<Continuity> {
+    const { last, identity, position } = mark
+    const { firstId, lastId, added, removed, isWhole } = await this.#inform(client)
+    const [found] = (await client.call('xrange', this.#key, last, last)) as RawEntry[]
+    // A log grows at its end, so that an entry which is there proves all that stands before it.
+    if (found !== undefined) return identityOf(found) === identity ? 'whole' : 'lost'
+    if (lastId === last) return 'whole'
+    /* c8 ignore next 2: Redis 6.2 does not tell how many entries there were */
+    if (removed === undefined || added === undefined)
+      return last === ORIGIN && isWhole ? 'whole' : isBefore(last, firstId ?? ORIGIN) && !isWhole ? 'trimmed' : 'lost'
+    // It was trimmed just so far. By the count alone another stream could be taken for this one.
+    if (removed === position && (isSameServer || identity === undefined)) return 'whole'
+    const isShort = isBefore(lastId, last) || added < position
     // What is trimmed goes from the oldest on.
-    if (found.length > 0) return true
-    // It was trimmed just so far, or else the stream is another: it was deleted, or the server had not heard of all.
-    /* c8 ignore next: Redis 6.2 does not tell how many entries there were */
-    return removed === undefined ? last === ORIGIN && isWhole : removed === this.#position
+    return !isShort && removed > 0 && (firstId === undefined || isBefore(last, firstId)) ? 'trimmed' : 'lost'
   }
 
   /** The newest entries within the bounds. */
@@ -142,11 +170,11 @@ export class RedisLog {
     const isWhole = isAll && (await this.#inform(client)).isWhole
     const late = raw.filter(([id]) => isBefore(lastId, id)).length
     /* c8 ignore next: Redis 6.2 does not tell how many entries there were */
-    this.#position = added !== undefined && (isAll || late < raw.length) ? added + late : undefined
+    const position = added !== undefined && (isAll || late < raw.length) ? added + late : Number.NaN
     // What will be asked from now on, so that it fails now if it may not be.
     await client.call('xread', 'COUNT', 1, 'STREAMS', this.#key, last)
-    this.#length = (await client.call('xlen', this.#key)) as number
-    return { history: decode(raw), last, first: isWhole ? first : undefined, floor: floorOf(first, lastId, isWhole) }
+    const mark = markAt(raw.at(-1), lastId, position)
+    return { history: decode(raw), mark, first: isWhole ? first : undefined, floor: floorOf(first, lastId, isWhole) }
   }
 
   async #inform(client: RedisClient): Promise<Info> {
@@ -154,12 +182,22 @@ export class RedisLog {
       const reply = (await client.call('xinfo', 'STREAM', this.#key)) as unknown[] | Record<string, unknown>
       /* c8 ignore next 4: RESP3 gives an object; Redis 6.2 does not tell how many entries there were */
       const info = Array.isArray(reply) ? fromPairs(reply) : reply
-      const { length, 'entries-added': added } = info as { length: number; 'entries-added'?: number }
+      const {
+        length,
+        'entries-added': added,
+        'first-entry': first
+      } = info as {
+        length: number
+        'entries-added'?: number
+        'first-entry': RawEntry | null
+      }
+      /* c8 ignore next 2: Redis 6.2 does not tell how many entries there were */
       const removed = added === undefined ? undefined : added - length
       const isWhole = removed === undefined ? length < this.#maxLength : removed === 0
-      return { lastId: info['last-generated-id'] as string, added, removed, isWhole }
+      return { firstId: first?.[0], lastId: info['last-generated-id'] as string, added, removed, isWhole }
     } catch (error) {
-      if (/no such key/.test((error as Error).message)) return { lastId: ORIGIN, added: 0, removed: 0, isWhole: true }
+      if (/no such key/.test((error as Error).message))
+        return { firstId: undefined, lastId: ORIGIN, added: 0, removed: 0, isWhole: true }
       throw error
     }
   }
@@ -189,6 +227,16 @@ function decode(raw: readonly RawEntry[]): BackplaneEntry[] {
   })
 }
 
+function markAt(entry: RawEntry | undefined, last: string, position: number): Mark {
+  return { last: entry?.[0] ?? last, identity: identityOf(entry), position }
+}
+
+/** The id alone does not do: a server whose clock is behind gives it again. */
+function identityOf(entry: RawEntry | undefined): string | undefined {
+  /* c8 ignore next: an entry that was deleted meanwhile has no fields */
+  return entry && [entry[0], ...(entry[1] ?? []).map((field) => field.slice(0, TELLING))].join('\n')
+}
+
 function sizeOf([, fields]: RawEntry): number {
   /* c8 ignore next: an entry that was deleted meanwhile has no fields */
   return (fields ?? []).reduce((sum, field) => sum + Buffer.byteLength(field), 64)
@@ -197,6 +245,7 @@ function sizeOf([, fields]: RawEntry): number {
 /** Others may have given entries ids that numbers do not hold. */
 function isBefore(a: string, b: string): boolean {
   const [first, second] = [parseEntryId(a), parseEntryId(b)]
+  /* c8 ignore next: ids that numbers do not hold */
   return first !== undefined && second !== undefined && compareEntryIds(first as EntryId, second as EntryId) < 0
 }
 

@@ -6,7 +6,7 @@ import { resolveLimits } from './limits.js'
 import { addressOf, CONNECT_TIMEOUT, create, duplicate, type RedisClient } from './redis-client.js'
 import { bareError, isReadOnly, isRefusal, reasonOf } from './redis-errors.js'
 import { RedisLink } from './redis-link.js'
-import { type Loaded, MAX_COUNT, RedisLog } from './redis-log.js'
+import { type Continuity, type Loaded, MAX_COUNT, type Mark, RedisLog, START } from './redis-log.js'
 import { LateError, within } from './within.js'
 
 export type { Backplane, BackplaneLimits } from './backplane.js'
@@ -66,8 +66,10 @@ class RedisStreams implements Backplane {
   #isConnected = true
   #bounds!: HistoryBounds
   #listener!: BackplaneListener
-  /** The last entry that was read. */
-  #last = ORIGIN
+  /** How far the stream was read. */
+  #mark: Mark = START
+  /** When the loss was found that the stream does not tell of yet, ms on the clock of `performance.now()`. */
+  #lossFoundAt: number | undefined
   /** The first entry that the stream ever had, where that is known: before it there was another stream, or none. */
   #first: string | undefined
 
@@ -157,8 +159,8 @@ class RedisStreams implements Backplane {
     return within(ANSWER_TIMEOUT, answer)
   }
 
-  #goOnFrom({ floor, first, last }: Loaded): void {
-    this.#last = last
+  #goOnFrom({ floor, first, mark }: Loaded): void {
+    this.#mark = mark
     // Of a stream without any entry yet, the first to come is that one.
     this.#first = floor === ORIGIN ? first : ORIGIN
   }
@@ -167,20 +169,23 @@ class RedisStreams implements Backplane {
     const { signal } = this.#closing
     let pause = MIN_PAUSE
     let isUnsure = false
+    let isSameServer = true
     while (!signal.aborted) {
       try {
         const client = await this.#reading.open()
-        if (isUnsure) await this.#makeSure(client)
+        if (isUnsure) await this.#makeSure(client, isSameServer)
         const hasRead = await this.#read(client, isUnsure ? 0 : BLOCK)
         signal.throwIfAborted()
         this.#tell(true)
         pause = MIN_PAUSE
+        isSameServer = true
         // Where nothing came, and it has been waited for.
         isUnsure = !hasRead && !isUnsure
       } catch (error) {
         this.#reading.drop()
         if (signal.aborted) return
         isUnsure = true
+        isSameServer = false
         this.#tell(false, this.#unavailable(this.#reading.reason ?? error))
         await sleep(pause, undefined, { ref: false, signal }).catch(() => {})
         pause = Math.min(pause * 2, MAX_PAUSE)
@@ -197,28 +202,47 @@ class RedisStreams implements Backplane {
   /** Passes on what follows. @returns whether there was anything */
   async #read(client: RedisClient, block: number): Promise<boolean> {
     const { signal } = this.#closing
-    const read = await within(block + ANSWER_TIMEOUT, this.#log.readAfter(client, this.#last, block))
+    const read = await within(block + ANSWER_TIMEOUT, this.#log.readAfter(client, this.#mark, block))
     if (read === undefined || signal.aborted) return false
-    if (read === 'gap') {
-      await this.#begin(client)
+    if (typeof read === 'string') {
+      await this.#begin(client, read)
       return true
     }
-    this.#last = read.last
+    this.#mark = read.mark
     this.#first ??= read.entries[0]?.cursor
     if (read.entries.length > 0) this.#listener.onEntries(read.entries)
     return true
   }
 
   /** After the connection was lost, or where nothing comes: the stream may have been trimmed, deleted or replaced. */
-  async #makeSure(client: RedisClient): Promise<void> {
-    if (!(await within(ANSWER_TIMEOUT, this.#log.isContinuedFrom(client, this.#last)))) await this.#begin(client)
+  async #makeSure(client: RedisClient, isSameServer: boolean): Promise<void> {
+    const looking = this.#log.continuityFrom(client, this.#mark, isSameServer)
+    const continuity = await within(ANSWER_TIMEOUT, looking)
+    if (continuity !== 'whole') await this.#begin(client, continuity)
   }
 
-  async #begin(client: RedisClient): Promise<void> {
+  async #begin(client: RedisClient, continuity: Continuity): Promise<void> {
+    if (continuity === 'lost') await this.#report(client)
     const loaded = await within(CONNECT_TIMEOUT, this.#log.load(client, this.#bounds))
+    /* c8 ignore next: closed amid a gap */
     if (this.#closing.signal.aborted) return
+    this.#lossFoundAt = undefined
     this.#goOnFrom(loaded)
     this.#listener.onGap(loaded)
+  }
+
+  /** Has the stream tell of the loss. Where it cannot, this process goes on without. */
+  async #report(client: RedisClient): Promise<void> {
+    this.#lossFoundAt ??= performance.now()
+    try {
+      await within(ANSWER_TIMEOUT, this.#log.append(client, [this.#listener.onLoss()]))
+    } catch (error) {
+      const cause = bareError(error)
+      const isLate = performance.now() - this.#lossFoundAt > this.limits.publishTimeout
+      // Amid a failover a server is read-only for a while.
+      if (isLate || (isRefusal(cause) && !isReadOnly(cause))) return
+      throw error
+    }
   }
 
   #unavailable(error: unknown): Error {

@@ -37,7 +37,7 @@ export interface Process extends Served {
 }
 
 /** How long a test waits for what follows a fault: a frozen engine is given up after seconds. */
-const LONG = 30_000
+export const LONG = 30_000
 /** A client's own, where the test tells users apart. */
 const USER = 'x-user'
 
@@ -59,35 +59,40 @@ export async function startProcess(t: Test, backplane: Backplane, sse: PylonSseO
   return { ...served, log }
 }
 
-async function startProcesses(t: Test, engine: Engine, count: number, limits?: Partial<BackplaneLimits>) {
+export async function startProcesses(
+  t: Test,
+  engine: Pick<Engine, 'backplane'>,
+  count: number,
+  limits?: Partial<BackplaneLimits>
+) {
   const processes: Process[] = []
   for (let i = 0; i < count; i++) processes.push(await startProcess(t, engine.backplane(limits)))
   return processes as [Process, Process, ...Process[]]
 }
 
-function eventsOf(reader: EventReader): SseEvent[] {
+export function eventsOf(reader: EventReader): SseEvent[] {
   return reader.events.filter((event) => resyncOf(event) === undefined)
 }
 
-function dataOf(reader: EventReader): string[] {
+export function dataOf(reader: EventReader): string[] {
   return eventsOf(reader).map(({ data }) => data)
 }
 
 /** Resolves once each of the readers has so many events. */
-async function waitForEvents(readers: readonly EventReader[], count: number): Promise<void> {
+export async function waitForEvents(readers: readonly EventReader[], count: number): Promise<void> {
   for (const reader of readers) while (eventsOf(reader).length < count) await reader.next(LONG)
 }
 
-function range(from: number, to: number): number[] {
+export function range(from: number, to: number): number[] {
   return Array.from({ length: to - from + 1 }, (_, i) => from + i)
 }
 
-function publish({ app }: Process, from: number, to: number): Promise<string[]> {
+export function publish({ app }: Process, from: number, to: number): Promise<string[]> {
   return Promise.all(range(from, to).map((n) => app.sse.publish(n)))
 }
 
 /** Waits until it holds; the engine is asked, and tells nothing by itself. */
-async function eventually(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
+export async function eventually(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
   const deadline = Date.now() + LONG
   while (!(await holds())) {
     if (Date.now() > deadline) throw new Error(`waited ${LONG} ms until ${what}`)

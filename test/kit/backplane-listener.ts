@@ -12,6 +12,7 @@ import { Watch } from './watch.js'
 export class Listener implements BackplaneListener {
   readonly entries: BackplaneEntry[] = []
   readonly gaps: Joined[] = []
+  readonly losses: Parcel[] = []
   readonly states: [isConnected: boolean, error?: Error][] = []
   readonly #watch = new Watch(() => JSON.stringify([this.entries.length, this.gaps, this.states]))
 
@@ -23,6 +24,12 @@ export class Listener implements BackplaneListener {
   onGap(joined: Joined): void {
     this.gaps.push(joined)
     this.#watch.changed()
+  }
+
+  onLoss(): Parcel {
+    const loss: Parcel = { messageId: `loss:${++count}`, message: { kind: 'loss', body: '{"silence":0}' } }
+    this.losses.push(loss)
+    return loss
   }
 
   onState(...state: [isConnected: boolean, error?: Error]): void {
@@ -39,8 +46,8 @@ export class Listener implements BackplaneListener {
     return this.entries
   }
 
-  waitForGap(): Promise<Joined> {
-    return this.#watch.until(() => this.gaps[0], 'a gap', 30_000)
+  waitForGap(number = 1): Promise<Joined> {
+    return this.#watch.until(() => this.gaps[number - 1], `gap ${number}`, 30_000)
   }
 
   waitForState(wanted: boolean): Promise<[boolean, Error?]> {

@@ -7,6 +7,7 @@ import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
 import { connect, type NatsConnection, type NodeConnectionOptions } from '@nats-io/transport-node'
 import type { Test } from 'tap'
 import { requireBinary } from './binary.js'
+import { KeptData } from './kept-data.js'
 import { withTimeout } from './patience.js'
 import { freePort } from './redis-server.js'
 
@@ -43,6 +44,7 @@ export class NatsServer {
   readonly #options: NatsServerOptions
   #process: ChildProcess | undefined
   #admin: NatsConnection | undefined
+  #kept: KeptData | undefined
 
   constructor(binary: string, folder: string, [port, monitorPort]: [number, number], options: NatsServerOptions) {
     this.#binary = binary
@@ -103,6 +105,18 @@ export class NatsServer {
     const gone = once(child, 'exit')
     child.kill('SIGKILL')
     await withTimeout(gone, 'the end of nats-server')
+  }
+
+  /** Makes a backup, while nobody writes. */
+  async keep(): Promise<void> {
+    this.#kept = await KeptData.of(join(this.#folder, 'store'))
+  }
+
+  /** Kills it, and starts it with what it had when the backup was made. */
+  async restore(): Promise<void> {
+    await this.kill9()
+    await this.#kept!.restore()
+    await this.start()
   }
 
   /** It keeps its connections, takes new ones, and answers nothing. */

@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import type { Test } from 'tap'
 import { requireBinary } from './binary.js'
+import { KeptData } from './kept-data.js'
 import { withTimeout } from './patience.js'
 
 /** What clients need to connect. */
@@ -58,6 +59,7 @@ export class RedisServer {
   #process: ChildProcess | undefined
   #output = ''
   #admin: Redis | undefined
+  #kept: KeptData | undefined
 
   constructor(binary: string, folder: string, port: number, options: RedisServerOptions) {
     this.#binary = binary
@@ -90,7 +92,7 @@ export class RedisServer {
     const lines = [
       ...(password ? [`requirepass ${password}`] : []),
       tls ? 'port 0' : `port ${this.port}`,
-      ...['bind 127.0.0.1', `dir ${this.folder}`, 'save ""', 'appendonly yes', 'appendfsync always'],
+      ...['bind 127.0.0.1', `dir ${this.#data}`, 'save ""', 'appendonly yes', 'appendfsync always'],
       ...config
     ]
     if (tls) {
@@ -99,6 +101,7 @@ export class RedisServer {
       const [key, cert] = [join(this.folder, 'key.pem'), join(this.folder, 'cert.pem')]
       lines.push(`tls-port ${this.port}`, `tls-key-file ${key}`, `tls-cert-file ${cert}`, 'tls-auth-clients no')
     }
+    await mkdir(this.#data, { recursive: true })
     const file = join(this.folder, 'redis.conf')
     await writeFile(file, `${lines.join('\n')}\n`)
     const child = spawn(this.#binary, [file], { stdio: ['ignore', 'pipe', 'pipe'] })
@@ -122,6 +125,18 @@ export class RedisServer {
     await this.#end('SIGKILL')
   }
 
+  /** Makes a backup, while nobody writes. */
+  async keep(): Promise<void> {
+    this.#kept = await KeptData.of(this.#data)
+  }
+
+  /** Kills it, and starts it with what it had when the backup was made. */
+  async restore(): Promise<void> {
+    await this.kill9()
+    await this.#kept!.restore()
+    await this.start()
+  }
+
   /** It keeps its connections, takes new ones, and answers nothing. */
   freeze(): void {
     this.#process!.kill('SIGSTOP')
@@ -135,6 +150,10 @@ export class RedisServer {
     this.#admin?.disconnect()
     this.#admin = undefined
     await this.#end('SIGKILL')
+  }
+
+  get #data(): string {
+    return join(this.folder, 'data')
   }
 
   async #end(signal: NodeJS.Signals): Promise<void> {

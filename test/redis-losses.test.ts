@@ -1,0 +1,5 @@
+import t from 'tap'
+import { testLosses } from './kit/engine-losses.js'
+import { redisEngine } from './kit/redis-engine.js'
+
+testLosses(t, redisEngine)
