@@ -235,7 +235,7 @@ export class Client implements SseClient, StreamListener {
     this.#finish(reason)
     const last = farewell === undefined ? undefined : new OwnChunk([encodeFarewell(farewell)])
     if (last !== undefined && this.#opened) this.#context.counters.bytes += last.size
-    this.#stream.end(last, reason === 'shutdown')
+    this.#stream.end(last)
   }
 
   /** The process has missed events of others, nobody knows which: it goes on from the head, and is told so. */

@@ -36,10 +36,10 @@ export class GzipStream extends EventStream {
     while (this.#packing !== undefined && !this.closed) this.#writeLate(this.#packing.packNow())
   }
 
-  override end(last?: Chunk, connection = false): void {
+  override end(last?: Chunk): void {
     if (last !== undefined) this.#tally.add(last.plain)
     const piece = last === undefined ? [] : [deflatePiece(last.plain)]
-    super.end(new OwnChunk([...piece, this.#tally.end()]), connection)
+    super.end(new OwnChunk([...piece, this.#tally.end()]))
   }
 
   protected override drained(): void {

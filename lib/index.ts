@@ -1,10 +1,12 @@
 import type { FastifyInstance, FastifyPluginAsync, RegisterOptions } from 'fastify'
 import fp from 'fastify-plugin'
+import { Connections } from './connections.js'
 import * as errors from './errors.js'
 import { faceOf } from './face.js'
 import { Hub } from './hub.js'
 import { foreignOptions, type PylonSseOptions, resolveOptions } from './options.js'
 import { addRoutes } from './route.js'
+import { secondaryServers } from './secondary-servers.js'
 import type { Sse } from './sse.js'
 
 export type * from './backplane/backplane.js'
@@ -56,13 +58,22 @@ async function plugin(app: FastifyInstance, options: PylonSseOptions & RegisterO
   const foreign = foreignOptions(options)
   if (foreign.length > 0) app.log.info(`SSE: options of no meaning to this plugin are ignored: ${foreign.join(', ')}`)
   const hub = new Hub(resolved, app.log)
+  const connections = new Connections()
+  connections.watch(app.server)
+  app.addHook('onListen', async () => {
+    for (const server of secondaryServers(app)) connections.watch(server)
+  })
   app.decorate(resolved.decorator, faceOf(hub))
   app.addHook('onReady', async () => hub.start())
   // Before the server stops listening: it waits for open streams.
-  app.addHook('preClose', async () => hub.close())
+  app.addHook('preClose', async () => {
+    const since = performance.now()
+    await hub.close()
+    await connections.close(since)
+  })
   // fastify-plugin has these pass by, since it gives the plugin no scope.
   const { prefix = '', logLevel, logSerializers } = options
-  await app.register(async (scope) => addRoutes(scope, hub, resolved), {
+  await app.register(async (scope) => addRoutes(scope, hub, connections, resolved), {
     prefix,
     ...(logLevel && { logLevel }),
     ...(logSerializers && { logSerializers })

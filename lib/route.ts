@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import Negotiator from 'negotiator'
 import { Admission, type OverLimit } from './admission.js'
+import type { Connections } from './connections.js'
 import { addCorsHook } from './cors.js'
 import { encodeRetry, STAY_AWAY } from './encode.js'
 import { NotAcceptableError, ServerFullError, TooManyClientsError } from './errors.js'
@@ -31,8 +32,17 @@ const HEAD = {
  * Adds the routes of the stream to a scope of their own, where the CORS hook comes before the hooks that the app adds
  * later: an app's authentication would otherwise refuse the preflight, which carries no credentials.
  */
-export async function addRoutes(scope: FastifyInstance, hub: Hub, options: ResolvedOptions): Promise<void> {
+export async function addRoutes(
+  scope: FastifyInstance,
+  hub: Hub,
+  connections: Connections,
+  options: ResolvedOptions
+): Promise<void> {
   const { path: url, route, cors, publish } = options
+  scope.addHook('onRequest', (request, reply, done) => {
+    connections.carry(request.raw, reply.raw)
+    done()
+  })
   const config = { ...route.config, ...(cors !== false && (await addCorsHook(scope, cors))) }
   const entrance = new Entrance(hub, options)
   const stream: Omit<RouteOptions, 'method'> = {

@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 import { type IncomingMessage, ServerResponse } from 'node:http'
-import { type Http2ServerRequest, Http2ServerResponse, type Http2Session } from 'node:http2'
+import { constants, type Http2ServerRequest, Http2ServerResponse, type Http2Session } from 'node:http2'
 import { Socket } from 'node:net'
 import type { Chunk } from './chunk.js'
 import { offConnectionClose, onConnectionClose } from './connection-close.js'
@@ -219,21 +219,19 @@ export class EventStream {
   /**
    * Writes a last chunk, if any, and ends the response properly; cuts it where its bytes are not out in a second.
    * `onClose` follows. A response that was not taken over is left to Fastify.
-   *
-   * @param connection end the HTTP/2 session, too, once its other streams have: an idle one would keep the server open
    */
-  end(last?: Chunk, connection = false): void {
+  end(last?: Chunk): void {
     this.#ended = true
     if (!this.#isOurs) return
     try {
-      this.#finish(last, connection)
+      this.#finish(last)
     } catch (error) {
       this.listener.onFail(error)
-      this.destroy(connection)
+      this.destroy()
     }
   }
 
-  #finish(last: Chunk | undefined, connection: boolean): void {
+  #finish(last: Chunk | undefined): void {
     const res = this.#res
     if (!this.#hasHead) {
       // It waits for its turn on the connection. Those before it take the time they take.
@@ -244,8 +242,7 @@ export class EventStream {
     // For what follows on the connection. Node replaces it where nothing does.
     if (isHttp1(res)) res.socket?.setTimeout?.(this.#timeout)
     res.end()
-    if (connection && this.#session?.closed === false) this.#session.close()
-    this.#awaitClose(connection)
+    this.#awaitClose()
   }
 
   /** Fastify has handed the response over: nobody else would answer with an error, or end it. */
@@ -254,7 +251,7 @@ export class EventStream {
     this.#ended = true
     try {
       if (!this.#hasHead && answerFailed(this.#res)) {
-        this.#awaitClose(false)
+        this.#awaitClose()
         return
       }
     } catch {
@@ -263,22 +260,22 @@ export class EventStream {
     this.destroy()
   }
 
-  #awaitClose(connection: boolean): void {
-    this.#grace = setTimeout(() => this.destroy(connection), END_GRACE)
+  #awaitClose(): void {
+    this.#grace = setTimeout(() => this.destroy(), END_GRACE)
     this.#grace.unref()
   }
 
   /**
-   * Cuts the response: an end would wait behind bytes that a client does not take. `onClose` follows.
-   *
-   * @param connection cut the whole connection, where HTTP/2 shares it between streams
+   * Cuts the response: an end would wait behind bytes that a client does not take. `onClose` follows. Over HTTP/2 the
+   * other streams of the connection go on.
    */
-  destroy(connection = false): void {
+  destroy(): void {
     this.#ended = true
     const res = this.#res
     if (isHttp2(res)) {
+      // By itself Node says NO_ERROR, and what was cut would look complete.
+      res.stream?.close(constants.NGHTTP2_CANCEL)
       res.stream?.destroy()
-      if (connection) this.#session?.destroy()
     } else {
       res.destroy()
       this.#req.socket?.destroy()
@@ -308,7 +305,7 @@ function isHttp1(res: Response): res is ServerResponse {
   return res instanceof ServerResponse
 }
 
-function isHttp2(res: Response): res is Http2ServerResponse {
+export function isHttp2(res: Response): res is Http2ServerResponse {
   return res instanceof Http2ServerResponse
 }
 

@@ -3,6 +3,7 @@ import t, { type Test } from 'tap'
 import { Audiences } from '../lib/audience.js'
 import type { Client } from '../lib/client.js'
 import type { Home } from '../lib/client-context.js'
+import { Connections as OpenConnections } from '../lib/connections.js'
 import { EventLog } from '../lib/event-log.js'
 import { Hub } from '../lib/hub.js'
 import { type PylonSseOptions, resolveOptions } from '../lib/options.js'
@@ -25,7 +26,7 @@ async function serveHub(t: Test, options: PylonSseOptions = {}): Promise<Served 
   const hub = new Hub(resolved, silent)
   const setup = (app: FastifyInstance) => {
     app.addHook('preClose', () => hub.close())
-    return app.register((scope) => addRoutes(scope, hub, resolved))
+    return app.register((scope) => addRoutes(scope, hub, new OpenConnections(), resolved))
   }
   return { ...(await serve(t, { sse: false, setup })), hub }
 }
