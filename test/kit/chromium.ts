@@ -16,10 +16,10 @@ const ARGS = [
 ]
 
 /** A headless browser that ends with the test; undefined where there is none, after saying so: the test then returns. */
-export async function launchChromium(t: Test): Promise<Browser | undefined> {
+export async function launchChromium(t: Test, ...args: string[]): Promise<Browser | undefined> {
   const executablePath = requireBinary(t, 'chromium', process.env.CHROMIUM_PATH)
   if (executablePath === undefined) return undefined
-  const browser = await chromium.launch({ executablePath, args: ARGS, headless: true })
+  const browser = await chromium.launch({ executablePath, args: [...ARGS, ...args], headless: true })
   t.teardown(() => browser.close())
   return browser
 }

@@ -1,11 +1,12 @@
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Test } from 'tap'
+import { exampleFile } from './example.js'
 
 const LIB = new URL('../../lib/index.js', import.meta.url).href
 
-/** The code of a page of docs: its blocks whose first line names a file. */
+/** The files of an example, to be loaded one by one. */
 export class Recipes {
   readonly files: Record<string, string>
   readonly #folder: string
@@ -16,10 +17,10 @@ export class Recipes {
   }
 
   /** Puts the files into a folder of the test. They run as they stand there, but against the source of the package. */
-  static async of(t: Test, page: string): Promise<Recipes> {
-    const text = await readFile(new URL(`../../docs/${page}`, import.meta.url), 'utf8')
+  static async of(t: Test, example: string): Promise<Recipes> {
+    const folder = exampleFile(example)
     const files: Record<string, string> = {}
-    for (const [, code, name] of text.matchAll(/```js\n(\/\/ (\S+\.js)\n.*?)```/gs)) files[name!] = code!
+    for (const name of await readdir(folder)) files[name] = await readFile(join(folder, name), 'utf8')
     const runnable = Object.entries(files).map(([name, code]) => [
       name,
       code.replace(/(?<=from )'pylon-sse'/, `'${LIB}'`)

@@ -48,14 +48,14 @@ export const forbidden = ['user.bob', 'user.*', '*', '**', '*.bob', 'user.ann.*'
 interface RecipeOptions {
   fastify?: FastifyServerOptions
   setup?: (app: FastifyInstance) => unknown
-  /** What the recipe asks for beside the secret. */
+  /** What the example asks for beside the secret. */
   options?: object
 }
 
-/** An app to which a recipe of the docs has added the stream. Its clients come back without delay. */
+/** An app to which an example of authentication has added the stream. Its clients come back without delay. */
 export async function serveRecipe(t: Test, name: string, { fastify = {}, setup, options }: RecipeOptions = {}) {
-  const recipes = await Recipes.of(t, 'authentication.md')
-  const { addEvents } = await recipes.load<{ addEvents: AddEvents }>(name)
+  const recipes = await Recipes.of(t, name)
+  const { addEvents } = await recipes.load<{ addEvents: AddEvents }>('events.js')
   const served = await serve(t, {
     sse: false,
     fastify,

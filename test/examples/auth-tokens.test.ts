@@ -1,13 +1,13 @@
 import type { EventSource } from 'eventsource'
 import t from 'tap'
-import { ann, claims, forbidden, heard, refused, seconds, serveRecipe, tellEach, tokenOf } from './kit/tokens.js'
-import { asksFor } from './kit/topics.js'
-import { Watch } from './kit/watch.js'
+import { ann, claims, forbidden, heard, refused, seconds, serveRecipe, tellEach, tokenOf } from '../kit/tokens.js'
+import { asksFor } from '../kit/topics.js'
+import { Watch } from '../kit/watch.js'
 
 type Headers = Record<string, string>
 const ways: [recipe: string, headersOf: (token: string) => Headers, wrongPlace: (token: string) => Headers][] = [
-  ['bearer.js', (token) => ({ authorization: `Bearer ${token}` }), (token) => ({ cookie: `token=${token}` })],
-  ['cookie.js', (token) => ({ cookie: `token=${token}` }), (token) => ({ authorization: `Bearer ${token}` })]
+  ['auth-bearer', (token) => ({ authorization: `Bearer ${token}` }), (token) => ({ cookie: `token=${token}` })],
+  ['auth-cookie', (token) => ({ cookie: `token=${token}` }), (token) => ({ authorization: `Bearer ${token}` })]
 ]
 
 for (const [recipe, headersOf, wrongPlace] of ways) {
@@ -88,59 +88,64 @@ for (const [recipe, headersOf, wrongPlace] of ways) {
 }
 
 t.test(
-  'cookie.js: a login sets the cookie by which the stream opens, a logout ends the streams for good',
+  'auth-cookie: a login sets the cookie by which the stream opens, a logout ends the streams for good',
   async (t) => {
-    const users: Record<string, string> = { right: 'ann', other: 'bob' }
-    const checkPassword = async ({ password }: { password: string }) => users[password]
-    const { served } = await serveRecipe(t, 'cookie.js', { options: { checkPassword } })
-    const login = (password: string) =>
+    const { served } = await serveRecipe(t, 'auth-cookie')
+    const login = (name: string, password: unknown) =>
       fetch(`${served.url}/login`, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ password })
+        body: JSON.stringify({ name, password })
       })
-    t.equal((await login('wrong')).status, 401)
-    const cookies = async (password: string) => (await login(password)).headers.getSetCookie()[0]!
-    const set = await cookies('right')
+    t.equal((await login('ann', 'demo-bob')).status, 401)
+    t.equal((await login('nobody', 'demo-ann')).status, 401)
+    t.equal((await login('ann', undefined)).status, 400)
+    const cookies = async (name: string) => (await login(name, `demo-${name}`)).headers.getSetCookie()[0]!
+    const set = await cookies('ann')
     t.match(set, /^token=.*; Path=\/; HttpOnly; Secure; SameSite=Strict$/)
     const cookie = set.split(';')[0]!
     const streams = [await served.connect({ headers: { cookie } }), await served.connect({ headers: { cookie } })]
-    const other = await served.connect({ headers: { cookie: (await cookies('other')).split(';')[0]! } })
+    const other = await served.connect({ headers: { cookie: (await cookies('bob')).split(';')[0]! } })
     t.equal((await fetch(`${served.url}/logout`, { method: 'POST' })).status, 401, 'not by who is nobody')
     const logout = await fetch(`${served.url}/logout`, { method: 'POST', headers: { cookie } })
     t.equal(logout.status, 200)
     t.match(logout.headers.getSetCookie(), [/^token=; .*Expires=Thu, 01 Jan 1970/])
     for (const stream of streams) {
       await stream.waitForEnd()
-      t.equal((await served.connect({ headers: { cookie }, lastEventId: stream.lastEventId })).status, 204)
+      const { lastEventId } = stream
+      t.equal((await served.connect({ lastEventId })).status, 401, 'the browser, whose cookie is gone')
+      t.equal((await served.connect({ headers: { cookie }, lastEventId })).status, 204, 'a copy of the cookie')
     }
     t.strictSame(await heard(served, other), [[]], "and leaves another's")
   }
 )
 
-t.test('client.js: a client that renews its token goes on where it was, and gives up when it has none', async (t) => {
-  const { recipes, served } = await serveRecipe(t, 'bearer.js')
-  const { listen } = await recipes.load<{ listen: Listen }>('client.js')
-  type Listen = (url: string, getToken: () => Promise<string>) => EventSource
-  const tokens = [ann(), ann(), 'none any more']
-  const data: string[] = []
-  const watch = new Watch(() => JSON.stringify(data))
-  const source = listen(`${served.url}${asksFor('user.ann').path}`, async () => tokens.shift()!)
-  t.teardown(() => source.close())
-  for (const type of ['open', 'error']) source.addEventListener(type, () => watch.changed())
-  source.onmessage = (message) => {
-    data.push(message.data)
-    watch.changed()
+t.test(
+  'auth-bearer/client.js: a client that renews its token goes on where it was, and gives up when it has none',
+  async (t) => {
+    const { recipes, served } = await serveRecipe(t, 'auth-bearer')
+    const { listen } = await recipes.load<{ listen: Listen }>('client.js')
+    type Listen = (url: string, getToken: () => Promise<string>) => EventSource
+    const tokens = [ann(), ann(), 'none any more']
+    const data: string[] = []
+    const watch = new Watch(() => JSON.stringify(data))
+    const source = listen(`${served.url}${asksFor('user.ann').path}`, async () => tokens.shift()!)
+    t.teardown(() => source.close())
+    for (const type of ['open', 'error']) source.addEventListener(type, () => watch.changed())
+    source.onmessage = (message) => {
+      data.push(message.data)
+      watch.changed()
+    }
+    const close = () => served.app.sse.disconnect(() => true)
+    await watch.until(() => source.readyState === 1 || undefined, 'it to open')
+    tellEach(served, 'user.ann')
+    await watch.until(() => data.length === 1 || undefined, 'an event')
+    close()
+    served.app.sse.broadcastMessage('meanwhile')
+    await watch.until(() => data.length === 2 || undefined, 'what was missed')
+    close()
+    await watch.until(() => source.readyState === 2 || undefined, 'it to give up')
+    t.strictSame(data, ['user.ann', 'meanwhile'])
+    t.strictSame(tokens, [])
   }
-  const close = () => served.app.sse.disconnect(() => true)
-  await watch.until(() => source.readyState === 1 || undefined, 'it to open')
-  tellEach(served, 'user.ann')
-  await watch.until(() => data.length === 1 || undefined, 'an event')
-  close()
-  served.app.sse.broadcastMessage('meanwhile')
-  await watch.until(() => data.length === 2 || undefined, 'what was missed')
-  close()
-  await watch.until(() => source.readyState === 2 || undefined, 'it to give up')
-  t.strictSame(data, ['user.ann', 'meanwhile'])
-  t.strictSame(tokens, [])
-})
+)

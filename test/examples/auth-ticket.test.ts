@@ -1,11 +1,11 @@
 import type { Socket } from 'node:net'
 import t from 'tap'
-import { launchChromium } from './kit/chromium.js'
-import { LogLines } from './kit/log-lines.js'
-import { Recipes } from './kit/recipes.js'
-import type { Served } from './kit/server.js'
-import { ann, claims, forbidden, heard, refused, seconds, serveRecipe, tellEach, tokenOf } from './kit/tokens.js'
-import { asksFor } from './kit/topics.js'
+import { launchChromium } from '../kit/chromium.js'
+import { LogLines } from '../kit/log-lines.js'
+import { Recipes } from '../kit/recipes.js'
+import type { Served } from '../kit/server.js'
+import { ann, claims, forbidden, heard, refused, seconds, serveRecipe, tellEach, tokenOf } from '../kit/tokens.js'
+import { asksFor } from '../kit/topics.js'
 
 async function ticketOf({ url }: Served, token = ann()): Promise<string> {
   const answer = await fetch(`${url}/ticket`, { method: 'POST', headers: { authorization: `Bearer ${token}` } })
@@ -19,8 +19,8 @@ function withTicket(ticket: string | undefined, ...topics: string[]): { path: st
   return { path: ticket === undefined ? path : `${path}&ticket=${ticket}` }
 }
 
-t.test('ticket.js: a ticket opens one stream, of the topics of its user alone', async (t) => {
-  const { served } = await serveRecipe(t, 'ticket.js')
+t.test('auth-ticket: a ticket opens one stream, of the topics of its user alone', async (t) => {
+  const { served } = await serveRecipe(t, 'auth-ticket')
   const ticket = await ticketOf(served)
   t.match(ticket, /^[\w-]{43}$/, '32 random bytes')
   t.not(await ticketOf(served), ticket)
@@ -41,8 +41,8 @@ t.test('ticket.js: a ticket opens one stream, of the topics of its user alone', 
   t.type(client!.expiresAt, Date)
 })
 
-t.test('ticket.js: without a ticket that is new there is 401', async (t) => {
-  const { served } = await serveRecipe(t, 'ticket.js')
+t.test('auth-ticket: without a ticket that is new there is 401', async (t) => {
+  const { served } = await serveRecipe(t, 'auth-ticket')
   const [one, two] = [await ticketOf(served), await ticketOf(served)]
   for (const [what, ticket] of Object.entries({
     'no ticket': undefined,
@@ -61,8 +61,8 @@ t.test('ticket.js: without a ticket that is new there is 401', async (t) => {
   t.match(served.app.sse.stats(), { accepted: 1 })
 })
 
-t.test('ticket.js: a ticket that is used for a topic of another user opens nothing, and is used up', async (t) => {
-  const { served } = await serveRecipe(t, 'ticket.js')
+t.test('auth-ticket: a ticket that is used for a topic of another user opens nothing, and is used up', async (t) => {
+  const { served } = await serveRecipe(t, 'auth-ticket')
   for (const topic of forbidden) {
     const ticket = await ticketOf(served, tokenOf(claims('ann')))
     t.equal((await served.connect(withTicket(ticket, topic))).status, 403, topic)
@@ -70,16 +70,16 @@ t.test('ticket.js: a ticket that is used for a topic of another user opens nothi
   }
 })
 
-t.test('ticket.js: only who shows a valid token gets a ticket', async (t) => {
-  const { served } = await serveRecipe(t, 'ticket.js')
+t.test('auth-ticket: only who shows a valid token gets a ticket', async (t) => {
+  const { served } = await serveRecipe(t, 'auth-ticket')
   t.equal((await fetch(`${served.url}/ticket`, { method: 'POST' })).status, 401)
   for (const [what, token] of Object.entries(refused)) {
     await t.rejects(ticketOf(served, token()), { message: 'no ticket: 401' }, what)
   }
 })
 
-t.test('ticket.js: a ticket is good for half a minute, and not longer than the token', async (t) => {
-  const { served } = await serveRecipe(t, 'ticket.js')
+t.test('auth-ticket: a ticket is good for half a minute, and not longer than the token', async (t) => {
+  const { served } = await serveRecipe(t, 'auth-ticket')
   let later = 0
   const now = Date.now
   t.intercept(Date, 'now', { value: () => now() + later })
@@ -93,8 +93,8 @@ t.test('ticket.js: a ticket is good for half a minute, and not longer than the t
   t.equal((await served.connect(withTicket(tickets[1], 'user.ann'))).status, 401)
 })
 
-t.test('tickets.js: tickets that nobody comes with are forgotten', async (t) => {
-  const { Tickets } = await (await Recipes.of(t, 'authentication.md')).load<{ Tickets: TicketsClass }>('tickets.js')
+t.test('auth-ticket/tickets.js: tickets that nobody comes with are forgotten', async (t) => {
+  const { Tickets } = await (await Recipes.of(t, 'auth-ticket')).load<{ Tickets: TicketsClass }>('tickets.js')
   type TicketsClass = new (
     lifetime?: number
   ) => { issue(user: object): string; redeem(ticket: string): object | undefined }
@@ -120,10 +120,10 @@ t.test('tickets.js: tickets that nobody comes with are forgotten', async (t) => 
   t.match(tickets.redeem(other), { sub: 'bob' })
 })
 
-t.test('logger.js: no ticket gets into the log', async (t) => {
+t.test('auth-ticket/logger.js: no ticket gets into the log', async (t) => {
   const logs = new LogLines()
-  const { logger } = await (await Recipes.of(t, 'authentication.md')).load<{ logger: object }>('logger.js')
-  const { served } = await serveRecipe(t, 'ticket.js', {
+  const { logger } = await (await Recipes.of(t, 'auth-ticket')).load<{ logger: object }>('logger.js')
+  const { served } = await serveRecipe(t, 'auth-ticket', {
     fastify: { logger: { ...logger, level: 'trace', stream: logs } }
   })
   const ticket = await ticketOf(served)
@@ -144,7 +144,7 @@ t.test('logger.js: no ticket gets into the log', async (t) => {
 
 const PAGE = `<!doctype html><title>page</title><script type="module">
   import { live } from '/live.js'
-  Object.assign(window, { heard: [], opened: 0, signedOut: 0 })
+  Object.assign(window, { heard: [], opened: 0, ended: [] })
   live('/events', {
     getToken: () => token,
     topics: ['user.ann'],
@@ -153,18 +153,18 @@ const PAGE = `<!doctype html><title>page</title><script type="module">
       message: (data) => heard.push(data),
       resync: () => heard.push('resync')
     },
-    onSignedOut: () => signedOut++,
+    onEnd: (reason) => ended.push(reason),
     delay: 20
   })
 </script>`
 
-t.test('live.js: a page in a browser misses nothing, however often its connection is cut', async (t) => {
+t.test('auth-ticket/live.js: a page in a browser misses nothing, however often its connection is cut', async (t) => {
   const browser = await launchChromium(t)
   if (browser === undefined) return
   const answers: [url: string, status: number][] = []
   const streams = new Set<Socket>()
   let code = ''
-  const { recipes, served } = await serveRecipe(t, 'ticket.js', {
+  const { recipes, served } = await serveRecipe(t, 'auth-ticket', {
     setup: (app) => {
       app.get('/', async (_request, reply) => reply.type('text/html').send(PAGE))
       app.get('/live.js', async (_request, reply) => reply.type('text/javascript').send(code))
@@ -217,7 +217,8 @@ t.test('live.js: a page in a browser misses nothing, however often its connectio
 
   await page.evaluate("token = 'over'")
   cut()
-  await page.waitForFunction('signedOut === 1')
+  await page.waitForFunction('ended.length === 1')
+  t.strictSame(await page.evaluate('ended'), [401])
   t.strictSame(answers.at(-1), ['/ticket', 401])
   t.equal(served.app.sse.clientCount, 0)
 })

@@ -1,0 +1,30 @@
+import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
+import { promisify } from 'node:util'
+
+const derive = promisify(scrypt)
+const record = async (password) => {
+  const salt = randomBytes(16)
+  return { salt, hash: await derive(password, salt, 32) }
+}
+
+/** In place of a database: by the user's id, which is the name here. */
+const users = new Map([
+  ['ann', await record('demo-ann')],
+  ['bob', await record('demo-bob')]
+])
+/** So that a name that is not there takes as long as one that is. */
+const nobody = await record(randomBytes(16))
+
+/** A schema for the body of a login. */
+export const credentials = {
+  type: 'object',
+  required: ['name', 'password'],
+  properties: { name: { type: 'string', maxLength: 64 }, password: { type: 'string', maxLength: 256 } }
+}
+
+/** Resolves with the user's id, or with nothing where the password is wrong. */
+export async function checkPassword({ name, password }) {
+  const { salt, hash } = users.get(name) ?? nobody
+  const isRight = timingSafeEqual(await derive(password, salt, 32), hash)
+  return isRight && users.has(name) ? name : undefined
+}

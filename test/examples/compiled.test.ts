@@ -1,0 +1,42 @@
+import t from 'tap'
+import { compileExamples } from '../kit/compile.js'
+import { startExamples } from '../kit/example.js'
+
+t.test(
+  'typed-events/, several-hubs/ and nestjs/ compile, and what they say is heard',
+  { timeout: 110_000 },
+  async (t) => {
+    const folder = t.testdir()
+    t.strictSame(compileExamples(folder, 'typed-events', 'several-hubs', 'nestjs'), [])
+    const ADMIN_TOKEN = 'a token of the test'
+    const { examples, program } = await startExamples(
+      t,
+      [`${folder}/typed-events/server.js`],
+      [`${folder}/several-hubs/server.js`, { ADMIN_TOKEN }],
+      [`${folder}/nestjs/main.js`]
+    )
+    const [typed, hubs, nest] = examples
+
+    const todos = await typed!.connect()
+    await typed!.call('POST', '/todos', { title: 'Write' })
+    t.match(await todos.until(({ event }) => event === 'todo.created'), { data: '{"id":1,"title":"Write"}' })
+    t.match(await todos.until(({ event }) => event === undefined), { data: '"anything"' })
+
+    t.equal((await hubs!.connect({ path: '/admin/events' })).status, 401)
+    const headers = { authorization: `Bearer ${ADMIN_TOKEN}` }
+    const admin = await hubs!.connect({ path: '/admin/events', headers })
+    const public_ = await hubs!.connect()
+    await hubs!.call('POST', '/say', { hello: 'everyone' })
+    t.match(await public_.until(({ event }) => event === undefined), { data: '{"hello":"everyone"}' })
+    t.match(await admin.until(({ event }) => event === undefined), {
+      data: '{"said":{"hello":"everyone"},"by":"127.0.0.1"}'
+    })
+
+    const chat = await nest!.connect()
+    t.strictSame(await nest!.json('POST', '/say', { text: 'hello' }), { clients: 1 })
+    t.match(await chat.until(({ event }) => event === undefined), { data: '{"text":"hello"}' })
+
+    t.equal(await program.stop(), 0)
+    for (const reader of [todos, admin, chat]) t.ok(await reader.waitForEnd())
+  }
+)

@@ -1,0 +1,191 @@
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Browser, Page } from 'playwright-core'
+import t, { type Test } from 'tap'
+import { requireBinary } from '../kit/binary.js'
+import { certificate } from '../kit/certificate.js'
+import { launchChromium } from '../kit/chromium.js'
+import { exampleFile, readExample, startExamples } from '../kit/example.js'
+import { type Served, serve } from '../kit/server.js'
+
+const PAGE = `<!doctype html><title>page</title><script type="module">
+  import { live } from '/live.js'
+  Object.assign(window, { heard: [], loads: 0, ended: [] })
+  live('/events?topic=room.1', {
+    load: () => loads++,
+    on: { message: (data) => heard.push(data), resync: () => heard.push('resync') },
+    onEnd: (reason) => ended.push(reason),
+    delay: 20
+  })
+</script>`
+
+/** One for all tests here: to start it takes longer than most of them. */
+const chromium = await launchChromium(t, '--renderer-process-limit=1')
+if (chromium !== undefined) await testPages(chromium)
+
+async function testPages(browser: Browser): Promise<void> {
+  t.test('quick-start: what is said reaches a stream, and a page that is opened as a file', async (t) => {
+    const [example] = (await startExamples(t, ['quick-start/server.mjs'])).examples
+    const stream = await example!.connect()
+    const context = await browser.newContext()
+    t.teardown(() => context.close())
+    // The page has the port of the docs.
+    await context.route('http://localhost:3000/**', (route) =>
+      route.continue({ url: route.request().url().replace(':3000', `:${example!.port}`) })
+    )
+    const open = async () => {
+      const page = await context.newPage()
+      await page.goto(pathToFileURL(exampleFile('quick-start/page.html')).href)
+      return page
+    }
+    const page = await open()
+    await page.waitForSelector('text=/^connected$/')
+    const said = await example!.call('POST', '/say', { hello: 'everyone' })
+    t.strictSame(await said.json(), { clients: 2 })
+    t.match(await stream.until(({ event }) => event === undefined), { data: '{"hello":"everyone"}' })
+    await page.waitForSelector('li >> text={"hello":"everyone"}')
+
+    for (let tab = 2; tab <= 6; tab++) await (await open()).waitForSelector('text=/^connected$/')
+    const seventh = await open()
+    await seventh.waitForTimeout(200)
+    t.equal(await seventh.textContent('#state'), 'waiting for a connection', 'a seventh tab says that it waits')
+    await page.close()
+    await seventh.waitForSelector('text=/^connected$/')
+  })
+
+  t.test('http2: more than six tabs of a browser hear what is said', async (t) => {
+    if (requireBinary(t, 'openssl') === undefined) return
+    const { key, cert } = await certificate()
+    const folder = t.testdir({ 'key.pem': key, 'cert.pem': cert })
+    const env = { TLS_KEY: join(folder, 'key.pem'), TLS_CERT: join(folder, 'cert.pem') }
+    const [example] = (await startExamples(t, ['http2/server.js', env])).examples
+    const url = `https://localhost:${example!.port}`
+    const context = await browser.newContext({ ignoreHTTPSErrors: true })
+    t.teardown(() => context.close())
+    const pages = await Promise.all(
+      Array.from({ length: 7 }, async () => {
+        const page = await context.newPage()
+        await page.goto(url)
+        await page.waitForSelector('text=/^connected$/')
+        return page
+      })
+    )
+    const said = await context.request.post(`${url}/say`, { data: { hello: 'everyone' } })
+    t.strictSame(await said.json(), { clients: 7 })
+    await Promise.all(pages.map((page) => page.waitForSelector('li >> text={"hello":"everyone"}')))
+  })
+
+  t.test(
+    'reconnecting/live.js: a page whose URL has a query misses nothing while it is refused for a time',
+    async (t) => {
+      const visited = await visit(t, browser)
+      const { page, served, answers, refuseBy } = visited
+      const tell = (text: string) => served.app.sse.broadcast(text, { topic: 'room.1' })
+      const hasHeard = (count: number) => page.waitForFunction(`heard.length >= ${count}`)
+      tell('first')
+      await hasHeard(1)
+      for (const [count, status] of [503, 429, 502].entries()) {
+        refuseBy(status)
+        served.app.sse.disconnect(() => true)
+        await page.waitForResponse((answer) => answer.request().method() === 'HEAD')
+        tell(`during ${status}`)
+        refuseBy(undefined)
+        await hasHeard(count + 2)
+      }
+      t.strictSame(await page.evaluate('heard'), ['first', 'during 503', 'during 429', 'during 502'])
+      t.equal(await page.evaluate('loads'), 1, 'it goes on where it was')
+      t.strictSame(await page.evaluate('ended'), [])
+      const [client] = served.app.sse.clients
+      t.strictSame([...client!.topics], ['room.1'], 'on the topic of before')
+      t.ok(answers.includes('GET 503'), 'it was refused')
+    }
+  )
+
+  for (const status of [400, 401, 403, 406]) {
+    t.test(`reconnecting/live.js: after ${status} a page asks no more`, async (t) => {
+      const visited = await visit(t, browser)
+      const { page, served, answers, refuseBy } = visited
+      refuseBy(status)
+      served.app.sse.disconnect(() => true)
+      await page.waitForFunction('ended.length === 1')
+      t.strictSame(await page.evaluate('ended'), [status])
+      const count = answers.length
+      t.strictSame(answers.slice(-2), [`GET ${status}`, `HEAD ${status}`])
+      refuseBy(undefined)
+      await page.waitForTimeout(100)
+      t.equal(answers.length, count)
+    })
+  }
+
+  t.test('reconnecting/live.js: a page that is told to stay away does', async (t) => {
+    const visited = await visit(t, browser)
+    const { page, served, answers } = visited
+    served.app.sse.disconnect(() => true, { reconnect: false })
+    await page.waitForFunction('ended.length === 1')
+    t.strictSame(await page.evaluate('ended'), ['stay-away'])
+    await page.waitForTimeout(100)
+    t.strictSame(answers, ['GET 200'])
+  })
+
+  t.test('reconnecting: the list is the same on two pages, and both stay away when they are sent', async (t) => {
+    const [example] = (await startExamples(t, ['reconnecting/server.js'])).examples
+    const pages = [await browser.newPage(), await browser.newPage()]
+    t.teardown(() => Promise.all(pages.map((page) => page.close())))
+    await example!.call('POST', '/items', { text: 'bread' })
+    for (const page of pages) {
+      await page.goto(example!.url)
+      await page.waitForSelector('li >> text=bread')
+    }
+    await example!.call('POST', '/items', { text: 'milk' })
+    for (const page of pages) await page.waitForSelector('li >> text=milk')
+    t.strictSame(await (await example!.call('DELETE', '/pages')).json(), { sentAway: 2 })
+    for (const page of pages) await page.waitForSelector('text=stay-away')
+  })
+}
+
+interface Visit {
+  page: Page
+  served: Served
+  /** Of the stream's route: `GET 200`, `HEAD 503`, … */
+  answers: string[]
+  /** What the stream's route answers before the plugin is asked. */
+  refuseBy(status: number | undefined): void
+}
+
+/** A page that uses live.js. */
+async function visit(t: Test, browser: Browser): Promise<Visit> {
+  const code = await readExample('reconnecting/live.js')
+  const answers: string[] = []
+  let status: number | undefined
+  const served = await serve(t, {
+    sse: {
+      retry: 10,
+      authorizeTopics: () => ['room.1'],
+      route: {
+        onRequest: async (_request: FastifyRequest, reply: FastifyReply) => {
+          if (status !== undefined) return reply.code(status).send()
+        }
+      }
+    },
+    setup: (app) => {
+      app.get('/', async (_request, reply) => reply.type('text/html').send(PAGE))
+      app.get('/live.js', async (_request, reply) => reply.type('text/javascript').send(code))
+      app.addHook('onSend', async ({ url, method }, reply) => {
+        if (url.startsWith('/events')) answers.push(`${method} ${reply.statusCode}`)
+      })
+    }
+  })
+  const page = await browser.newPage()
+  t.teardown(() => page.close())
+  await page.goto(served.url)
+  await page.waitForFunction('loads === 1')
+  return {
+    page,
+    served,
+    answers,
+    refuseBy: (next) => {
+      status = next
+    }
+  }
+}

@@ -1,0 +1,85 @@
+import { execFile } from 'node:child_process'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { exampleFile, readExample } from '../kit/example.js'
+
+const SCRIPT = fileURLToPath(new URL('../../scripts/quote-examples.js', import.meta.url))
+
+function quote(...args: string[]): Promise<{ code: number; errors: string[] }> {
+  return new Promise((resolve) => {
+    const child = execFile(process.execPath, [SCRIPT, ...args], (_error, _stdout, stderr) => {
+      resolve({ code: child.exitCode!, errors: stderr.split('\n').filter(Boolean) })
+    })
+  })
+}
+
+t.test('the docs quote the programs as they are', async (t) => {
+  t.strictSame(await quote('--check'), { code: 0, errors: [] })
+})
+
+t.test('each program has a test', async (t) => {
+  const tests = await readdir(new URL('.', import.meta.url))
+  const texts = await Promise.all(tests.map((name) => readFile(new URL(name, import.meta.url), 'utf8')))
+  for (const entry of await readdir(exampleFile('.'), { withFileTypes: true })) {
+    if (entry.isDirectory()) t.match(texts.join(), new RegExp(`[^\\w-]${entry.name}/`))
+  }
+})
+
+t.test('files that several programs have are the same in all of them', async (t) => {
+  const folders = ['auth-cookie', 'auth-bearer', 'auth-ticket']
+  for (const file of ['users.js', 'access.js']) {
+    const [first, ...others] = await Promise.all(folders.map((folder) => readExample(`${folder}/${file}`)))
+    for (const other of others) t.equal(other, first, file)
+  }
+})
+
+const PROGRAM = `// #region all
+const one = 1
+// #region two
+  const two = 2
+
+  const three = 3
+// #endregion
+// #endregion
+`
+const BLOCK = (what: string, ...lines: string[]) => [`<!-- example: ${what} -->`, '```js', ...lines, '```'].join('\n')
+
+t.test('a page gets a program, or a region of it without its margin', async (t) => {
+  const root = t.testdir({
+    'README.md': `Before.\n\n${BLOCK('a/b.js', 'old')}\n\n${BLOCK('a/b.js#two')}\n\nAfter.\n`,
+    docs: { examples: { a: { 'b.js': PROGRAM } } }
+  })
+  t.match(await quote('--check', root), { code: 1, errors: [/README.md does not quote docs\/examples as they are/] })
+  t.strictSame(await quote(root), { code: 0, errors: [] })
+  const title = '// docs/examples/a/b.js'
+  const whole = BLOCK('a/b.js', title, 'const one = 1', '  const two = 2', '', '  const three = 3')
+  const part = BLOCK('a/b.js#two', title, 'const two = 2', '', 'const three = 3')
+  t.equal(await readFile(join(root, 'README.md'), 'utf8'), `Before.\n\n${whole}\n\n${part}\n\nAfter.\n`)
+  t.strictSame(await quote('--check', root), { code: 0, errors: [] })
+})
+
+t.test('what cannot be quoted, what is quoted nowhere, and code that is no quote are told', async (t) => {
+  const root = t.testdir({
+    'README.md': [
+      BLOCK('a/none.js'),
+      BLOCK('a/b.js#none'),
+      '<!-- example: a/b.js -->\n\nno block',
+      '```js\nconst free = 1\n```',
+      '<!-- fragment: a signature -->\n```ts\nlet a: string\n```',
+      '```sh\nls\n```'
+    ].join('\n\n'),
+    docs: { examples: { a: { 'b.js': PROGRAM }, lonely: { 'c.js': '' } }, 'page.md': 'See examples/a.' }
+  })
+  const { code, errors } = await quote('--check', root)
+  t.equal(code, 1)
+  t.match(errors, [
+    /README.md: there is no docs\/examples\/a\/none.js/,
+    /README.md: docs\/examples\/a\/b.js has no region 'none'/,
+    /README.md:13: a block of js that is tested by nobody/,
+    /README.md: a marker of an example has no block of code right behind it/,
+    /No page quotes or names docs\/examples\/lonely/
+  ])
+  t.equal(errors.length, 5)
+})

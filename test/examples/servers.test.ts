@@ -1,0 +1,212 @@
+import { pathToFileURL } from 'node:url'
+import t, { type Test } from 'tap'
+import { Example, exampleFile, Program, readExample, startExamples } from '../kit/example.js'
+import { startNats } from '../kit/nats-server.js'
+import { startNginx } from '../kit/nginx.js'
+import { freePort, startRedis } from '../kit/redis-server.js'
+import type { SseClient } from '../kit/sse-client.js'
+
+const TOKEN = 'a token of the test'
+const SECRET = 'a secret of the test, long enough for HS256'
+
+const {
+  examples: [publishing, schemas, shared, snapshot, topics, cookie, bearer, ticket],
+  program
+} = await startExamples(
+  t,
+  ['publishing/server.js', { PUBLISH_TOKEN: TOKEN }],
+  ['schemas/server.js'],
+  ['schemas/shared.js'],
+  ['snapshot/server.js'],
+  ['topics/server.js'],
+  ['auth-cookie/server.js', { JWT_SECRET: SECRET }],
+  ['auth-bearer/server.js', { JWT_SECRET: SECRET }],
+  ['auth-ticket/server.js', { JWT_SECRET: SECRET }]
+)
+
+t.test('publishing: what is published with the token is heard on its topic, once for an idempotency key', async (t) => {
+  const reader = await publishing!.connect({ path: '/events?topic=orders.42' })
+  const body = { data: { id: 42 }, event: 'order.paid', topic: 'orders.42' }
+  for (const authorization of [undefined, 'Bearer', 'Bearer undefined', `Bearer ${TOKEN}!`, TOKEN]) {
+    const headers = authorization === undefined ? {} : { authorization }
+    t.equal((await publishing!.call('POST', '/events', body, headers)).status, 401, authorization ?? 'no token')
+  }
+  const headers = { authorization: `Bearer ${TOKEN}`, 'idempotency-key': 'order-42-paid' }
+  const first = await publishing!.call('POST', '/events', body, headers)
+  t.equal(first.status, 202)
+  const { ids } = (await first.json()) as { ids: string[] }
+  t.strictSame(await publishing!.json('POST', '/events', body, headers), { ids })
+  t.match(await reader.until(({ event }) => event === 'order.paid'), { id: ids[0], data: '{"id":42}' })
+  const page = await publishing!.json('GET', '/events?topic=orders.42', undefined, { accept: 'application/json' })
+  t.match(page, { events: [{ id: ids[0] }], hasMore: false })
+  t.equal((page as { events: unknown[] }).events.length, 1)
+})
+
+t.test('schemas: what a schema does not name is not sent, and the API description has the event', async (t) => {
+  const reader = await schemas!.connect()
+  await schemas!.call('POST', '/todos', { title: 'Write' })
+  t.match(await reader.until(({ event }) => event === 'todo.created'), { data: '{"id":1,"title":"Write","due":null}' })
+  for (const example of [schemas!, shared!]) {
+    const text = await (await example.call('GET', '/openapi.json')).text()
+    t.match(text, '"/events"')
+    t.match(text, 'todo.created')
+  }
+  t.match(await (await shared!.call('GET', '/openapi.json')).text(), 'Log in first.')
+})
+
+t.test('snapshot: a client gets what there is, and then what is changed', async (t) => {
+  await snapshot!.call('PUT', '/tasks/1', { title: 'Write' })
+  const reader = await snapshot!.connect()
+  t.match(await reader.until(({ event }) => event === 'snapshot'), { data: '[{"title":"Write","id":"1"}]' })
+  await snapshot!.call('PUT', '/tasks/2', { title: 'Read' })
+  t.match(await reader.until(({ event }) => event === 'task'), { data: '{"title":"Read","id":"2"}' })
+  t.match(await (await snapshot!.call('GET', '/')).text(), "addEventListener('snapshot'")
+})
+
+t.test(
+  'topics: a user hears the topics of their own and of their teams, and not what they say themselves',
+  async (t) => {
+    const login = async (name: string) => {
+      const answer = await topics!.call('POST', '/login', { name })
+      return { cookie: answer.headers.getSetCookie()[0]!.split(';')[0]! }
+    }
+    const [ann, bob] = [await login('ann'), await login('bob')]
+    t.equal((await topics!.connect()).status, 401)
+    t.equal((await topics!.connect({ headers: { cookie: 'token=none' } })).status, 401)
+    t.equal((await topics!.connect({ path: '/events?topic=user.bob', headers: ann })).status, 403)
+    const readers: { reader: SseClient; id: string }[] = []
+    for (const headers of [ann, bob]) {
+      const reader = await topics!.connect({ path: '/events?topic=news&topic=orders.42', headers })
+      const { data } = await reader.until(({ event }) => event === 'hello')
+      readers.push({ reader, id: JSON.parse(data).id as string })
+    }
+    const [anns, bobs] = readers
+    const heard = async ({ reader }: (typeof readers)[number]) => {
+      const { event, data } = await reader.until(({ event }) => event === 'said' || event === 'order')
+      return [event, JSON.parse(data)]
+    }
+    await topics!.call('POST', '/say', { text: 'hello' }, { ...ann, 'x-client-id': anns!.id })
+    await topics!.call('POST', '/orders/42', { total: 7 }, ann)
+    t.strictSame(await heard(bobs!), ['said', { text: 'hello' }])
+    for (const each of readers)
+      t.strictSame(await heard(each), ['order', { id: '42', total: 7 }], 'not what she has said')
+
+    t.equal((await topics!.call('POST', '/teams/red', { text: 'red' }, bob)).status, 403)
+    t.equal((await topics!.call('DELETE', '/teams/blue/members/ann', undefined, bob)).status, 403)
+    await topics!.call('POST', '/teams/red', { text: 'red' }, ann)
+    await topics!.call('POST', '/teams/blue', { text: 'blue' }, ann)
+    t.strictSame(await heard(anns!), ['said', { from: 'ann', text: 'red' }])
+    t.strictSame(await heard(anns!), ['said', { from: 'ann', text: 'blue' }])
+    t.strictSame(await heard(bobs!), ['said', { from: 'ann', text: 'blue' }])
+    t.equal((await topics!.call('DELETE', '/teams/blue/members/ann', undefined, ann)).status, 200)
+    await topics!.call('POST', '/teams/blue', { text: 'without ann' }, bob)
+    await topics!.call('POST', '/say', { text: 'last' }, bob)
+    t.strictSame(await heard(anns!), ['said', { text: 'last' }])
+    t.strictSame(await heard(bobs!), ['said', { from: 'bob', text: 'without ann' }])
+
+    await topics!.call('POST', '/logout', undefined, ann)
+    await anns!.reader.until(({ event }) => event === 'stay-away')
+    await anns!.reader.waitForEnd()
+  }
+)
+
+t.test('auth-cookie, auth-bearer and auth-ticket: who has logged in hears what is theirs', async (t) => {
+  const right = { name: 'ann', password: 'demo-ann' }
+  const itIs = /^{"it":"2.*"}$/
+  for (const example of [cookie!, bearer!, ticket!]) {
+    t.equal((await example.call('POST', '/login', { ...right, password: 'wrong' })).status, 401)
+    t.equal((await example.connect()).status, 401)
+  }
+  const path = '/events?topic=user.ann'
+
+  const set = (await cookie!.call('POST', '/login', right)).headers.getSetCookie()[0]!
+  const byCookie = await cookie!.connect({ path, headers: { cookie: set.split(';')[0]! } })
+  t.match(await byCookie.until(({ event }) => event === undefined), { data: itIs })
+
+  const { token } = await bearer!.json<{ token: string }>('POST', '/login', right)
+  const byToken = await bearer!.connect({ path, headers: { authorization: `Bearer ${token}` } })
+  t.match(await byToken.until(({ event }) => event === undefined), { data: itIs })
+
+  const own = await ticket!.json<{ token: string }>('POST', '/login', right)
+  const headers = { authorization: `Bearer ${own.token}` }
+  const bought = await ticket!.json<{ ticket: string }>('POST', '/ticket', undefined, headers)
+  const byTicket = await ticket!.connect({ path: `${path}&ticket=${bought.ticket}` })
+  t.match(await byTicket.until(({ event }) => event === undefined), { data: itIs })
+  t.match(await (await ticket!.call('GET', '/live.js')).text(), 'export function live')
+  t.match(await (await ticket!.call('GET', '/')).text(), "from '/live.js'")
+  t.match(await (await cookie!.call('GET', '/')).text(), 'new EventSource')
+  t.notMatch(program.output, bought.ticket, 'which no log has')
+})
+
+/** An event that is published by the first is heard at the second, and clients resume there. */
+async function share(t: Test, [one, other]: Example[]) {
+  for (const example of [one!, other!]) t.equal((await example.call('GET', '/ready')).status, 204)
+  const reader = await other!.connect()
+  const { id } = await one!.json<{ id: string }>('POST', '/say', { hello: 'everyone' })
+  t.match(await reader.until(({ event }) => event === undefined), { id, data: '{"hello":"everyone"}' })
+  const next = await other!.json<{ id: string }>('POST', '/say', { hello: 'again' })
+  const resumed = await one!.connect({ lastEventId: id })
+  t.match(await resumed.until(({ event }) => event === undefined), { id: next.id, data: '{"hello":"again"}' })
+  return reader
+}
+
+t.test('several-processes/ and proxies/: two processes share a log, through nginx, too', async (t) => {
+  const [redis, nats] = [await startRedis(t), await startNats(t)]
+  if (redis === undefined || nats === undefined) return
+  const start = () =>
+    startExamples(
+      t,
+      ['several-processes/server.js', { REDIS_URL: redis.url }],
+      ['several-processes/nats.js', { NATS_URL: nats.servers }]
+    )
+  const processes = [await start(), await start()]
+  const [byRedis, byNats] = [0, 1].map((index) => processes.map(({ examples }) => examples[index]!))
+  await share(t, byNats!)
+  await share(t, byRedis!)
+
+  const [one, other] = byRedis!
+  const sites = {
+    'nginx.conf': { 3000: one!.port },
+    'nginx-several.conf': { 3001: one!.port, 3002: other!.port, 3003: await freePort() }
+  }
+  for (const [file, ports] of Object.entries(sites)) {
+    const port = await startNginx(t, await readExample(`proxies/${file}`), ports)
+    if (port === undefined) return
+    const proxied = new Example(t, port)
+    const readers = [await proxied.connect(), await proxied.connect(), await proxied.connect()]
+    const served = new Set(readers.map(({ headers }) => headers.get('x-served-by')))
+    t.equal(served.size, file === 'nginx.conf' ? 1 : 2, `${file}: by which processes`)
+    await proxied.call('POST', '/say', { through: file })
+    for (const reader of readers) {
+      t.match(await reader.until(({ event }) => event === undefined), { data: `{"through":"${file}"}` })
+    }
+  }
+})
+
+t.test('auth-bearer/listen.js: a program logs in and listens', async (t) => {
+  const listener = new Program(t, 'auth-bearer', { args: ['listen.js', `http://127.0.0.1:${bearer!.port}`] })
+  t.ok(await listener.waitFor(/connected\n{"it":"2.*"}/))
+})
+
+t.test('a program does not start without the secret that it needs', async (t) => {
+  const secretive = [
+    ['publishing/server.js', 'PUBLISH_TOKEN'],
+    ['auth-cookie/server.js', 'JWT_SECRET'],
+    ['auth-bearer/server.js', 'JWT_SECRET'],
+    ['auth-ticket/server.js', 'JWT_SECRET']
+  ] as const
+  const code = `for (const url of process.argv.slice(1)) await import(url).then(() => console.log('started'), console.log)`
+  const urls = secretive.map(([file]) => pathToFileURL(exampleFile(file)).href)
+  const env = { PUBLISH_TOKEN: '', JWT_SECRET: 'short' }
+  const started = new Program(t, '.', { args: ['--input-type=module', '--eval', code, '--', ...urls], env })
+  for (const [, name] of secretive) await started.waitFor(new RegExp(`Error: ${name} must be`))
+  t.equal(await started.waitForExit(), 0)
+  t.notMatch(started.output, 'started')
+})
+
+t.test('each program ends on SIGTERM, with its streams', async (t) => {
+  const readers = []
+  for (const example of [publishing!, schemas!, snapshot!]) readers.push(await example.connect())
+  t.equal(await program.stop(), 0)
+  for (const reader of readers) t.ok(await reader.waitForEnd())
+})
