@@ -37,6 +37,8 @@ export interface ClientContext<Member> extends CursorContext {
   readonly counters: Counters
   readonly overflow: 'drop-oldest' | 'disconnect'
   readonly maxEventBytes: number
+  /** Whether the app closes: clients then read when they are told to, a slice of time a turn, and not when they drain. */
+  isClosing: boolean
   /** The first block of a stream, with the cursor that it begins at. */
   greeting(id: string | undefined): Chunk
   readonly encoder: EventEncoder

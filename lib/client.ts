@@ -14,6 +14,9 @@ import type { CloseOptions, SseClient } from './sse-client.js'
 import { EventStream, type Headers, type StreamListener } from './stream.js'
 import { checkSubscriptions } from './topic.js'
 
+/** Events that a client gets yet when its time to read is over as the app closes. */
+const FEW = 16
+
 /**
  * One connection: a cursor into the log, and a socket. It owns no queue of broadcast events. While its socket is full
  * it is skipped; when it drains, it reads on from its cursor.
@@ -232,10 +235,34 @@ export class Client implements SseClient, StreamListener {
     // What was broadcast or sent before belongs to the stream that ends here.
     this.#flush()
     this.#stream.hurry()
+    this.#endHere(reason, farewell)
+  }
+
+  #endHere(reason: DisconnectReason, farewell: { retry?: number; stayAway?: boolean } | undefined): void {
     this.#finish(reason)
     const last = farewell === undefined ? undefined : new OwnChunk([encodeFarewell(farewell)])
     if (last !== undefined && this.#opened) this.#context.counters.bytes += last.size
-    this.#stream.end(last)
+    // When the app closes, `Clients` cuts those that take too long: thousands of timers would fall into one turn.
+    this.#stream.end(last, reason !== 'shutdown')
+  }
+
+  /**
+   * Ends the stream for the closing of the app, once it has read everything.
+   *
+   * @param isLate whether it ends where it is, from where it will resume; it is cut where that is amid a chunk
+   */
+  leave(farewell: { retry: number }, isLate: boolean): void {
+    if (this.#ended) return
+    // Late, there is no time for a backlog of megabytes.
+    if (!isLate || this.#cursor.lag <= FEW) this.#flush()
+    if (!isLate && !this.#hasRead) return
+    if (this.#stream.isBusy) this.#cut('shutdown')
+    else this.#endHere('shutdown', farewell)
+  }
+
+  /** Cuts a stream that has ended, where its last bytes are not out. */
+  cut(): void {
+    if (!this.gone) this.#stream.destroy()
   }
 
   /** The process has missed events of others, nobody knows which: it goes on from the head, and is told so. */
@@ -250,7 +277,7 @@ export class Client implements SseClient, StreamListener {
   onDrain(): void {
     if (!this.#isBlocked || this.#ended) return
     this.#isBlocked = false
-    this.#read(performance.now())
+    if (!this.#context.isClosing) this.#read(performance.now())
   }
 
   onFull(): void {
@@ -283,6 +310,12 @@ export class Client implements SseClient, StreamListener {
   get #loss(): Losses {
     this.#losses ??= new Losses(this.#context.onLoss)
     return this.#losses
+  }
+
+  /** Whether it has been given everything that is there for it; bytes of it may wait for its socket. */
+  get #hasRead(): boolean {
+    if (this.#stream.isBusy || this.#losses?.untold !== undefined || this.#outbox?.first !== undefined) return false
+    return !this.#reading || this.#cursor.lag === 0
   }
 
   #cut(reason: DisconnectReason): void {

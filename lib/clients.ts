@@ -10,9 +10,15 @@ import type { Logger } from './logger.js'
 import type { ResolvedOptions } from './options.js'
 import { Partings } from './partings.js'
 import { Shard } from './shard.js'
+import { inSlices, waitAtMost } from './time-slices.js'
 
 /** Reconnection time that clients are left with where `retry` is not set, ms: what browsers take by themselves. */
 const DEFAULT_RETRY = 3000
+
+/** How long clients may read on while the app closes, how often is looked for those that have, and when all are cut, ms. */
+const READING_TIME = 1000
+const ROUND = 20
+const CLOSING_TIME = 1500
 
 /** Clients of one audience in one shard, beyond which others go elsewhere: a shard's turn is to stay short. */
 const FEW = 64
@@ -54,6 +60,7 @@ export class Clients {
       overflow,
       maxEventBytes,
       busy: this.#busy,
+      isClosing: false,
       greeting: (id) => this.#greeting(id),
       subscriptionLimits: options,
       onOpen: (client) => this.#onOpen(client),
@@ -119,18 +126,30 @@ export class Clients {
   }
 
   /**
-   * Ends every stream: gives clients what was broadcast before, a jittered reconnection time and a proper end, and cuts
-   * those that have not taken it within a second. Resolves when all are gone, and `onDisconnect` is through.
+   * Ends every stream: gives clients what was broadcast before, a jittered reconnection time and a proper end. Those
+   * that have the least to read come first. After a second the others are ended where they are, from where they will
+   * resume; after a second and a half those are cut that have not taken their last bytes. Resolves when all are gone,
+   * and `onDisconnect` is through.
    */
   async close(): Promise<void> {
+    const start = performance.now()
     this.#caretaker.stop()
-    for (const client of [...this.#waiting]) client.end('shutdown')
-    const gone = [...this].map((client) => {
-      const promise = client.whenGone()
-      client.end('shutdown', { retry: this.retryWithJitter() })
-      return promise
-    })
-    await Promise.all(gone)
+    this.#context.isClosing = true
+    await inSlices([...this.#waiting], (client) => client.end('shutdown'))
+    const nearestFirst = [...this]
+      .map((client) => ({ client, lag: client.lag }))
+      .sort((a, b) => a.lag - b.lag)
+      .map(({ client }) => client)
+    const gone = Promise.all(nearestFirst.map((client) => client.whenGone()))
+    const isLate = () => performance.now() - start >= READING_TIME
+    for (let left = nearestFirst; left.length > 0; left = left.filter(({ closed }) => !closed)) {
+      await inSlices(left, (client) => client.leave({ retry: this.retryWithJitter() }, isLate()))
+      await waitAtMost(ROUND, gone)
+    }
+    await waitAtMost(start + CLOSING_TIME - performance.now(), gone)
+    await inSlices(nearestFirst, (client) => client.cut())
+    // A response of another class than Node's may never tell that it has closed.
+    await waitAtMost(ROUND, gone)
     await this.#partings.settle()
     this.#context.reader.clear()
   }

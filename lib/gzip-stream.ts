@@ -36,10 +36,10 @@ export class GzipStream extends EventStream {
     while (this.#packing !== undefined && !this.closed) this.#writeLate(this.#packing.packNow())
   }
 
-  override end(last?: Chunk): void {
+  override end(last?: Chunk, isTimed = true): void {
     if (last !== undefined) this.#tally.add(last.plain)
     const piece = last === undefined ? [] : [deflatePiece(last.plain)]
-    super.end(new OwnChunk([...piece, this.#tally.end()]))
+    super.end(new OwnChunk([...piece, this.#tally.end()]), isTimed)
   }
 
   protected override drained(): void {

@@ -217,21 +217,23 @@ export class EventStream {
   }
 
   /**
-   * Writes a last chunk, if any, and ends the response properly; cuts it where its bytes are not out in a second.
-   * `onClose` follows. A response that was not taken over is left to Fastify.
+   * Writes a last chunk, if any, and ends the response properly. `onClose` follows. A response that was not taken over
+   * is left to Fastify.
+   *
+   * @param isTimed whether it is cut where its bytes are not out in a second
    */
-  end(last?: Chunk): void {
+  end(last?: Chunk, isTimed = true): void {
     this.#ended = true
     if (!this.#isOurs) return
     try {
-      this.#finish(last)
+      this.#finish(last, isTimed)
     } catch (error) {
       this.listener.onFail(error)
       this.destroy()
     }
   }
 
-  #finish(last: Chunk | undefined): void {
+  #finish(last: Chunk | undefined, isTimed: boolean): void {
     const res = this.#res
     if (!this.#hasHead) {
       // It waits for its turn on the connection. Those before it take the time they take.
@@ -242,7 +244,7 @@ export class EventStream {
     // For what follows on the connection. Node replaces it where nothing does.
     if (isHttp1(res)) res.socket?.setTimeout?.(this.#timeout)
     res.end()
-    this.#awaitClose()
+    if (isTimed) this.#awaitClose()
   }
 
   /** Fastify has handed the response over: nobody else would answer with an error, or end it. */

@@ -13,3 +13,13 @@ export async function inSlices<Item>(items: Iterable<Item>, act: (item: Item) =>
     start = performance.now()
   }
 }
+
+/** Resolves when a promise does, which never rejects, or after so many ms. */
+export async function waitAtMost(ms: number, done: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms)
+  })
+  await Promise.race([done, late])
+  clearTimeout(timer)
+}
