@@ -14,7 +14,7 @@ import type { CloseOptions, SseClient } from './sse-client.js'
 import { EventStream, type Headers, type StreamListener } from './stream.js'
 import { checkSubscriptions } from './topic.js'
 
-/** Events that a client gets yet when its time to read is over as the app closes. */
+/** Events that a client gets at once when the app closes, whatever they cost; for more, its time must not be over. */
 const FEW = 16
 
 /**
@@ -249,15 +249,17 @@ export class Client implements SseClient, StreamListener {
   /**
    * Ends the stream for the closing of the app, once it has read everything.
    *
-   * @param isLate whether it ends where it is, from where it will resume; it is cut where that is amid a chunk
+   * @param isLate whether it ends where it is, from where it will resume
    */
   leave(farewell: { retry: number }, isLate: boolean): void {
     if (this.#ended) return
+    const isNear = this.#cursor.lag <= FEW
     // Late, there is no time for a backlog of megabytes.
-    if (!isLate || this.#cursor.lag <= FEW) this.#flush()
-    if (!isLate && !this.#hasRead) return
-    if (this.#stream.isBusy) this.#cut('shutdown')
-    else this.#endHere('shutdown', farewell)
+    if (isNear || !isLate) this.#flush()
+    // While the app closes, that is no more than the chunk that is being compressed: clients do not read on by it.
+    if (isNear || isLate) this.#stream.hurry()
+    if (isNear) this.#flush()
+    if (this.#hasRead || isLate) this.#endHere('shutdown', farewell)
   }
 
   /** Cuts a stream that has ended, where its last bytes are not out. */

@@ -37,6 +37,7 @@ export class Hub {
   readonly #answers = new PastAnswers(MAX_PAST_IDS)
   readonly #shared: SharedLog | undefined
   #closing = false
+  #ending = false
   #closed = false
   #saidClosed = false
 
@@ -78,7 +79,7 @@ export class Hub {
     this.#shared = new SharedLog(backplane, bounds, mirror, logger)
   }
 
-  /** Whether `close` has been called. */
+  /** Whether nobody is let in any more, since the app closes. */
   get closing(): boolean {
     return this.#closing
   }
@@ -156,9 +157,15 @@ export class Hub {
     return this.#counters.snapshot(this.clients.size, this.clients.slowestLag, backplane)
   }
 
+  /** Lets nobody in any more. Who is here hears what the app says while it closes, until `close`. */
+  beginClosing(): void {
+    this.#closing = true
+  }
+
   /** Ends every stream, and leaves the backplane. Resolves when all are gone, and `onDisconnect` is through. */
   async close(): Promise<void> {
     this.#closing = true
+    this.#ending = true
     this.#flushes.stop()
     this.waiters.wakeAll()
     await this.clients.close()
@@ -168,7 +175,7 @@ export class Hub {
 
   /** Amid the closing, what `onDisconnect` broadcasts is for other processes. */
   get #takesEvents(): boolean {
-    return !this.#closed && (!this.#closing || this.#shared !== undefined)
+    return !this.#closed && (!this.#ending || this.#shared !== undefined)
   }
 
   #broadcast(event: EncodedEvent): void {

@@ -65,19 +65,20 @@ async function plugin(app: FastifyInstance, options: PylonSseOptions & RegisterO
   })
   app.decorate(resolved.decorator, faceOf(hub))
   app.addHook('onReady', async () => hub.start())
-  // Before the server stops listening: it waits for open streams.
-  app.addHook('preClose', async () => {
-    const since = performance.now()
-    await hub.close()
-    await connections.close(since)
-  })
+  app.addHook('preClose', async () => hub.beginClosing())
   // fastify-plugin has these pass by, since it gives the plugin no scope.
   const { prefix = '', logLevel, logSerializers } = options
-  await app.register(async (scope) => addRoutes(scope, hub, connections, resolved), {
-    prefix,
-    ...(logLevel && { logLevel }),
-    ...(logSerializers && { logSerializers })
-  })
+  const scoped = { prefix, ...(logLevel && { logLevel }), ...(logSerializers && { logSerializers }) }
+  await app.register(async (scope) => {
+    await addRoutes(scope, hub, connections, resolved)
+    // Before the server stops listening, as it waits for open streams; after the hooks of the app, which may broadcast
+    // in theirs: those of a scope come after all of the app's.
+    scope.addHook('preClose', async () => {
+      const since = performance.now()
+      await hub.close()
+      await connections.close(since)
+    })
+  }, scoped)
 }
 
 /**

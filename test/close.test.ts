@@ -41,7 +41,8 @@ async function serveHeld(t: Test, { sse, setup, ...options }: ServeOptions & { s
     setup: async (app) => {
       await setup?.(app)
       await app.register(pylonSse, sse ?? {})
-      app.addHook('preClose', () => end.pass())
+      // Of a scope of its own: those of the app come before the plugin's, wherever they were added.
+      await app.register(async (scope) => scope.addHook('preClose', () => end.pass()))
     }
   })
   t.teardown(() => end.open())
@@ -231,6 +232,27 @@ t.test('a broadcast after the app has closed goes nowhere and says so once, publ
   t.equal(log.lines.length, 1)
   t.equal(client.events.length, 1)
   t.match(app.sse.stats(), { events: 1, deliveries: 1 })
+})
+
+t.test('what preClose hooks of the app broadcast reaches every client, wherever they were added', async (t) => {
+  const s = await serve(t, {
+    sse: false,
+    setup: async (app) => {
+      app.addHook('preClose', async () => app.sse.broadcast('added before'))
+      await app.register(pylonSse)
+      app.addHook('preClose', async () => {
+        t.equal(app.sse.ready, false, 'who comes now should go elsewhere')
+        app.sse.broadcast('added after')
+      })
+    }
+  })
+  const client = await s.connect()
+  await s.app.close()
+  await client.waitForEnd()
+  t.strictSame(
+    client.events.map(({ data }) => data),
+    ['"added before"', '"added after"']
+  )
 })
 
 t.test('closing twice is closing once', async (t) => {

@@ -216,7 +216,7 @@ t.test('an ordinary request that is in progress when the app closes is left to f
     await s.dial('GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n')
   ]
   const session = h2.session()
-  const answer = session.request({ ':path': '/held' })
+  const answered = once(session.request({ ':path': '/held' }), 'response')
   await unread(session, {})
   await Promise.all([s.held.reached, h2.held.reached])
   // This one goes at the deadline.
@@ -230,7 +230,7 @@ t.test('an ordinary request that is in progress when the app closes is left to f
   h2.held.open()
   await until(() => plain.received.endsWith('held') && pipelined.received.endsWith('held'), 'the answers')
   t.match(pipelined.received, /retry: \d+\n\n\r\n0\r\n\r\nHTTP\/1.1 200/, 'behind the end of the stream')
-  const [headers] = await once(answer, 'response')
+  const [headers] = await answered
   t.equal(headers[':status'], 200)
   for (const socket of upgrades) socket.destroy()
   await withTimeout(Promise.all(closed), 'app.close()')
