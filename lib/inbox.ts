@@ -44,6 +44,11 @@ export class Inbox {
     this.#receive(entry, isHistory, this.#lastNumbers)
   }
 
+  /** Whether a message was read, or a later one of its publisher. */
+  hasRead(messageId: string): boolean {
+    return isRead(messageId, this.#lastNumbers)
+  }
+
   #receive(entry: BackplaneEntry, isHistory: boolean, lastNumbers: Map<string, number>): void {
     const { messageId, message } = entry
     if (isKnown(messageId, lastNumbers)) {

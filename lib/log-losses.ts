@@ -1,12 +1,14 @@
 import { randomUUID } from 'node:crypto'
-import type { BackplaneEntry, Parcel } from './backplane/backplane.js'
+import type { BackplaneEntry, BackplaneLoss, Parcel } from './backplane/backplane.js'
 
 /** What an entry of the kind `loss` says of the process that has published it. */
 interface LossReport {
   /** The message id of the last loss that it had read of, where there was one. */
   readonly after?: string | undefined
-  /** How long before it had last read anything, ms. */
+  /** How long before it had last read anything of what the log had, ms. */
   readonly silence: number
+  /** Names the report, where its process has told its clients already. */
+  readonly told?: string | undefined
 }
 
 /**
@@ -23,6 +25,8 @@ export class LogLosses {
   #readAt = performance.now()
   /** The report that this process has yet to find in the log. */
   #own: string | undefined
+  /** The last report of whose loss this process has told its clients before it has read the report. */
+  #told: string | undefined
 
   noteRead(): void {
     this.#readAt = performance.now()
@@ -33,6 +37,17 @@ export class LogLosses {
     this.#own = `${randomUUID()}:1`
     const report: LossReport = { after: this.#last, silence: Math.floor(performance.now() - this.#readAt) }
     return { messageId: this.#own, message: { kind: 'loss', body: JSON.stringify(report) } }
+  }
+
+  /**
+   * What is to be published about a loss that this process has told its clients of.
+   *
+   * @param silence how long ago the log had what is lost, ms
+   */
+  reportTold(silence: number): BackplaneLoss {
+    this.#told = randomUUID()
+    const report: LossReport = { after: this.#last, silence: Math.ceil(silence), told: this.#told }
+    return { kind: 'loss', body: JSON.stringify(report) }
   }
 
   /** The log is read anew. @returns whether that is for a loss that this process has found, and the log tells of it */
@@ -52,7 +67,7 @@ export class LogLosses {
    * before.
    */
   isKnown({ messageId, at, message: { body } }: BackplaneEntry): boolean {
-    const { after, silence } = parseReport(body)
+    const { after, silence, told } = parseReport(body)
     const isOlder = after === undefined || !this.#reports.has(after)
     const isKnown = this.#at !== undefined && isOlder && at - silence <= this.#at
     if (!isKnown) {
@@ -61,16 +76,20 @@ export class LogLosses {
     }
     this.#reports.add(messageId)
     this.#last = messageId
-    return isKnown
+    return isKnown || (told !== undefined && told === this.#told)
   }
 }
 
 /** Where it says nothing, it is taken for a loss of its own. */
 function parseReport(body: string): LossReport {
   try {
-    const { after, silence } = JSON.parse(body)
-    return { after: typeof after === 'string' ? after : undefined, silence: silence > 0 ? Number(silence) : 0 }
+    const { after, silence, told } = JSON.parse(body)
+    return { after: textOf(after), silence: silence > 0 ? Number(silence) : 0, told: textOf(told) }
   } catch {
     return { silence: 0 }
   }
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined
 }

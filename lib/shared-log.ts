@@ -7,6 +7,7 @@ import { Inbox, type InboxTarget } from './inbox.js'
 import { LogLosses } from './log-losses.js'
 import type { Logger } from './logger.js'
 import { placeName } from './place-name.js'
+import { UnreadAcks } from './unread-acks.js'
 
 /** Between two attempts to join, ms: the first, and the longest. */
 const MIN_PAUSE = 500
@@ -49,6 +50,7 @@ export class SharedLog {
   readonly #inbox: Inbox
   readonly #courier: Courier
   readonly #losses = new LogLosses()
+  readonly #acks: UnreadAcks
   readonly #closing = new AbortController()
   /** Resolves when it has joined. */
   readonly #joined: Promise<void>
@@ -57,6 +59,8 @@ export class SharedLog {
   #isConnected = false
   #lost = 0
   #lag: number | null = null
+  /** The cursor up to which it has read. */
+  #place = ''
   /** Called with everything that is read. */
   readonly #catchingUp = new Set<() => void>()
 
@@ -71,8 +75,12 @@ export class SharedLog {
     const publish = async (batch: Parameters<Backplane['publish']>[0]) => {
       await this.#joined
       const cursors = await backplane.publish(batch)
+      const { messageId } = batch.at(-1)!
+      // What is read is often there first. A batch is in the engine whole, so that its last message tells of all.
+      if (!this.#inbox.hasRead(messageId)) this.#acks.add(messageId, cursors.at(-1)!)
       return cursors.map((cursor, i) => placeName(cursor, batch[i]))
     }
+    this.#acks = new UnreadAcks((a, b) => backplane.compare(a, b))
     this.#courier = new Courier(randomUUID(), publish, backplane.limits)
     const settle = this.#courier.settle.bind(this.#courier)
     this.#inbox = new Inbox({
@@ -163,6 +171,7 @@ export class SharedLog {
     this.#isConnected = true
     this.#isJoined = true
     this.#mirror.rebase(placeName(joined.floor))
+    this.#place = joined.history.at(-1)?.cursor ?? joined.floor
     for (const entry of joined.history) this.#inbox.receive(entry, true)
     this.#losses.noteRead()
     // Those whom an optional backplane has let in already.
@@ -184,6 +193,7 @@ export class SharedLog {
   /** Entries have left the engine, as its oldest or its newest. */
   #beginAnew({ floor, history }: Joined): void {
     const loss = this.#losses.begin(history)
+    this.#acks.clear()
     const what =
       loss === 'none' ? 'events have left the backplane before they were read' : 'the backplane has lost events'
     this.#logger.warn({}, `SSE: ${what}; clients are told to refetch`)
@@ -194,16 +204,30 @@ export class SharedLog {
     this.#losses.noteRead()
     if (loss === 'untold') {
       // The engine has not taken the report: what it says holds for this process alone.
-      const newest = history.at(-1)
-      this.#mirror.rebase(newest ? placeName(newest.cursor, newest) : placeName(floor))
-      this.#mirror.skipGap()
+      this.#beginAfter(history.at(-1)?.cursor ?? floor)
     }
+    this.#place = history.at(-1)?.cursor ?? floor
     this.#tellCatchingUp()
+  }
+
+  /** Messages of this process are not where the engine had said. Their clients may be on other processes, too. */
+  #loseOwn(missingFor: number): void {
+    this.#logger.warn({}, 'SSE: the backplane has lost events of this process; clients are told to refetch')
+    this.#beginAfter(this.#place)
+    this.broadcast(this.#losses.reportTold(missingFor))
+  }
+
+  /** Tells clients of a loss after a place. Whoever shows the id that the place had before may have missed what is lost. */
+  #beginAfter(cursor: string): void {
+    this.#mirror.rebase(placeName(cursor, { messageId: randomUUID(), message: { kind: 'loss', body: '' } }))
+    this.#mirror.skipGap()
   }
 
   /** Entries that some process has read are lost. Whoever was told of a place before this one may have missed them. */
   #lose(entry: BackplaneEntry, isHistory: boolean): void {
     const place = placeName(entry.cursor, entry)
+    // What was acknowledged until now has come, or is told of by this, or will come.
+    this.#acks.clear()
     if (this.#losses.isKnown(entry)) {
       this.#mirror.addBarePlace(place)
       return
@@ -218,10 +242,15 @@ export class SharedLog {
   }
 
   #read(entries: readonly BackplaneEntry[]): void {
+    const missingFor = this.#acks.read(entries)
+    if (missingFor !== undefined) this.#loseOwn(missingFor)
     for (const entry of entries) this.#inbox.receive(entry, false)
     this.#losses.noteRead()
     const newest = entries.at(-1)
-    if (newest !== undefined) this.#lag = Math.max(0, Date.now() - newest.at)
+    if (newest !== undefined) {
+      this.#place = newest.cursor
+      this.#lag = Math.max(0, Date.now() - newest.at)
+    }
     this.#tellCatchingUp()
   }
 

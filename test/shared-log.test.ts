@@ -277,6 +277,32 @@ t.test('a loss that the engine does not tell of holds for the process that has f
   t.strictSame(s.told, ['rebase 0', 'rebase 0', 'skip'])
 })
 
+t.test('a loss of what this process alone knew is told before what follows, and to all', async (t) => {
+  const s = new Setup(t)
+  const listener = await s.join('0', s.entry(1))
+  const sent = s.shared.publish([{ kind: 'event', body: 'lost' }])
+  ;(await s.batch(1)).answer.resolve(['2'])
+  const [id] = await sent
+  t.match(id, /^2-/)
+  s.told.length = 0
+  listener.onEntries([s.entry(3)])
+  t.strictSame(s.told, ['rebase 1', 'skip', 'event 3'])
+  t.match(s.linesAt(40), [/has lost events of this process/])
+  const { batch, answer } = await s.batch(2)
+  const [report] = batch
+  t.equal(report!.message.kind, 'loss')
+  answer.resolve(['4'])
+  const other = new Setup(t)
+  const elsewhere = await other.join('0')
+  const entry = { ...report!, cursor: '4', at: Date.now() }
+  listener.onEntries([entry])
+  elsewhere.onEntries([entry])
+  t.equal(s.told.at(-1), 'bare 4', 'its own clients know')
+  t.strictSame(other.told.slice(-2), ['rebase 4', 'skip'])
+  listener.onEntries([s.entry(5)])
+  t.equal(s.told.at(-1), 'event 5')
+})
+
 t.test('an entry that an attempt has made twice is a place all the same', async (t) => {
   const s = new Setup(t)
   const first = s.entry(1)
