@@ -17,6 +17,7 @@ type Fault = (right: Backplane, engine: MemoryEngine) => Partial<Backplane>
 /** The log in memory, with an engine that can be out of reach, and deleted. */
 class MemoryHarness implements BackplaneHarness {
   #engine = new MemoryEngine()
+  #kept: MemoryEngine | undefined
   #isDown = false
   readonly #fault: Fault
   readonly #joined = new Map<Backplane, { listener: BackplaneListener; again: () => Promise<Joined> }>()
@@ -76,6 +77,18 @@ class MemoryHarness implements BackplaneHarness {
     this.#engine = new MemoryEngine()
     for (const { listener, again } of this.#joined.values()) listener.onGap(await again())
   }
+
+  async keep(): Promise<void> {
+    this.#kept = new MemoryEngine(this.#engine)
+  }
+
+  async restore(): Promise<void> {
+    this.#engine = new MemoryEngine(this.#kept)
+    for (const { listener, again } of this.#joined.values()) {
+      this.#engine.append([listener.onLoss()])
+      listener.onGap(await again())
+    }
+  }
 }
 
 t.test('the backplane in memory keeps the contract', async (t) => {
@@ -89,7 +102,7 @@ t.test('the backplane in memory keeps the contract', async (t) => {
 t.test('what a harness cannot do is left out', async (t) => {
   const whole = new MemoryHarness()
   const bare = { begin: () => whole.begin(), connect: () => whole.connect() }
-  t.equal(backplaneContract(whole).length - backplaneContract(bare).length, 4)
+  t.equal(backplaneContract(whole).length - backplaneContract(bare).length, 7)
 })
 
 /** A backplane that changes what it tells. */
@@ -267,6 +280,23 @@ const faults: Record<string, Fault> = {
   }),
   'does not tell its state': (right) => ({
     join: (bounds, listener) => right.join(bounds, { ...bind(listener), onState: () => {} })
+  }),
+  'does not report a loss': (right) => ({
+    join: (bounds, listener) =>
+      right.join(bounds, {
+        ...bind(listener),
+        onLoss: () => ({ messageId: 'none:1', message: { kind: 'loss', body: '' } })
+      })
+  }),
+  'tells again what is back': (right) => ({
+    join: (bounds, listener) =>
+      right.join(bounds, {
+        ...bind(listener),
+        onGap: (joined) => {
+          listener.onGap({ ...joined, history: [] })
+          listener.onEntries(joined.history)
+        }
+      })
   }),
   'does not tell of a gap': (right) => ({
     join: (bounds, listener) => right.join(bounds, { ...bind(listener), onGap: () => {} })

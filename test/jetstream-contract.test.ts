@@ -14,6 +14,8 @@ t.test('the backplane over JetStream keeps the contract', async (t) => {
     connect: () => jetStream({ servers: server.servers, stream: `S${number}`, subject: `s${number}` }),
     interrupt: () => server.kill9(),
     resume: () => server.start(),
+    keep: () => server.keep(),
+    restore: () => server.restore(),
     replace: async () => {
       const { manager } = await server.admin()
       await manager.streams.delete(`S${number}`)

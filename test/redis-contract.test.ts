@@ -15,6 +15,8 @@ t.test('redisStreams does what a backplane must', async (t) => {
     connect: () => redisStreams({ url: server.url, key }),
     interrupt: () => server.kill9(),
     resume: () => server.start(),
+    keep: () => server.keep(),
+    restore: () => server.restore(),
     async replace() {
       await server.admin.del(key)
     }

@@ -82,9 +82,14 @@ export class ContractListener implements BackplaneListener {
     return this
   }
 
-  async untilGap(): Promise<this> {
-    await this.#until(() => this.gaps.length > 0, 'a gap')
+  async untilGap(count = 1): Promise<this> {
+    await this.#until(() => this.gaps.length >= count, `${count} gaps`)
     return this
+  }
+
+  /** What the log has since the last gap, as far as it was told. */
+  get newest(): BackplaneEntry[] {
+    return [...(this.gaps.at(-1)?.history ?? []), ...this.sinceGap]
   }
 
   /** The state that was told last. Whoever has joined is connected. */

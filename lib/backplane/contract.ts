@@ -16,6 +16,10 @@ export interface BackplaneHarness {
   resume?(): Promise<void>
   /** Deletes the log, as an administrator would. Without it the case about that is left out. */
   replace?(): Promise<void>
+  /** Remembers the log as it is, as a backup does. Without it, and `restore`, the cases about a log that goes back are left out. */
+  keep?(): Promise<void>
+  /** Puts the log back to what `keep` remembered, in place of what there is now. All who have joined are connected anew. */
+  restore?(): Promise<void>
 }
 
 /** One guarantee of the contract. */
@@ -400,7 +404,88 @@ export function backplaneContract(harness: BackplaneHarness, { patience = 15_000
     })
   }
 
+  if (harness.keep && harness.restore) {
+    add('a log that has lost its newest entries tells of the loss, to those who join later, too', async (log) => {
+      const all = [await log.join(), await log.join()]
+      const [a, b] = all as [Member, Member]
+      const kept = parcels(3)
+      await a.backplane.publish(kept)
+      await Promise.all(all.map(({ listener }) => listener.until(3)))
+      await harness.keep!()
+      const lost = parcels(3)
+      await b.backplane.publish(lost)
+      await Promise.all(all.map(({ listener }) => listener.until(6)))
+      await harness.restore!()
+      const after = parcels(2)
+      const cursors = await log.retry(() => a.backplane.publish(after))
+      for (const { listener } of all) {
+        await listener.untilGap()
+        assert.ok(listener.losses.length > 0, 'it asks for the report of the loss')
+        await listener.untilCursor(cursors.at(-1)!, () => listener.newest)
+        const ids = listener.newest.map(({ messageId }) => messageId)
+        assert.ok(
+          listener.losses.some(({ messageId }) => ids.includes(messageId)),
+          'the log has the report'
+        )
+        assert.deepEqual(
+          kept.concat(lost, after).filter(({ messageId }) => ids.includes(messageId)),
+          kept.concat(after),
+          'what is lost is not there, and the rest is'
+        )
+        assertOnce(listener)
+      }
+      const reports = all.flatMap(({ listener }) => listener.losses)
+      const { history } = (await log.join()).joined
+      assert.ok(
+        reports.some(({ messageId }) => history.some((entry) => entry.messageId === messageId)),
+        'who joins later finds the report'
+      )
+    })
+
+    add('entries that are lost are missed, although as many have followed', async (log) => {
+      const a = await log.join()
+      await a.backplane.publish(parcels(2))
+      await a.listener.until(2)
+      await harness.keep!()
+      for (const batch of [parcels(1), parcels(1), parcels(1)]) await a.backplane.publish(batch)
+      await a.listener.until(5)
+      await harness.restore!()
+      const other = log.make()
+      await log.retry(() => other.join(AMPLE, new ContractListener(patience)))
+      let last: readonly string[] = []
+      for (const batch of [parcels(1), parcels(1), parcels(1)]) last = await log.retry(() => other.publish(batch))
+      await a.listener.untilGap()
+      await a.listener.untilCursor(last[0]!, () => a.listener.newest)
+      assert.ok(a.listener.losses.length > 0, 'it asks for the report of the loss')
+    })
+
+    if (harness.replace)
+      add('a log that went away and is back is told to nobody again', async (log) => {
+        const all = [await log.join(), await log.join()]
+        const [a] = all as [Member, Member]
+        await a.backplane.publish(parcels(20))
+        await Promise.all(all.map(({ listener }) => listener.until(20)))
+        await harness.keep!()
+        await harness.replace!()
+        for (const { listener } of all) await listener.untilGap()
+        const between = await log.retry(() => a.backplane.publish(parcels(1)))
+        for (const { listener } of all) await listener.untilCursor(between[0]!, () => listener.newest)
+        await harness.restore!()
+        const cursors = await log.retry(() => a.backplane.publish(parcels(1)))
+        for (const { listener } of all) {
+          await listener.untilGap(2)
+          await listener.untilCursor(cursors[0]!, () => listener.newest)
+          assertOnce(listener)
+        }
+      })
+  }
+
   return cases
+}
+
+/** What a gap's history has is not told; all else is told once. */
+function assertOnce({ entries }: ContractListener): void {
+  assert.equal(new Set(entries.map(({ messageId }) => messageId)).size, entries.length, 'an entry is told twice')
 }
 
 /** Nothing comes again that has come: a last entry is the next that all hear. */

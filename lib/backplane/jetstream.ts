@@ -15,7 +15,7 @@ import { checkOptions, type JetStreamOptions } from './jetstream-options.js'
 import { resolveLimits } from './limits.js'
 import { isAbsence, isRefusal, reasonOf } from './nats-errors.js'
 import type { NatsFeed, StreamMessage } from './nats-feed.js'
-import { type Linked, NatsLink } from './nats-link.js'
+import { ANSWER_TIMEOUT, type Linked, NatsLink } from './nats-link.js'
 import { entriesOf, epochOf, type Loaded, lastNanos, NatsStream } from './nats-stream.js'
 import { compareStreamCursors } from './stream-cursor.js'
 import { within } from './within.js'
@@ -60,6 +60,9 @@ class JetStream implements Backplane {
   /** When the loss was found that the stream does not tell of yet, ms on the clock of `performance.now()`. */
   #lossFoundAt: number | undefined
   #feed: NatsFeed | undefined
+  /** Resolves when it is known which stream the connection leads to. */
+  #following: Promise<void> = Promise.resolve()
+  #setFollowing: (() => void) | undefined
   #nap = new AbortController()
   /** Entries that came in this turn. */
   #fresh: BackplaneEntry[] = []
@@ -97,6 +100,8 @@ class JetStream implements Backplane {
   async publish(batch: readonly Parcel[]): Promise<readonly string[]> {
     try {
       const linked = await this.#link.open()
+      // A server that comes back may have another stream, whose name is in the cursors.
+      await within(ANSWER_TIMEOUT, this.#following)
       const [epoch, next] = [this.#epoch, this.#next]
       const published = await this.#stream.append(linked, batch, epoch)
       if (published.some(({ seq, isNew }) => isNew && seq < next)) {
@@ -184,6 +189,8 @@ class JetStream implements Backplane {
     const feed = this.#stream.feed(linked, (message) => this.#receive(linked, message))
     this.#feed = feed
     await feed.begin(this.#isUnsure ? this.#next - 1 : this.#next)
+    this.#setFollowing?.()
+    this.#setFollowing = undefined
     if (signal.aborted) {
       await feed.close()
       return
@@ -263,8 +270,16 @@ class JetStream implements Backplane {
   }
 
   #onLink(isUp: boolean): void {
-    if (isUp) this.#nap.abort()
-    else this.#feed?.end(new Error('the connection is lost'))
+    if (isUp) {
+      this.#nap.abort()
+      return
+    }
+    this.#feed?.end(new Error('the connection is lost'))
+    /* c8 ignore next: lost again before it was known */
+    if (this.#setFollowing !== undefined) return
+    this.#following = new Promise((resolve) => {
+      this.#setFollowing = resolve
+    })
   }
 
   #tell(isConnected: boolean, error?: Error): void {

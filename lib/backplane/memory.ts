@@ -7,9 +7,15 @@ const CURSOR = /^([0-9a-f]{8})-(0|[1-9]\d{0,15})$/
 
 /** A log in this process, which several hubs may share: in tests, say, where each stands for a process. */
 export class MemoryEngine {
-  readonly epoch = randomBytes(4).toString('hex')
-  readonly entries: BackplaneEntry[] = []
+  readonly epoch: string
+  readonly entries: BackplaneEntry[]
   readonly listeners = new Set<BackplaneListener>()
+
+  /** @param kept whose entries it begins with, as from a backup */
+  constructor(kept?: Pick<MemoryEngine, 'epoch' | 'entries'>) {
+    this.epoch = kept?.epoch ?? randomBytes(4).toString('hex')
+    this.entries = [...(kept?.entries ?? [])]
+  }
 
   append(batch: readonly Parcel[]): string[] {
     const appended = batch.map(({ messageId, message }, i): BackplaneEntry => {

@@ -26,7 +26,7 @@ export async function startNats(t: Test, options: NatsServerOptions = {}): Promi
   const binary = requireBinary(t, 'nats-server')
   if (binary === undefined) return undefined
   const folder = await mkdtemp(join(tmpdir(), 'pylon-sse-nats-'))
-  const server = new NatsServer(binary, folder, [await freePort(), await freePort()], options)
+  const server = new NatsServer(binary, folder, await freePort(), options)
   t.teardown(async () => {
     await server.stop()
     await rm(folder, { recursive: true, force: true })
@@ -38,7 +38,8 @@ export async function startNats(t: Test, options: NatsServerOptions = {}): Promi
 /** A server that a test owns: it keeps its data over restarts. */
 export class NatsServer {
   readonly port: number
-  readonly #monitorPort: number
+  /** Another at each start: what is free when a server begins may be taken when it begins again. */
+  #monitorPort = 0
   readonly #binary: string
   readonly #folder: string
   readonly #options: NatsServerOptions
@@ -46,11 +47,10 @@ export class NatsServer {
   #admin: NatsConnection | undefined
   #kept: KeptData | undefined
 
-  constructor(binary: string, folder: string, [port, monitorPort]: [number, number], options: NatsServerOptions) {
+  constructor(binary: string, folder: string, port: number, options: NatsServerOptions) {
     this.#binary = binary
     this.#folder = folder
     this.port = port
-    this.#monitorPort = monitorPort
     this.#options = options
   }
 
@@ -76,6 +76,7 @@ export class NatsServer {
   /** Resolves when it takes commands. */
   async start(): Promise<void> {
     const { config = [], jetstream = true } = this.#options
+    this.#monitorPort = await freePort()
     const file = join(this.#folder, 'nats.conf')
     const store = `jetstream { store_dir: "${this.#folder}/store" }`
     const ports = [`listen: 127.0.0.1:${this.port}`, `http: 127.0.0.1:${this.#monitorPort}`]
