@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -32,6 +33,29 @@ t.test('files that several programs have are the same in all of them', async (t)
   for (const file of ['users.js', 'access.js']) {
     const [first, ...others] = await Promise.all(folders.map((folder) => readExample(`${folder}/${file}`)))
     for (const other of others) t.equal(other, first, file)
+  }
+  for (const name of ['chat', 'job'])
+    t.equal(await readExample(`${name}/login.js`), await readExample('topics/login.js'))
+})
+
+t.test('what the docs link to and speak of is there, in the package too', async (t) => {
+  const root = new URL('../../', import.meta.url)
+  const pages = (await readdir(new URL('docs/', root))).filter((name) => name.endsWith('.md'))
+  for (const name of ['README.md', ...pages.map((page) => `docs/${page}`)]) {
+    const page = new URL(name, root)
+    const text = await readFile(page, 'utf8')
+    for (const [, target] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^(https?:|#)/.test(target!)) continue
+      const file = new URL(target!, page)
+      t.ok(existsSync(file), `${name}: ${target}`)
+      if (name !== 'README.md') t.match(file.href.slice(root.href.length), /^docs\//, `${name}: ${target} is shipped`)
+    }
+    if (name === 'README.md') continue
+    // The package has no sources, tests, benchmarks nor the example app: who speaks of them says where they are.
+    const paragraphs = text
+      .split(/\n\n/)
+      .filter((part) => /npm run|(?:^|[`( ])(?:lib|test|bench|example-app)\//.test(part))
+    for (const paragraph of paragraphs) t.match(paragraph, 'checkout', `${name}: ${paragraph}`)
   }
 })
 

@@ -1,16 +1,21 @@
+import { createRequire } from 'node:module'
 import { pathToFileURL } from 'node:url'
 import t, { type Test } from 'tap'
+import { parse } from 'yaml'
 import { Example, exampleFile, Program, readExample, startExamples } from '../kit/example.js'
 import { startNats } from '../kit/nats-server.js'
 import { startNginx } from '../kit/nginx.js'
 import { freePort, startRedis } from '../kit/redis-server.js'
 import type { SseClient } from '../kit/sse-client.js'
 
+// Processes and pages take long to start on a busy machine.
+t.setTimeout(300_000)
+
 const TOKEN = 'a token of the test'
 const SECRET = 'a secret of the test, long enough for HS256'
 
 const {
-  examples: [publishing, schemas, shared, snapshot, topics, cookie, bearer, ticket],
+  examples: [publishing, schemas, shared, snapshot, topics, cookie, bearer, ticket, chat, prices, job, htmx, turbo],
   program
 } = await startExamples(
   t,
@@ -21,7 +26,12 @@ const {
   ['topics/server.js'],
   ['auth-cookie/server.js', { JWT_SECRET: SECRET }],
   ['auth-bearer/server.js', { JWT_SECRET: SECRET }],
-  ['auth-ticket/server.js', { JWT_SECRET: SECRET }]
+  ['auth-ticket/server.js', { JWT_SECRET: SECRET }],
+  ['chat/server.js'],
+  ['prices/server.js'],
+  ['job/server.js', { STEP: '10' }],
+  ['htmx/server.js'],
+  ['turbo/server.js']
 )
 
 t.test('publishing: what is published with the token is heard on its topic, once for an idempotency key', async (t) => {
@@ -66,11 +76,7 @@ t.test('snapshot: a client gets what there is, and then what is changed', async 
 t.test(
   'topics: a user hears the topics of their own and of their teams, and not what they say themselves',
   async (t) => {
-    const login = async (name: string) => {
-      const answer = await topics!.call('POST', '/login', { name })
-      return { cookie: answer.headers.getSetCookie()[0]!.split(';')[0]! }
-    }
-    const [ann, bob] = [await login('ann'), await login('bob')]
+    const [ann, bob] = [await login(topics!, 'ann'), await login(topics!, 'bob')]
     t.equal((await topics!.connect()).status, 401)
     t.equal((await topics!.connect({ headers: { cookie: 'token=none' } })).status, 401)
     t.equal((await topics!.connect({ path: '/events?topic=user.bob', headers: ann })).status, 403)
@@ -109,6 +115,78 @@ t.test(
     await anns!.reader.waitForEnd()
   }
 )
+
+async function login(example: Example, name: string) {
+  const answer = await example.call('POST', '/login', { name })
+  return { cookie: answer.headers.getSetCookie()[0]!.split(';')[0]! }
+}
+
+t.test('chat: who comes gets what was said, hears what is said, and everybody sees who is here', async (t) => {
+  const [ann, bob] = [await login(chat!, 'ann'), await login(chat!, 'bob')]
+  t.equal((await chat!.connect()).status, 401)
+  t.equal((await chat!.call('POST', '/messages', { text: 'hello' })).status, 401)
+  t.equal((await chat!.call('POST', '/messages', { text: '' }, ann)).status, 400)
+  const anns = await chat!.connect({ headers: ann })
+  const names = (data: string) => anns.until((event) => event.event === 'names' && event.data === data)
+  await names('["ann"]')
+  const said = await chat!.json('POST', '/messages', { text: 'hello' }, ann)
+  t.match(said, { from: 'ann', text: 'hello' })
+  const bobs = await chat!.connect({ headers: bob })
+  t.match(await bobs.until(({ event }) => event === 'messages'), { data: JSON.stringify([said]) })
+  await names('["ann","bob"]')
+  const answer = await chat!.json('POST', '/messages', { text: 'hello, ann' }, bob)
+  for (const reader of [anns, bobs]) {
+    t.match(await reader.until(({ event, data }) => event === 'said' && data === JSON.stringify(answer)), {})
+  }
+  await bobs.close()
+  await names('["ann"]')
+})
+
+t.test('prices: a client hears the symbols that it asks for, from the price of now on', async (t) => {
+  const reader = await prices!.connect({ path: '/events?topic=price.ACME&topic=price.INIT' })
+  const heard = (await reader.take(8)).filter(({ event }) => event === 'price').map(({ data }) => JSON.parse(data))
+  t.strictSame(new Set(heard.map(({ symbol }) => symbol)), new Set(['ACME', 'INIT']))
+  t.ok(heard.every(({ price }) => price > 0))
+  t.match(await prices!.json('GET', '/prices'), [{ symbol: 'ACME' }, { symbol: 'INIT' }, { symbol: 'HOOLI' }])
+})
+
+t.test('job: who has started it hears how far it is, to its end and after it, and nobody else does', async (t) => {
+  const [ann, bob] = [await login(job!, 'ann'), await login(job!, 'bob')]
+  t.equal((await job!.call('POST', '/jobs')).status, 401)
+  const { id } = await job!.json<{ id: string }>('POST', '/jobs', undefined, ann)
+  const path = `/events?topic=job.${id}`
+  t.equal((await job!.connect({ path, headers: bob })).status, 403)
+  t.equal((await job!.connect({ path: '/events?topic=job.*', headers: ann })).status, 403)
+  const result = (data: string) => JSON.parse(data).result
+  for (const when of ['while it works', 'when it is done']) {
+    const reader = await job!.connect({ path, headers: ann })
+    const { data } = await reader.until(({ event, data }) => event === 'job' && result(data))
+    t.strictSame(JSON.parse(data), { percent: 100, result: `/results/${id}` }, when)
+  }
+})
+
+t.test('htmx and turbo: what is said arrives as HTML without anything that it could do', async (t) => {
+  for (const example of [htmx!, turbo!]) {
+    const reader = await example.connect()
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' }
+    const body = new URLSearchParams({ text: '<b title="x">&</b>' })
+    t.equal((await fetch(`${example.url}/say`, { method: 'POST', headers, body })).status, 204)
+    const { data } = await reader.until(({ event }) => event === undefined)
+    t.match(data, '<li>&lt;b title=&quot;x&quot;&gt;&amp;&lt;/b&gt;</li>')
+  }
+})
+
+t.test('fastify-cli/: the plugin has the stream, and the routes reach it', async (t) => {
+  const cli = createRequire(import.meta.url).resolve('fastify-cli/cli.js')
+  const args = [cli, 'start', '--port', '0', '--log-level', 'info', 'app.js']
+  const started = new Program(t, 'fastify-cli', { args })
+  const [, port] = await started.waitFor(/listening at http:\/\/\S+:(\d+)/)
+  const example = new Example(t, Number(port))
+  const reader = await example.connect()
+  t.strictSame(await example.json('POST', '/say', { hello: 'everyone' }), { clients: 1 })
+  t.match(await reader.until(({ event }) => event === undefined), { data: '{"hello":"everyone"}' })
+  await Promise.all([started.stop(), reader.waitForEnd()])
+})
 
 t.test('auth-cookie, auth-bearer and auth-ticket: who has logged in hears what is theirs', async (t) => {
   const right = { name: 'ann', password: 'demo-ann' }
@@ -181,6 +259,49 @@ t.test('several-processes/ and proxies/: two processes share a log, through ngin
       t.match(await reader.until(({ event }) => event === undefined), { data: `{"through":"${file}"}` })
     }
   }
+
+  const site = await readExample('docker/nginx.conf')
+  const inside = await startNginx(t, site.replace('app:3000', `127.0.0.1:${one!.port}`), {})
+  const contained = await new Example(t, inside!).connect()
+  t.equal(contained.headers.get('x-served-by'), `${processes[0]!.program.pid}`)
+})
+
+t.test('docker/: its files name what is there, and what they run in a container runs', async (t) => {
+  const { services, volumes } = parse(await readExample('docker/compose.yaml'))
+  const lines = (await readExample('docker/Dockerfile')).replace(/\\\n\s*/g, '').split('\n')
+  const argumentsOf = (instruction: string) =>
+    lines.filter((line) => line.startsWith(`${instruction} `)).map((line) => line.slice(instruction.length + 1))
+  // The first two are made by npm, which the page says.
+  const copied = argumentsOf('COPY').flatMap((line) => line.split(' ').slice(0, -1))
+  t.strictSame(copied, ['package.json', 'package-lock.json', 'server.js'])
+  t.equal(argumentsOf('USER')[0], 'node')
+  t.strictSame(services.app.build, '.')
+  for (const { depends_on = {} } of Object.values<{ depends_on?: object }>(services)) {
+    const names = Array.isArray(depends_on) ? depends_on : Object.keys(depends_on)
+    for (const name of names) t.ok(name in services, name)
+  }
+  for (const [path] of services.nginx.volumes.map((volume: string) => volume.split(':'))) {
+    t.ok(await readExample(`docker/${path}`))
+  }
+  t.ok(services.redis.volumes.every((volume: string) => volume.split(':')[0]! in volumes))
+
+  const redis = await startRedis(t)
+  if (redis === undefined) return
+  const { environment } = services.app
+  t.equal(environment.REDIS_URL, 'redis://redis:6379')
+  const env = { ...environment, REDIS_URL: redis.url }
+  const [command, ...args]: string[] = JSON.parse(argumentsOf('CMD')[0]!)
+  t.equal(command, 'node')
+  const server = new Program(t, 'several-processes', { args, env })
+  const [, port] = await server.waitFor(/http:\/\/\S+:(\d+)/)
+  const [, check] = /CMD (\[.*\])$/.exec(argumentsOf('HEALTHCHECK')[0]!)!
+  const checking = () => JSON.parse(check!.replace(':3000', `:${port}`)).slice(1) as string[]
+  t.equal(await new Program(t, '.', { args: checking() }).waitForExit(), 0, 'it is healthy')
+  const example = new Example(t, Number(port))
+  const reader = await example.connect()
+  await server.stop()
+  await reader.waitForEnd()
+  t.equal(await new Program(t, '.', { args: checking() }).waitForExit(), 1, 'it is not')
 })
 
 t.test('auth-bearer/listen.js: a program logs in and listens', async (t) => {

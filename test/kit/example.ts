@@ -75,6 +75,10 @@ export class Program {
       })
   }
 
+  get pid(): number {
+    return this.#child.pid!
+  }
+
   get output(): string {
     return this.#output
   }

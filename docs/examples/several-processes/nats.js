@@ -5,7 +5,7 @@ import { jetStream } from 'pylon-sse/jetstream'
 
 // #endregion
 
-const app = Fastify({ trustProxy: '127.0.0.1' })
+const app = Fastify({ trustProxy: process.env.TRUST_PROXY ?? '127.0.0.1' })
 
 // #region register
 await app.register(pylonSse, { backplane: jetStream({ servers: process.env.NATS_URL ?? 'nats://localhost:4222' }) })

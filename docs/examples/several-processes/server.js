@@ -5,7 +5,7 @@ import { redisStreams } from 'pylon-sse/redis-streams'
 
 // #endregion
 
-const app = Fastify({ trustProxy: '127.0.0.1' })
+const app = Fastify({ trustProxy: process.env.TRUST_PROXY ?? '127.0.0.1' })
 
 // #region register
 await app.register(pylonSse, { backplane: redisStreams({ url: process.env.REDIS_URL ?? 'redis://localhost:6379' }) })

@@ -1,0 +1,34 @@
+import { readFile } from 'node:fs/promises'
+import Fastify from 'fastify'
+import pylonSse from 'pylon-sse'
+
+const app = Fastify()
+await app.register(pylonSse, { cors: false })
+
+// #region say
+const ENTITIES = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
+const escapeHtml = (text) => String(text).replace(/[&<>"']/g, (character) => ENTITIES[character])
+
+app.post('/say', async ({ body }, reply) => {
+  // The text as it is, without JSON and without a name: htmx puts it into the page.
+  app.sse.broadcastMessage(`<li>${escapeHtml(body.text)}</li>`)
+  return reply.code(204).send()
+})
+// #endregion
+
+// htmx posts forms.
+app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_request, text, done) =>
+  done(null, Object.fromEntries(new URLSearchParams(text)))
+)
+
+for (const [path, file, type] of [
+  ['/', './page.html', 'text/html'],
+  ['/htmx.js', 'htmx.org/dist/htmx.min.js', 'text/javascript'],
+  ['/hx-sse.js', 'htmx.org/dist/ext/hx-sse.min.js', 'text/javascript']
+]) {
+  const content = await readFile(new URL(import.meta.resolve(file)))
+  app.get(path, (_request, reply) => reply.type(type).send(content))
+}
+
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => app.close())
+console.log(await app.listen({ port: process.env.PORT ?? 3000 }))
