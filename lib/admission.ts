@@ -4,6 +4,7 @@ import type { Hub } from './hub.js'
 import { IpLimit, type Slot } from './ip-limit.js'
 import type { ResolvedOptions } from './options.js'
 import { checkSubscriptions, covers } from './topic.js'
+import { isUnaskedPromise } from './unasked-promise.js'
 
 /** What keeps a request from becoming a client for now. */
 export type OverLimit = 'serverFull' | 'tooManyClients'
@@ -74,9 +75,6 @@ export class Admission {
 /** A promise, say, would be another key for each request, and limit nobody. */
 function checkKey(key: unknown): string | undefined {
   if (key === undefined || typeof key === 'string') return key
-  throw new InvalidOptionError(
-    'limitBy',
-    `a function that gives a value of type ${typeof key}`,
-    'one that gives a string'
-  )
+  const given = isUnaskedPromise(key) ? 'a promise' : `a value of type ${typeof key}`
+  throw new InvalidOptionError('limitBy', `a function that gives ${given}`, 'one that gives a string')
 }

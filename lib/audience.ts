@@ -11,6 +11,9 @@ export interface Cohort {
   touch(): void
 }
 
+/** Called for an event of an audience's topics. */
+export type Listener = () => void
+
 /** What nobody adds to. */
 const NOTHING: LogEntry[] = []
 
@@ -27,6 +30,8 @@ export class Audience {
   heard = 0
   #pending: LogEntry[] = NOTHING
   #cohorts: Few<Cohort>
+  /** Those who hear the next event, and are no clients: what it is they read from the log. */
+  #listeners: Set<Listener> | undefined
   readonly #exact = new Set<string>()
   readonly #wildcards: qlobber.QlobberTrue | undefined
 
@@ -60,9 +65,20 @@ export class Audience {
     this.settle()
   }
 
+  /** Calls `listener` for the next event of its topics, where `off` does not come before. */
+  once(listener: Listener): void {
+    this.#listeners ??= new Set()
+    this.#listeners.add(listener)
+  }
+
+  off(listener: Listener): void {
+    this.#listeners?.delete(listener)
+  }
+
   /** It hears an event of one of its topics. */
   hear(entry: LogEntry): void {
     this.heard++
+    if (this.#listeners !== undefined) this.#callListeners()
     // Its clients read what they were absent for from the log.
     const cohorts = this.#cohorts
     if (cohorts === undefined) return
@@ -71,6 +87,12 @@ export class Audience {
     else this.#pending.push(entry)
     if (!(cohorts instanceof Set)) cohorts.touch()
     else for (const cohort of cohorts) cohort.touch()
+  }
+
+  #callListeners(): void {
+    const listeners = this.#listeners!
+    this.#listeners = undefined
+    for (const listener of listeners) listener()
   }
 
   /** Forgets the news that all cohorts have been offered. */

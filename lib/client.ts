@@ -2,15 +2,17 @@ import { randomUUID } from 'node:crypto'
 import type { Audience } from './audience.js'
 import { type Chunk, OwnChunk } from './chunk.js'
 import type { Arrival, CareLimits, ClientContext, Home, Scope } from './client-context.js'
+import { type CloseOptions, checkCloseOptions } from './close-options.js'
 import { Cursor } from './cursor.js'
 import { encodeFarewell, encodeKeepAlive, encodeResync } from './encode.js'
 import type { DisconnectReason } from './errors.js'
 import { Expiry } from './expiry.js'
 import { GzipStream } from './gzip-stream.js'
 import type { Slot } from './ip-limit.js'
+import type { LogEntry } from './log-entry.js'
 import { Losses } from './losses.js'
 import { Outbox } from './outbox.js'
-import type { CloseOptions, SseClient } from './sse-client.js'
+import type { SseClient } from './sse-client.js'
 import { EventStream, type Headers, type StreamListener } from './stream.js'
 import { checkSubscriptions } from './topic.js'
 
@@ -80,7 +82,7 @@ export class Client implements SseClient, StreamListener {
     const isKnown = 'seq' in position
     const seq = isKnown ? position.seq : context.log.head
     if (!isKnown) this.#losses = new Losses(context.onLoss, { reason: position.lost, missed: position.missed })
-    this.#cursor = new Cursor(context, this.#topics, seq)
+    this.#cursor = new Cursor(context, this.id, this.#topics, seq)
     this.#told = seq
     this.#stream = compressed ? new GzipStream(req, res, this) : new EventStream(req, res, this)
   }
@@ -145,6 +147,11 @@ export class Client implements SseClient, StreamListener {
       this.#context.onOpen(this)
       opened()
     })
+  }
+
+  /** An event has been appended that leaves it out. */
+  spare(entry: LogEntry): void {
+    if (!this.#ended) this.#cursor.spare(entry)
   }
 
   /** It is kept there from now on. */
@@ -221,7 +228,8 @@ export class Client implements SseClient, StreamListener {
     this.#flush()
   }
 
-  close({ reconnect = true }: CloseOptions = {}): void {
+  close(options?: CloseOptions): void {
+    const { reconnect = true } = checkCloseOptions(options)
     this.end('closed', reconnect ? undefined : { stayAway: true })
   }
 
@@ -362,11 +370,9 @@ export class Client implements SseClient, StreamListener {
         if (direct === undefined) return
         continue
       }
-      const own = chunk.for(this.id)
-      if (own === undefined) continue
-      counters.deliveries += own.entries.length
-      this.#told = own.entries.at(-1)!.seq
-      this.#write(own, now)
+      counters.deliveries += chunk.entries.length
+      this.#told = chunk.entries.at(-1)!.seq
+      this.#write(chunk, now)
     }
   }
 

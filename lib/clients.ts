@@ -6,6 +6,7 @@ import { DropReports } from './drop-reports.js'
 import { encodeConnected } from './encode.js'
 import type { DisconnectReason } from './errors.js'
 import type { FlushQueue } from './flush-queue.js'
+import type { LogEntry } from './log-entry.js'
 import type { Logger } from './logger.js'
 import type { ResolvedOptions } from './options.js'
 import { Partings } from './partings.js'
@@ -36,6 +37,8 @@ export class Clients {
   readonly #caretaker: Caretaker
   readonly #partings: Partings
   readonly #context: ClientContext<Client>
+  /** Connected or admitted. */
+  readonly #byId = new Map<string, Client>()
   /** Admitted, but without their head yet. */
   readonly #waiting = new Set<Client>()
   readonly #busy = new Set<Client>()
@@ -74,9 +77,12 @@ export class Clients {
     }
   }
 
-  /** Those connected. */
+  /**
+   * Those connected when it begins, each once. Who leaves meanwhile is left out; who comes, or moves to another shard
+   * for hearing other topics, is not visited for that.
+   */
   *[Symbol.iterator](): Generator<Client> {
-    for (const shard of this.shards) yield* shard.clients()
+    for (const client of this.shards.flatMap((shard) => shard.clients())) if (!client.closed) yield client
   }
 
   /** Number of those connected. */
@@ -107,7 +113,13 @@ export class Clients {
   admit(arrival: Arrival): Client {
     const client = new Client(this.#context, this.#nextNumber++, arrival)
     this.#waiting.add(client)
+    this.#byId.set(client.id, client)
     return client
+  }
+
+  /** An event has been appended that leaves out the client with this id, if there is one. */
+  spare(id: string, entry: LogEntry): void {
+    this.#byId.get(id)?.spare(entry)
   }
 
   /** Whether some may have to be hurried where events leave the log. */
@@ -190,6 +202,7 @@ export class Clients {
   }
 
   #onEnd(client: Client, reason: DisconnectReason): void {
+    this.#byId.delete(client.id)
     if (this.#waiting.delete(client)) {
       queueMicrotask(() => client.scope.abort())
       return

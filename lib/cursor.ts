@@ -1,6 +1,7 @@
 import type { Audience, Audiences } from './audience.js'
 import type { EventChunk } from './chunk.js'
 import type { EventLog } from './event-log.js'
+import type { LogEntry } from './log-entry.js'
 import type { LogReader } from './log-reader.js'
 
 /** What the cursors of a hub read. */
@@ -17,6 +18,8 @@ interface Change {
   /** The last event before it. */
   readonly after: number
   audience: Audience
+  /** Events since that this audience heard, and the client did not: `except` named it. */
+  sparedFrom: number
   /** What its audience had heard by then. */
   since: number
   /** What the audience before it had. */
@@ -32,12 +35,15 @@ const NONE: readonly Change[] = []
  */
 export class Cursor {
   readonly #context: CursorContext
+  readonly #clientId: string
   #audience: Audience
+  /** Events that it heard, and the client did not: `except` named it. */
+  #sparedFrom = 0
   /** In order, between here and the head. */
   #changes: readonly Change[] = NONE
   #seq: number
   #live = false
-  /** How many of its audience's events have been read or missed, by the audience's own count. */
+  /** How many of its audience's events have been read or missed, by the audience's own count, without the spared ones. */
   #had: number
   /** The head when it ceased to be live. */
   #mark: number | undefined
@@ -47,14 +53,16 @@ export class Cursor {
   #missed = 0
 
   /**
+   * @param clientId what `except` names it by
    * @param subscriptions topics and patterns it hears, beside what has no topic
    * @param seq the last event it has
    */
-  constructor(context: CursorContext, subscriptions: Iterable<string>, seq: number) {
+  constructor(context: CursorContext, clientId: string, subscriptions: Iterable<string>, seq: number) {
     this.#context = context
+    this.#clientId = clientId
     this.#audience = context.audiences.hold(subscriptions)
     this.#seq = seq
-    this.#had = this.#heardBy(this.#audience, seq)
+    this.#had = this.#heardBy(this.#audience, 0, seq)
   }
 
   /** `seq` of the last event it has had, or has been told it missed. */
@@ -67,9 +75,13 @@ export class Cursor {
     return this.#changes.at(-1)?.audience ?? this.#audience
   }
 
+  get #spared(): number {
+    return this.#changes.at(-1)?.sparedFrom ?? this.#sparedFrom
+  }
+
   /** Events it has yet to read. */
   get lag(): number {
-    let lag = this.#total(this.audience) - this.#had
+    let lag = this.#total(this.audience, this.#spared) - this.#had
     for (const { until, since } of this.#changes) lag += until - since
     return lag
   }
@@ -80,13 +92,22 @@ export class Cursor {
     return Math.max(0, this.lag - this.#backlog - this.#context.queueDepth)
   }
 
+  /** An event has been appended that leaves its client out. */
+  spare(entry: LogEntry): void {
+    if (this.#audience.hears(entry)) this.#sparedFrom++
+    for (const change of this.#changes) if (change.audience.hears(entry)) change.sparedFrom++
+  }
+
   /** Reads on, to `limit` at most, which is the head while it is live; nothing when there is nothing up to there. */
   next(limit: number): EventChunk | undefined {
     const { log, reader } = this.#context
     if (this.#live) {
+      let chunk: EventChunk | undefined
       // Asked once more by each of its clients, the reader would forget the answer that the next one wants.
-      if (this.#seq === log.head) return undefined
-      return this.#move(reader.news(this.#audience, this.#seq), log.head)
+      while (chunk === undefined && this.#seq !== log.head) {
+        chunk = this.#move(reader.news(this.#audience, this.#seq), log.head)
+      }
+      return chunk
     }
     for (;;) {
       this.#turn()
@@ -140,7 +161,7 @@ export class Cursor {
     this.#seq = this.#context.log.head
     this.#backlog = 0
     this.#missed = 0
-    this.#had = this.#heardBy(this.#audience, this.#seq)
+    this.#had = this.#heardBy(this.#audience, this.#sparedFrom, this.#seq)
   }
 
   /** After `from` it hears other topics; what came before is read as it was. */
@@ -150,8 +171,9 @@ export class Cursor {
     this.rest()
     this.#skipEvicted()
     if (this.#seq < from || this.#changes.length > 0) {
-      const [since, until] = [this.#heardBy(audience, from), this.#heardBy(this.audience, from)]
-      this.#changes = [...this.#changes, { after: from, audience, since, until }]
+      const since = this.#heardBy(audience, 0, from)
+      const until = this.#heardBy(this.audience, this.#spared, from)
+      this.#changes = [...this.#changes, { after: from, audience, sparedFrom: 0, since, until }]
       return
     }
     audiences.release(this.#audience)
@@ -182,14 +204,14 @@ export class Cursor {
     this.#changes = NONE
   }
 
-  /** Events that an audience has ever heard. */
-  #total(audience: Audience): number {
-    return audience.heard + this.#context.log.untopicalCount
+  /** Events that an audience has ever heard, without so many that the client was spared. */
+  #total(audience: Audience, spared: number): number {
+    return audience.heard + this.#context.log.untopicalCount - spared
   }
 
   /** Those up to a place, after which the log holds all. */
-  #heardBy(audience: Audience, seq: number): number {
-    return this.#total(audience) - this.#context.reader.count(audience, seq)
+  #heardBy(audience: Audience, spared: number, seq: number): number {
+    return this.#total(audience, spared) - this.#context.reader.count(audience, seq, this.#clientId)
   }
 
   #without(pattern: string, audience: Audience): Audience {
@@ -202,19 +224,20 @@ export class Cursor {
   /** Its audiences are others: counts what is ahead of it from the log. */
   #recount(): void {
     const mark = this.#mark ?? 0
-    let audience = this.#audience
-    let had = this.#heardBy(audience, this.#seq)
+    let [audience, spared] = [this.#audience, this.#sparedFrom]
+    let had = this.#heardBy(audience, spared, this.#seq)
     this.#had = had
     this.#backlog = 0
     for (const change of this.#changes) {
       const { after } = change
-      change.until = this.#heardBy(audience, after)
-      this.#backlog += Math.max(0, this.#heardBy(audience, Math.min(after, mark)) - had)
+      change.until = this.#heardBy(audience, spared, after)
+      this.#backlog += Math.max(0, this.#heardBy(audience, spared, Math.min(after, mark)) - had)
       audience = change.audience
-      had = this.#heardBy(audience, after)
+      spared = change.sparedFrom
+      had = this.#heardBy(audience, spared, after)
       change.since = had
     }
-    this.#backlog += Math.max(0, this.#heardBy(audience, mark) - had)
+    this.#backlog += Math.max(0, this.#heardBy(audience, spared, mark) - had)
   }
 
   /** Makes the changes that it has come to. */
@@ -222,6 +245,7 @@ export class Cursor {
     for (let [change] = this.#changes; change !== undefined && change.after <= upTo; [change] = this.#changes) {
       this.#context.audiences.release(this.#audience)
       this.#audience = change.audience
+      this.#sparedFrom = change.sparedFrom
       this.#had = change.since
       this.#changes = this.#changes.slice(1)
     }
@@ -233,7 +257,7 @@ export class Cursor {
     const { lag } = this
     this.#turn(floor)
     this.#seq = floor
-    this.#had = this.#heardBy(this.#audience, floor)
+    this.#had = this.#heardBy(this.#audience, this.#sparedFrom, floor)
     this.#miss(lag - this.lag)
   }
 
@@ -241,7 +265,8 @@ export class Cursor {
   #skip(events: number): void {
     for (let left = events; left > 0; ) {
       this.#turn()
-      if (!this.#audience.hears(this.#context.log.at(++this.#seq))) continue
+      const entry = this.#context.log.at(++this.#seq)
+      if (!this.#audience.hears(entry) || entry.except === this.#clientId) continue
       this.#had++
       left--
     }
@@ -253,11 +278,13 @@ export class Cursor {
     this.#backlog = Math.max(0, this.#backlog - events)
   }
 
+  /** @returns what the client gets of the chunk */
   #move(chunk: EventChunk | undefined, otherwise: number): EventChunk | undefined {
-    const events = chunk?.entries.length ?? 0
+    const own = chunk?.for(this.#clientId)
+    const events = own?.entries.length ?? 0
     this.#seq = chunk?.to ?? otherwise
     this.#had += events
     this.#backlog = Math.max(0, this.#backlog - events)
-    return chunk
+    return own
   }
 }

@@ -1,5 +1,6 @@
 import { EventTooLargeError, InvalidEventError, type ResyncReason, UnserializableError } from './errors.js'
 import { isTopic, TOPIC_TAKES } from './topic.js'
+import { isUnaskedPromise } from './unasked-promise.js'
 
 /** What can be said of an event beside its data. */
 export interface EventOptions {
@@ -99,7 +100,10 @@ export function serializeData(data: unknown, serialize: (data: unknown) => strin
     error.cause = cause
     throw error
   }
-  if (typeof text !== 'string') throw new UnserializableError(`serialize gave ${show(text)}, not a string`)
+  if (typeof text !== 'string') {
+    const given = isUnaskedPromise(text) ? 'a promise' : show(text)
+    throw new UnserializableError(`serialize gave ${given}, not a string`)
+  }
   return text
 }
 

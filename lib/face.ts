@@ -1,8 +1,9 @@
+import type { CloseOptions } from './close-options.js'
 import type { EventOptions } from './encode.js'
 import type { Hub } from './hub.js'
 import type { ClientSelector } from './selector.js'
 import type { Sse } from './sse.js'
-import type { CloseOptions, SseClient } from './sse-client.js'
+import type { SseClient } from './sse-client.js'
 
 /** What the app gets of a hub: its public part, whose methods may be taken apart. */
 export function faceOf(hub: Hub): Sse {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { Audiences } from './audience.js'
 import type { BackplaneEvent, PublishRequest } from './backplane/backplane.js'
 import { Clients } from './clients.js'
+import { type CloseOptions, checkCloseOptions } from './close-options.js'
 import type { EventOptions } from './encode.js'
 import { ClosedError, DuplicateIdError, InvalidEventError, InvalidOptionError, type RejectReason } from './errors.js'
 import { type EncodedEvent, EventEncoder } from './event-encoder.js'
@@ -15,8 +16,9 @@ import { PastAnswers } from './past-answers.js'
 import { comparePlaces } from './place-name.js'
 import { type ClientSelector, checkSelector, picks } from './selector.js'
 import { SharedLog } from './shared-log.js'
-import type { CloseOptions, SseClient } from './sse-client.js'
+import type { SseClient } from './sse-client.js'
 import { Counters, type SseStats } from './stats.js'
+import { isUnaskedPromise } from './unasked-promise.js'
 import { Waiters } from './waiters.js'
 
 /** Ids remembered by idempotency keys. */
@@ -140,6 +142,7 @@ export class Hub {
 
   /** As `Sse.disconnect`. */
   disconnect(who: ClientSelector | ((client: SseClient) => boolean), options?: CloseOptions): number {
+    checkCloseOptions(options)
     if (typeof who === 'function') return this.#disconnect(who, options)
     const selector = checkSelector(who)
     if (this.#shared?.isInUse)
@@ -198,7 +201,7 @@ export class Hub {
 
   /** Runs no code of the app, so that nothing comes between the place of an event and the event. */
   #append(event: BackplaneEvent, cursor?: string): LogEntry {
-    const { body, id, topic } = event
+    const { body, id, topic, except } = event
     const bytes = Buffer.byteLength(body)
     // A burst larger than the log would evict events that have been offered to nobody: they are flushed first.
     if (!this.#flushes.isIdle || this.clients.isBusy) {
@@ -208,6 +211,7 @@ export class Hub {
     }
     const entry = this.log.append(body, event, cursor, bytes)
     this.#counters.events++
+    if (except !== undefined) this.clients.spare(except, entry)
     if (topic === undefined) {
       for (const shard of this.clients.shards) shard.touchAll()
       this.waiters.wakeAll()
@@ -234,7 +238,7 @@ export class Hub {
     const picked = [...this.clients].filter((client) => {
       const answer: unknown = predicate(client)
       // A promise would pick everybody.
-      if (answer instanceof Promise)
+      if (isUnaskedPromise(answer))
         throw new InvalidOptionError('predicate', 'a function that gives a promise', 'one that gives a boolean')
       return answer
     })

@@ -10,6 +10,7 @@ import { secondaryServers } from './secondary-servers.js'
 import type { Sse } from './sse.js'
 
 export type * from './backplane/backplane.js'
+export type { CloseOptions } from './close-options.js'
 export type { EventOptions } from './encode.js'
 export type { DisconnectReason, RejectReason, ResyncReason } from './errors.js'
 export {
@@ -42,7 +43,7 @@ export type { HistoryOptions, PylonSseOptions, SseRouteOptions, TopicGrant } fro
 export type { ClientSelector } from './selector.js'
 export type { BackplaneStats } from './shared-log.js'
 export type { Sse } from './sse.js'
-export type { CloseOptions, SseClient, SseClientState } from './sse-client.js'
+export type { SseClient, SseClientState } from './sse-client.js'
 export type { SseEvents } from './sse-events.js'
 export type { SseStats } from './stats.js'
 

@@ -68,11 +68,14 @@ export class LogReader {
     return entries.length === 0 ? undefined : this.#keep(key, new EventChunk(entries, limit))
   }
 
-  /** How many events of an audience the log holds after a cursor. */
-  count(audience: Audience, cursor: number): number {
+  /** How many events of an audience the log holds after a cursor, without those that leave a client out. */
+  count(audience: Audience, cursor: number, clientId: string): number {
     const { head, oldest } = this.#log
     let count = 0
-    for (let seq = Math.max(cursor + 1, oldest); seq <= head; seq++) if (audience.hears(this.#log.at(seq))) count++
+    for (let seq = Math.max(cursor + 1, oldest); seq <= head; seq++) {
+      const entry = this.#log.at(seq)
+      if (audience.hears(entry) && entry.except !== clientId) count++
+    }
     return count
   }
 

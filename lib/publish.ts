@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { serializeData } from './encode.js'
 import {
   CrossOriginError,
   DuplicateIdError,
@@ -97,7 +98,8 @@ function identify({ headers }: FastifyRequest, events: PublishedEvent[]): { key:
   if (key.length > MAX_KEY) {
     throw new InvalidEventError('idempotency-key', `${key.length} characters`, `${MAX_KEY} at most`)
   }
-  return { key, digest: createHash('sha256').update(JSON.stringify(events)).digest('base64') }
+  // As data are: JSON that the parser takes may be nested too deep to be written again.
+  return { key, digest: createHash('sha256').update(serializeData(events, JSON.stringify)).digest('base64') }
 }
 
 /** What is a programmer's error in the app is the requester's here. */

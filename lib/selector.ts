@@ -18,6 +18,11 @@ const FIELDS = ['id', 'ip', 'topic', 'state']
 
 /** @throws InvalidSelectorError where it picks nothing in particular, or by something that other processes cannot compare */
 export function checkSelector(selector: ClientSelector): ClientSelector {
+  if (typeof selector !== 'object' || selector === null || Array.isArray(selector)) {
+    const given =
+      selector === null ? 'null' : Array.isArray(selector) ? 'an array' : `a value of type ${typeof selector}`
+    throw new InvalidSelectorError('the selector', given, 'an object, or a function that picks clients')
+  }
   const fields = Object.entries(selector).filter(([, value]) => value !== undefined)
   if (fields.length === 0)
     throw new InvalidSelectorError('the selector', 'no field', `at least one of ${FIELDS.join(', ')}`)

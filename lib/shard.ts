@@ -29,11 +29,9 @@ export class Shard {
     return this.#size
   }
 
-  /** Its clients. Who leaves meanwhile is left out, and makes it pass over nobody else. */
-  *clients(): Generator<Client> {
-    for (const cohort of this.#cohorts.values()) {
-      for (const client of cohort.list()) if (!client.closed) yield client
-    }
+  /** Its clients, as they are now. */
+  clients(): readonly Client[] {
+    return [...this.#cohorts.values()].flatMap((cohort) => cohort.list)
   }
 
   /** Its clients of one audience. */
@@ -155,9 +153,9 @@ class ShardCohort implements Cohort, Home {
     return this.#clients.length
   }
 
-  /** Its clients, as they are now. */
-  list(): readonly Client[] {
-    return [...this.#clients]
+  /** Its clients. It changes with them. */
+  get list(): readonly Client[] {
+    return this.#clients
   }
 
   /** The last place comes first: who is moved to one that becomes free has been passed already. */

@@ -1,3 +1,4 @@
+import type { CloseOptions } from './close-options.js'
 import type { EventArguments } from './sse-events.js'
 
 /**
@@ -14,17 +15,6 @@ export interface SseClientState {}
 /** With nothing declared, anything can be kept. */
 // biome-ignore lint/suspicious/noExplicitAny: the app's data, of which nothing is known here
 type State = keyof SseClientState extends never ? Record<string, any> : SseClientState
-
-/** How `client.close` and `app.sse.disconnect` end a stream. */
-export interface CloseOptions {
-  /**
-   * Whether the client may come back. Default: true, and a browser's EventSource does. With false it is left with a
-   * last event id that is answered with 204 on its return, which makes EventSource stay away (WHATWG HTML 9.2.3), and
-   * gets an event by the name of `stay-away` that tells a page so. That keeps well-behaved clients out; access control is
-   * for `route.onRequest`.
-   */
-  reconnect?: boolean
-}
 
 /** A connected client, as the app sees it. */
 export interface SseClient {
@@ -68,6 +58,6 @@ export interface SseClient {
   subscribe(topic: string): void
   /** It no longer hears a topic or pattern that it was subscribed to, not even what was broadcast and is not written. */
   unsubscribe(topic: string): void
-  /** Ends the stream properly, after what was broadcast before. */
+  /** Ends the stream properly, after what was broadcast before. @throws InvalidOptionError */
   close(options?: CloseOptions): void
 }

@@ -1,6 +1,7 @@
+import type { CloseOptions } from './close-options.js'
 import type { EventOptions } from './encode.js'
 import type { ClientSelector } from './selector.js'
-import type { CloseOptions, SseClient } from './sse-client.js'
+import type { SseClient } from './sse-client.js'
 import type { EventArguments } from './sse-events.js'
 import type { SseStats } from './stats.js'
 
@@ -29,7 +30,7 @@ export interface Sse {
    * backplane, where a selector does, `{ state: { userId: 7 } }` say.
    *
    * @returns how many they were on this process
-   * @throws InvalidSelectorError
+   * @throws InvalidSelectorError, InvalidOptionError
    */
   disconnect(who: ClientSelector | ((client: SseClient) => boolean), options?: CloseOptions): number
   /**

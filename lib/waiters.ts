@@ -1,25 +1,10 @@
 import type { Socket } from 'node:net'
-import type { Audience, Cohort } from './audience.js'
+import type { Audience, Listener } from './audience.js'
 import { offConnectionClose, onConnectionClose } from './connection-close.js'
-
-/** A request that waits for the first event of its audience. */
-class Waiter implements Cohort {
-  /** Never: what it waits for it reads from the log. */
-  readonly isTouched = false
-  readonly #wake: () => void
-
-  constructor(wake: () => void) {
-    this.#wake = wake
-  }
-
-  touch(): void {
-    this.#wake()
-  }
-}
 
 /** The requests that wait for an event. */
 export class Waiters {
-  readonly #waiters = new Set<Waiter>()
+  readonly #waiters = new Set<Listener>()
 
   /** Requests that wait now. */
   get size(): number {
@@ -28,7 +13,7 @@ export class Waiters {
 
   /** There is an event for everyone, or nothing more to wait for. */
   wakeAll(): void {
-    for (const waiter of this.#waiters) waiter.touch()
+    for (const wake of this.#waiters) wake()
   }
 
   /**
@@ -36,23 +21,21 @@ export class Waiters {
    *
    * @param look what it resolves with, at that moment: a burst may follow the event at once
    */
-  async wait<Found>(audience: Audience, ms: number, connection: Socket, look: () => Found): Promise<Found> {
-    let timer: NodeJS.Timeout | undefined
-    let wake!: () => void
-    const woken = new Promise<Found>((resolve) => {
-      wake = () => resolve(look())
-      timer = setTimeout(wake, ms)
+  wait<Found>(audience: Audience, ms: number, connection: Socket, look: () => Found): Promise<Found> {
+    return new Promise((resolve) => {
+      // It waits no longer from that moment on: the rest of the burst is not told to it.
+      const wake = () => {
+        clearTimeout(timer)
+        offConnectionClose(connection, wake)
+        this.#waiters.delete(wake)
+        audience.off(wake)
+        resolve(look())
+      }
+      const timer = setTimeout(wake, ms)
       timer.unref()
       onConnectionClose(connection, wake)
+      this.#waiters.add(wake)
+      audience.once(wake)
     })
-    const waiter = new Waiter(wake)
-    this.#waiters.add(waiter)
-    audience.join(waiter)
-    const found = await woken
-    clearTimeout(timer)
-    offConnectionClose(connection, wake)
-    this.#waiters.delete(waiter)
-    audience.leave(waiter)
-    return found
   }
 }

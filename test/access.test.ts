@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import t from 'tap'
-import type { CloseOptions, DisconnectReason, PylonSseOptions, TopicGrant } from '../lib/index.js'
+import type { CloseOptions, DisconnectReason, PylonSseOptions, SseClient, TopicGrant } from '../lib/index.js'
 import { Browser } from './kit/browser.js'
 import { launchChromium } from './kit/chromium.js'
 import { deferred, gate } from './kit/deferred.js'
@@ -169,8 +169,78 @@ t.test('disconnect() refuses a predicate that gives a promise, which would pick 
   const served = await serve(t)
   await served.connect()
   const error = { code: 'PYLON_SSE_ERR_INVALID_OPTION', message: /^Option 'predicate'/ }
-  t.throws(() => served.app.sse.disconnect((async () => false) as never), error)
+  const predicates = [async () => false, async () => Promise.reject(new Error('late'))]
+  for (const predicate of predicates) t.throws(() => served.app.sse.disconnect(predicate as never), error)
   t.equal(served.app.sse.clientCount, 1)
+})
+
+t.test('disconnect() and close() refuse what they do not take, by name, and end no stream', async (t) => {
+  const served = await serve(t)
+  await served.connect()
+  const { sse } = served.app
+  const [client] = sse.clients
+  const everyone = () => true
+  const selector = 'PYLON_SSE_ERR_INVALID_SELECTOR'
+  const option = 'PYLON_SSE_ERR_INVALID_OPTION'
+  const calls: [what: string, call: () => unknown, error: { code: string; message: RegExp }][] = [
+    ['null', () => sse.disconnect(null as never), { code: selector, message: /got null; it takes an object, or/ }],
+    ['nothing', () => sse.disconnect(undefined as never), { code: selector, message: /undefined; it takes/ }],
+    ['an id as text', () => sse.disconnect(client!.id as never), { code: selector, message: /string; it takes/ }],
+    ['an array', () => sse.disconnect([] as never), { code: selector, message: /an array; it takes/ }],
+    ['no options', () => sse.disconnect(everyone, null as never), { code: option, message: /'options' got null/ }],
+    [
+      'a bad one',
+      () => sse.disconnect(everyone, { reconnect: 'no' } as never),
+      { code: option, message: /'reconnect'/ }
+    ],
+    ['misspelt', () => client!.close({ reconect: false } as never), { code: option, message: /'reconect'/ }],
+    ['null for close', () => client!.close(null as never), { code: option, message: /'options' got null/ }],
+    ['a number', () => client!.close(7 as never), { code: option, message: /'options' got 7/ }]
+  ]
+  for (const [what, call, error] of calls) t.throws(call, error, what)
+  t.equal(sse.clientCount, 1)
+  client!.close({ reconnect: undefined })
+  t.equal(sse.clientCount, 0)
+})
+
+t.test('each client is visited once, whatever is done to it and to others meanwhile', async (t) => {
+  const arrivals = new Arrivals()
+  const served = await serve(t, { sse: { shards: 4, maxClientsPerIp: false, onConnect: arrivals.onConnect } })
+  for (let i = 0; i < 20; i++) await served.connect()
+  const { sse } = served.app
+  const visit = (each: (client: SseClient, count: number) => void): number => {
+    const visited: SseClient[] = []
+    for (const client of sse.clients) {
+      visited.push(client)
+      each(client, visited.length)
+      if (visited.length > 100) break
+    }
+    t.equal(new Set(visited).size, visited.length, 'none twice')
+    return visited.length
+  }
+  t.equal(
+    visit((client) => client.subscribe('a')),
+    20
+  )
+  t.equal(
+    visit((client, count) => client.subscribe(`room.${count}`)),
+    20
+  )
+  t.equal(
+    visit((client) => client.unsubscribe('a')),
+    20
+  )
+  const [first, last] = [[...sse.clients][0]!, [...sse.clients].at(-1)!]
+  t.equal(
+    visit((client) => client === first && last.close()),
+    19,
+    'who leaves meanwhile is left out'
+  )
+  t.equal(
+    visit((client) => client.close()),
+    19
+  )
+  t.equal(sse.clientCount, 0)
 })
 
 t.test('what authorizeTopics refuses is not said before it has answered', async (t) => {

@@ -192,6 +192,22 @@ t.test('an audience without clients counts what it hears, and keeps nothing', as
   t.strictSame(audience.pending, [], 'nor once its clients have gone')
 })
 
+t.test('an audience that only listeners hear keeps nothing, and calls each of them for one event', async (t) => {
+  const audience = new Audiences().hold(['a'])
+  const calls: string[] = []
+  const [first, second] = [() => void calls.push('first'), () => void calls.push('second')]
+  audience.once(first)
+  audience.once(second)
+  audience.off(second)
+  for (let i = 0; i < 3; i++) audience.hear(eventOf('a'))
+  t.strictSame([audience.heard, audience.pending], [3, []])
+  t.strictSame(calls, ['first'])
+  audience.off(first)
+  audience.once(first)
+  audience.hear(eventOf('a'))
+  t.strictSame(calls, ['first', 'first'])
+})
+
 t.test('100,000 topics that came and went leave no memory behind', async (t) => {
   const audiences = new Audiences()
   const comeAndGo = (from: number, to: number) => {

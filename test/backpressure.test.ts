@@ -6,7 +6,15 @@ import t from 'tap'
 import type { DisconnectReason, PylonSseOptions, SseClient } from '../lib/index.js'
 import { requireBinary } from './kit/binary.js'
 import { deferred } from './kit/deferred.js'
-import { accountFor, broadcastNumbers, broadcastPaced, numberOf, readUpTo, resyncOf } from './kit/numbered.js'
+import {
+  accountFor,
+  broadcastNumbers,
+  broadcastPaced,
+  numberedText,
+  numberOf,
+  readUpTo,
+  resyncOf
+} from './kit/numbered.js'
 import { withTimeout } from './kit/patience.js'
 import { type Served, type ServeOptions, serve } from './kit/server.js'
 import { KERNEL_HOLDS, stuckClient } from './kit/slow-reader.js'
@@ -177,6 +185,34 @@ t.test('a stuck client for which the log lets go of events by its bytes is told 
   t.equal(last, 60)
   t.match(resyncs, [{ reason: 'overflow' }])
 })
+
+for (const [bound, sse] of Object.entries({
+  queueDepth: { queueDepth: 10 },
+  'the bytes of the log': { history: { bytes: 5 * BIG } }
+})) {
+  t.test(`a stuck client past ${bound} has missed no event that left it out by except`, async (t) => {
+    const served = await serve(t, { transport: 'unix', sse })
+    const { app } = served
+    const slow = await stuckClient(served)
+    const [{ id }] = [...app.sse.clients] as [SseClient]
+    const reader = await served.connect()
+    const all = Array.from({ length: 80 }, (_, i) => i + 1)
+    const isOwn = (n: number) => n % 3 === 0
+    for (const n of all) {
+      app.sse.broadcastMessage(numberedText(n, BIG), isOwn(n) ? { except: id } : {})
+      if (n % 2 === 0) await readUpTo(reader, n)
+    }
+    const entitled = all.filter((n) => !isOwn(n))
+    slow.resume()
+    await readUpTo(slow, entitled.at(-1)!)
+    const given = slow.events.map(numberOf).filter((n) => !Number.isNaN(n))
+    const missed = slow.events.map((event) => resyncOf(event)?.missed ?? 0).reduce((sum, n) => sum + n)
+    t.ok(given.every((n) => !isOwn(n)))
+    t.ok(missed > 0)
+    t.equal(given.length + missed, entitled.length)
+    t.equal(app.sse.stats().dropped, missed)
+  })
+}
 
 t.test('without history a slow client still catches up on queueDepth events', async (t) => {
   const served = await serve(t, { transport: 'unix', sse: { history: false, queueDepth: 50 } })

@@ -173,7 +173,12 @@ t.test('publish rejects with what broadcast throws, and nothing of it is broadca
 })
 
 t.test('a serializer that gives no text is refused, a promise of one included', async (t) => {
-  for (const serialize of [() => undefined, async () => 'text', () => Buffer.from('text')]) {
+  for (const serialize of [
+    () => undefined,
+    async () => 'text',
+    async () => Promise.reject(new Error('late')),
+    () => Buffer.from('text')
+  ]) {
     // @ts-expect-error
     const { app } = await serve(t, { sse: { serialize } })
     t.throws(() => app.sse.broadcast(1), { code: 'PYLON_SSE_ERR_UNSERIALIZABLE' })

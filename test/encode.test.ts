@@ -378,7 +378,8 @@ t.test('data that has no form as text is refused, and the error says why', async
       what
     )
   }
-  for (const [text, shown] of NOT_TEXT) {
+  for (const [text, shownAs] of NOT_TEXT) {
+    const shown = text instanceof Promise ? 'a promise' : shownAs
     t.throws(() => serializeData('data', () => text as never), {
       code: 'PYLON_SSE_ERR_UNSERIALIZABLE',
       message: `The data of an event cannot be serialized: serialize gave ${shown}, not a string.`

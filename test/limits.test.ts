@@ -175,7 +175,8 @@ t.test('a request for which limitBy gives nothing is not limited', async (t) => 
 })
 
 t.test('a limitBy that gives no string, a promise say, which would limit nobody, is refused', async (t) => {
-  for (const limitBy of [async () => 'user', () => 7] as unknown as (() => string)[]) {
+  const late = async () => Promise.reject(new Error('late'))
+  for (const limitBy of [async () => 'user', late, () => 7] as unknown as (() => string)[]) {
     const served = await serve(t, { sse: { limitBy } })
     const refused = await served.connect()
     t.equal(refused.status, 500)

@@ -230,7 +230,7 @@ t.test('what the log holds for an audience after a cursor is counted', async () 
       const { log, reader } = setup
       const audience = setup.hold(...of)
       const after = Math.max(cursor, log.oldest - 1)
-      assert.equal(reader.count(audience, cursor), setup.heard(audience, after, log.head).length)
+      assert.equal(reader.count(audience, cursor, 'nobody'), setup.heard(audience, after, log.head).length)
     })
   )
 })

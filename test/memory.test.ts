@@ -6,6 +6,8 @@ import { Connections } from './kit/connections.js'
 import { gatherCrowd } from './kit/crowd.js'
 import { broadcastNumbers } from './kit/numbered.js'
 import { serve } from './kit/server.js'
+import { asksFor } from './kit/topics.js'
+import { waiting } from './kit/waiting.js'
 
 const MB = 2 ** 20
 const LOG_BYTES = 16 * MB
@@ -78,4 +80,26 @@ t.test('what waits in a full socket keeps no more of the log in memory than itse
   }
   t.ok(waiting.length > 5, `${waiting.length} events wait behind another`)
   for (const bytes of waiting) t.ok(bytes.buffer.byteLength <= 4 * bytes.length, `${bytes.buffer.byteLength} bytes`)
+})
+
+t.test('a burst within one turn keeps no more than the log for a request that waits, nor for a client', async (t) => {
+  const { app, connect, url } = await serve(t, { sse: { authorizeTopics: () => true } })
+  const count = 20_000
+  const data = 'x'.repeat(10_000)
+  const burst = (topic: string) => {
+    for (let i = 0; i < count; i++) app.sse.broadcastMessage(data, { topic })
+    collectGarbage()
+    return process.memoryUsage().rss
+  }
+  await connect(asksFor('client'))
+  const isWaiting = waiting(t, 1)
+  const waits = fetch(`${url}/events?topic=waiter&wait=60000`, { headers: { accept: 'application/json' } })
+  await isWaiting
+  const before = process.memoryUsage().rss
+  for (const topic of ['client', 'waiter']) {
+    const more = burst(topic) - before
+    t.ok(more < LOG_BYTES + 64 * MB, `${more / MB} MiB for a ${topic}`)
+    await turn()
+  }
+  t.equal((await waits).status, 200)
 })

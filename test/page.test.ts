@@ -3,10 +3,11 @@ import t, { type Test } from 'tap'
 import { Audiences } from '../lib/audience.js'
 import type { PylonSseOptions } from '../lib/index.js'
 import type { Page } from '../lib/page.js'
-import { Waiters } from '../lib/waiters.js'
+
 import { gate } from './kit/deferred.js'
 import type { EventReader } from './kit/event-reader.js'
 import { type Served, serve } from './kit/server.js'
+import { waiting } from './kit/waiting.js'
 
 type Query = Record<string, string | number | string[]>
 
@@ -264,26 +265,6 @@ t.test('access to a page is as to the stream', async (t) => {
 })
 
 // -- long polls
-
-/** Resolves when so many requests wait. */
-function waiting(t: Test, n: number): Promise<void> {
-  const reached = gate()
-  const { wait } = Waiters.prototype
-  let calls = 0
-  const restore = () => {
-    Waiters.prototype.wait = wait
-  }
-  Waiters.prototype.wait = async function <Found>(this: Waiters, ...args: Parameters<typeof wait<Found>>) {
-    const waited = wait.apply(this, args) as Promise<Found>
-    if (++calls === n) {
-      restore()
-      void reached.pass()
-    }
-    return waited
-  }
-  t.teardown(restore)
-  return reached.reached
-}
 
 t.test('a request that waits is answered by the first event for it, and no other wakes it', async (t) => {
   const { served, ids } = await serveNumbers(t, 3)

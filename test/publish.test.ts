@@ -301,6 +301,20 @@ t.test('an app with a validator and a serializer of its own can have events publ
   t.equal((await post(served, 'null')).status, 400)
 })
 
+t.test('data nested too deep to be serialised are refused with 400, with an idempotency key and without', async (t) => {
+  const served = await servePublic(t)
+  const deep = `{"data":${'['.repeat(20_000)}${']'.repeat(20_000)}}`
+  for (const headers of [{}, { 'idempotency-key': 'k' }]) {
+    const { status, body } = await post(served, deep, { headers })
+    t.match({ status, body }, { status: 400, body: { code: 'PYLON_SSE_ERR_UNSERIALIZABLE' } })
+  }
+  t.equal(
+    (await post(served, { data: 1 }, { headers: { 'idempotency-key': 'k' } })).status,
+    202,
+    'the key is not used up'
+  )
+})
+
 t.test('an empty idempotency key is none, and one of more than 255 characters is refused', async (t) => {
   const served = await servePublic(t)
   const withKey = (key: string) => ({ headers: { 'idempotency-key': key } })

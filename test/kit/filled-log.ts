@@ -13,9 +13,9 @@ export class FilledLog extends EventLog {
     for (const size of sizes) this.add(size)
   }
 
-  add(size: number, topic?: string): LogEntry {
+  add(size: number, topic?: string, except?: string): LogEntry {
     const idLine = `id: ${this.cursorAt(this.head + 1)}\n`.length
-    const entry = this.append(FILLER.slice(0, size - idLine), { topic })
+    const entry = this.append(FILLER.slice(0, size - idLine), { topic, except })
     assert.equal(entry.frame.length, size)
     this.all.push(entry)
     return entry
