@@ -1,4 +1,3 @@
-import type { Chunk } from './chunk.js'
 import type { CursorContext } from './cursor.js'
 import type { DisconnectReason } from './errors.js'
 import type { EventEncoder } from './event-encoder.js'
@@ -39,8 +38,10 @@ export interface ClientContext<Member> extends CursorContext {
   readonly maxEventBytes: number
   /** Whether the app closes: clients then read when they are told to, a slice of time a turn, and not when they drain. */
   isClosing: boolean
-  /** The first block of a stream, with the cursor that it begins at. */
-  greeting(id: string | undefined): Chunk
+  /** Reconnection time that clients are given, ms. */
+  readonly retry: number | undefined
+  /** Interval of keepalives as clients are told of it, ms; 0 for none. */
+  readonly keepAlive: number
   readonly encoder: EventEncoder
   readonly subscriptionLimits: SubscriptionLimits
   /** Those that wait for what their streams are busy with; also some that have ceased to. */

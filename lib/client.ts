@@ -4,7 +4,7 @@ import { type Chunk, OwnChunk } from './chunk.js'
 import type { Arrival, CareLimits, ClientContext, Home, Scope } from './client-context.js'
 import { type CloseOptions, checkCloseOptions } from './close-options.js'
 import { Cursor } from './cursor.js'
-import { encodeFarewell, encodeKeepAlive, encodeResync } from './encode.js'
+import { encodeConnected, encodeFarewell, encodeKeepAlive, encodeResync } from './encode.js'
 import type { DisconnectReason } from './errors.js'
 import { Expiry } from './expiry.js'
 import { GzipStream } from './gzip-stream.js'
@@ -136,10 +136,10 @@ export class Client implements SseClient, StreamListener {
 
   /** Takes the response over and sends the head; calls `opened` then, or never, when the client goes before. */
   open(headers: Headers, opened: () => void): void {
-    const { log, counters, greeting } = this.#context
+    const { log, counters, retry, keepAlive } = this.#context
     // A cursor told before the resync would hide the gap, if the client were cut off between the two.
     const id = this.#losses?.untold === undefined ? log.cursorAt(this.#cursor.seq) : undefined
-    const first = greeting(id)
+    const first = new OwnChunk([encodeConnected({ retry, id, client: this.id, keepAlive })])
     this.#stream.open(headers, first, () => {
       this.#opened = true
       counters.bytes += first.size

@@ -1,9 +1,7 @@
 import { Caretaker } from './caretaker.js'
-import { type Chunk, OwnChunk } from './chunk.js'
 import { Client } from './client.js'
 import type { Arrival, ClientContext } from './client-context.js'
 import { DropReports } from './drop-reports.js'
-import { encodeConnected } from './encode.js'
 import type { DisconnectReason } from './errors.js'
 import type { FlushQueue } from './flush-queue.js'
 import type { LogEntry } from './log-entry.js'
@@ -43,9 +41,6 @@ export class Clients {
   readonly #waiting = new Set<Client>()
   readonly #busy = new Set<Client>()
   #nextNumber = 0
-  /** The greeting made last, and the cursor in it. */
-  #lastGreeting: Chunk | undefined
-  #greetingId: string | undefined
 
   constructor(options: ResolvedOptions, context: ClientsContext, flushes: FlushQueue, logger: Logger) {
     this.#options = options
@@ -64,7 +59,8 @@ export class Clients {
       maxEventBytes,
       busy: this.#busy,
       isClosing: false,
-      greeting: (id) => this.#greeting(id),
+      retry: options.retry,
+      keepAlive: Number.isFinite(options.keepAliveInterval) ? options.keepAliveInterval : 0,
       subscriptionLimits: options,
       onOpen: (client) => this.#onOpen(client),
       onAudience: (client) => this.#onAudience(client),
@@ -177,15 +173,6 @@ export class Clients {
     const home = shards[audience.number % shards.length]!
     const isFew = audience !== this.#context.audiences.everyone && home.countOf(audience) < FEW
     return isFew ? home : shards[Math.floor(number / NEIGHBOURS) % shards.length]!
-  }
-
-  /** Clients that come between two events are told the same. */
-  #greeting(id: string | undefined): Chunk {
-    if (this.#greetingId !== id || this.#lastGreeting === undefined) {
-      this.#greetingId = id
-      this.#lastGreeting = new OwnChunk([encodeConnected(this.#options.retry, id)])
-    }
-    return this.#lastGreeting
   }
 
   #onOpen(client: Client): void {

@@ -22,12 +22,10 @@ export const STAY_AWAY = 'stay-away'
 
 const LINE_BREAK = /\r\n|\r|\n/g
 const NAME_FORBIDDEN = /[\r\n\0]/
-// biome-ignore lint/suspicious/noControlCharactersInRegex: an id comes back in a header, where no control character may stand
-const ID_FORBIDDEN = /[\x00-\x1f\x7f]/
-/** Neither lone surrogates nor their replacement: as UTF-8 they are one, so that ids would not stay apart. */
-const ID_AMBIGUOUS = /[\p{Surrogate}\ufffd]/u
-/** Bytes of an id. It comes back in a header, and servers and proxies refuse large ones. */
-const MAX_ID_BYTES = 1024
+/** Most clients that set the header `Last-Event-ID` themselves cannot send anything else: some throw, some never come back. */
+const ID_ALLOWED = /^[\x20-\x7e]+$/
+/** Characters of an id. It comes back in a header, and servers and proxies refuse large ones. */
+const MAX_ID_LENGTH = 1024
 /** Characters of a client's id, a UUID. */
 const CLIENT_ID_LENGTH = 36
 const FIELDS: readonly string[] = ['event', 'id', 'topic', 'except']
@@ -36,8 +34,8 @@ const FIELDS: readonly string[] = ['event', 'id', 'topic', 'except']
  * Reads the options of one event, once: what was checked is what is sent, whatever becomes of the object.
  *
  * @throws InvalidEventError on an unknown field, on a line break or NUL in `event`, on a name of the plugin's own events, and on
- *   an `id` that is blank, has more than 1,024 bytes, or holds control characters, lone surrogates or U+FFFD: the
- *   browser sends it back as UTF-8 in the `Last-Event-ID` header (WHATWG HTML 9.2.4), which could not carry it.
+ *   an `id` that is blank, has more than 1,024 characters, or holds anything but printable ASCII: clients send it back in
+ *   the header `Last-Event-ID` (WHATWG HTML 9.2.4), and many of them can send nothing else.
  */
 export function readEventOptions(options: EventOptions, fields = FIELDS): EventOptions {
   if (typeof options !== 'object' || options === null) {
@@ -63,7 +61,7 @@ export function readEventOptions(options: EventOptions, fields = FIELDS): EventO
     throw new InvalidEventError(
       'id',
       show(id),
-      `a string that is not blank, of ${MAX_ID_BYTES} bytes at most, without control characters and U+FFFD`
+      `a string of printable ASCII that is not blank, of ${MAX_ID_LENGTH} characters at most`
     )
   }
   if (topic !== undefined && !isTopic(topic)) throw new InvalidEventError('topic', show(topic), TOPIC_TAKES)
@@ -77,11 +75,10 @@ export function readEventOptions(options: EventOptions, fields = FIELDS): EventO
 function isId(id: unknown): boolean {
   return (
     typeof id === 'string' &&
+    id.length <= MAX_ID_LENGTH &&
+    ID_ALLOWED.test(id) &&
     id.trim() !== '' &&
-    id.trim() !== STAY_AWAY &&
-    !ID_FORBIDDEN.test(id) &&
-    !ID_AMBIGUOUS.test(id) &&
-    Buffer.byteLength(id) <= MAX_ID_BYTES
+    id.trim() !== STAY_AWAY
   )
 }
 
@@ -130,28 +127,43 @@ function hasLineBreak(text: string): boolean {
   return text.includes('\n') || text.includes('\r')
 }
 
-/** A whole frame: the id, where the event has one, and its body. */
-export function encodeFrame(id: string | undefined, body: string): Buffer {
-  const text = id === undefined ? body : `id: ${id}\n${body}`
+/** A whole frame: the id, where the event has one, and its body; with lines in front that are no part of the event. */
+export function encodeFrame(id: string | undefined, body: string, lines = ''): Buffer {
+  const text = id === undefined ? `${lines}${body}` : `${lines}id: ${id}\n${body}`
   // Not from Node's pool: a frame that the log keeps would keep 8 KiB of others' bytes with it.
   const frame = Buffer.allocUnsafeSlow(Buffer.byteLength(text))
   frame.write(text)
   return frame
 }
 
-/**
- * The first block of a stream. The id sets the client's last event id without dispatching anything (WHATWG HTML
- * 9.2.6), so that a client cut off before its first event resumes too.
- */
-export function encodeConnected(retry: number | undefined, id: string | undefined): Buffer {
-  return Buffer.from(
-    `: connected\n${retry === undefined ? '' : `retry: ${retry}\n`}${id === undefined ? '' : `id: ${id}\n`}\n`
-  )
+/** What a client is told first. */
+export interface Greeting {
+  /** Reconnection time, ms. */
+  readonly retry: number | undefined
+  /** The last event id to begin with. None for a client that is about to get a `resync`, which has one. */
+  readonly id: string | undefined
+  /** Id of the client. */
+  readonly client: string
+  /** Interval of keepalives, ms; 0 for none. */
+  readonly keepAlive: number
 }
 
-/** A block that only sets the reconnection time, in ms. */
-export function encodeRetry(retry: number): Buffer {
-  return Buffer.from(`retry: ${retry}\n\n`)
+/**
+ * The first block of a stream, an event by the name of `connected`. An id alone would set the last event id by the standard
+ * (WHATWG HTML 9.2.6), but Firefox and most clients that are no browsers take an id only with an event: one that is cut off
+ * before its first event would come back without.
+ */
+export function encodeConnected({ retry, id, client, keepAlive }: Greeting): Buffer {
+  const time = retry === undefined ? '' : encodeRetry(retry)
+  return encodeFrame(id, `event: connected\ndata: ${JSON.stringify({ client, keepAlive })}\n\n`, `: connected\n${time}`)
+}
+
+/**
+ * Sets the reconnection time, ms. A line alone takes effect at once (WHATWG HTML 9.2.6). With a blank line it would be a
+ * block, of which some clients make an empty message.
+ */
+export function encodeRetry(retry: number): string {
+  return `retry: ${retry}\n`
 }
 
 /** Tells a client that it missed events: `id` is where it goes on from. */
@@ -159,18 +171,22 @@ export function encodeResync(id: string, reason: ResyncReason, missed: number | 
   return encodeFrame(id, `event: resync\ndata: ${JSON.stringify({ reason, missed })}\n\n`)
 }
 
-/** A comment, which clients ignore and proxies take for traffic; with the cursor, where that has moved on quietly. */
+/**
+ * A comment, which clients ignore and proxies take for traffic. It is a line alone: some clients make an empty message of
+ * the block that a blank line would make it. Where the cursor has moved on quietly, an event that carries it follows.
+ */
 export function encodeKeepAlive(id?: string): Buffer {
-  return Buffer.from(id === undefined ? ': keepalive\n\n' : `: keepalive\nid: ${id}\n\n`)
+  const comment = ': keepalive\n'
+  return id === undefined ? Buffer.from(comment) : encodeFrame(id, 'event: keepalive\ndata: {}\n\n', comment)
 }
 
 /**
- * A last block: a reconnection time, ms, or the id that keeps a client away. That one is an event, by a name for which
- * few listen, since some clients forget an id that comes without data.
+ * The last bytes of a stream: a reconnection time, ms, or the id that keeps a client away. That one comes in an event, by a
+ * name for which few listen, since most clients take an id only with an event.
  */
 export function encodeFarewell({ retry, stayAway = false }: { retry?: number; stayAway?: boolean }): Buffer {
-  const time = retry === undefined ? '' : `retry: ${retry}\n`
-  return Buffer.from(`${time}${stayAway ? `id: ${STAY_AWAY}\nevent: ${STAY_AWAY}\ndata: {}\n` : ''}\n`)
+  const time = retry === undefined ? '' : encodeRetry(retry)
+  return stayAway ? encodeFrame(STAY_AWAY, `event: ${STAY_AWAY}\ndata: {}\n\n`, time) : Buffer.from(time)
 }
 
 /** What was encoded, from a whole frame. */

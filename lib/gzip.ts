@@ -11,8 +11,14 @@ const SMALL = { windowBits: 12, memLevel: 5 }
 const SMALL_BYTES = 4 * 1024
 
 /**
- * Bytes as deflate blocks (RFC 1951) that refer to nothing before them and end at a byte, the last one not being final:
- * the same can follow anything, in any client's stream.
+ * Ends each piece, as zlib's flushes do: an empty stored block (RFC 1951 3.2.4). It makes an inflater deliver what it has;
+ * Go's holds a block's bytes back otherwise, until its window is full.
+ */
+const FLUSH = Buffer.from([0, 0, 0, 0xff, 0xff])
+
+/**
+ * Bytes as deflate blocks (RFC 1951) that refer to nothing before them, end at a byte, and are flushed, none of them being
+ * final: the same can follow anything, in any client's stream.
  */
 export function deflatePiece(bytes: Buffer): Buffer {
   if (bytes.length < MIN_BYTES) return store(bytes)
@@ -55,7 +61,7 @@ export class GzipTally {
   }
 }
 
-/** As `deflatePiece`, without compressing: stored blocks (RFC 1951 3.2.4), each with a length of 16 bits. */
+/** As `deflatePiece`, without compressing: stored blocks, each with a length of 16 bits. */
 export function store(bytes: Buffer): Buffer {
   const blocks: Buffer[] = []
   for (let start = 0; start < bytes.length; start += 0xffff) {
@@ -65,5 +71,5 @@ export function store(bytes: Buffer): Buffer {
     head.writeUInt16LE(0xffff - block.length, 3)
     blocks.push(head, block)
   }
-  return Buffer.concat(blocks)
+  return Buffer.concat([...blocks, FLUSH])
 }

@@ -182,7 +182,7 @@ class Entrance {
     const retry = this.#hub.clients.retryWithJitter()
     if (this.#options.overLimit === 'retry' && type === EVENT_STREAM) {
       // A browser's EventSource never comes back after a 429 or a 503.
-      reply.headers(HEAD).send(encodeRetry(retry).toString())
+      reply.headers(HEAD).send(encodeRetry(retry))
       return
     }
     reply.header('retry-after', Math.ceil(retry / 1000))
@@ -208,17 +208,10 @@ function negotiate(request: FastifyRequest): string | undefined {
 /** The cursor that the client shows: the header of WHATWG HTML 9.2.4, or the query where it cannot set headers. */
 function lastEventId(request: FastifyRequest): string | undefined {
   const header = request.headers['last-event-id']
-  if (typeof header === 'string' && header !== '') return decodeHeader(header)
+  if (typeof header === 'string' && header !== '') return header
   const value = (request.query as Record<string, unknown>).lastEventId
   const first = Array.isArray(value) ? value[0] : value
   return typeof first === 'string' && first !== '' ? first : undefined
-}
-
-/** Browsers send the id as UTF-8 (WHATWG HTML 9.2.4), other clients as Latin-1; Node reads every header as Latin-1. */
-function decodeHeader(header: string): string {
-  if (/[^\0-\xff]/.test(header)) return header
-  const text = Buffer.from(header, 'latin1').toString()
-  return text.includes('\ufffd') ? header : text
 }
 
 /** Where the client would rather have it plain, it gets it plain. */

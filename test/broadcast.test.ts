@@ -190,7 +190,7 @@ t.test('publish resolves with the id that clients see', async (t) => {
   const { app, connect } = await serve(t)
   const client = await connect()
   const cursor = await client.waitForId()
-  const ids = [undefined, 'own', undefined, '7', 'zwölf 😀', 'a: b', '__proto__', `x${cursor}`]
+  const ids = [undefined, 'own', undefined, '7', '~', 'a: b', '__proto__', `x${cursor}`]
   const published: string[] = []
   for (const id of ids) published.push(await app.sse.publish('x', { id }))
   const events = await client.take(ids.length)
@@ -201,9 +201,9 @@ t.test('publish resolves with the id that clients see', async (t) => {
   t.strictSame(published.slice(0, 4), [next(cursor), 'own', next(cursor, 3), '7'], 'own ids take a place in the count')
 })
 
-t.test('an id that clients would see as another one, UTF-8 having no form for it, is refused', async (t) => {
+t.test('an id that is not ASCII is refused: most clients could not bring it back', async (t) => {
   const { app } = await serve(t)
-  for (const id of ['a\ud83d', '\ude00', '\ude00\ud83d']) {
+  for (const id of ['zwölf', '😀', 'a\ud83d', '\u00a0']) {
     await t.rejects(app.sse.publish(1, { id }), { code: 'PYLON_SSE_ERR_INVALID_EVENT' }, JSON.stringify(id))
   }
 })

@@ -107,7 +107,8 @@ t.test('curl, fetch and undici read the stream, and find its end in order', asyn
   const { sse } = s.app
   const [epoch] = (await sse.publish('é'.repeat(500))).split('-')
   const url = `${s.url}/events?lastEventId=${epoch}-0`
-  const expected = `: connected\nid: ${epoch}-0\n\nid: ${epoch}-1\ndata: "${'é'.repeat(500)}"\n\n`
+  const event = `id: ${epoch}-1\ndata: "${'é'.repeat(500)}"\n\n`
+  const expected = new RegExp(`^: connected\nid: ${epoch}-0\nevent: connected\ndata: \\{.*\\}\n\n${event}$`)
   const end = () => {
     for (const client of sse.clients) client.close({ reconnect: true })
   }
@@ -115,15 +116,15 @@ t.test('curl, fetch and undici read the stream, and find its end in order', asyn
   t.equal(viaFetch.headers.get('content-encoding'), 'gzip')
   t.equal(viaUndici.headers['content-encoding'], 'gzip')
   end()
-  t.equal(await viaFetch.text(), expected, 'fetch')
+  t.match(await viaFetch.text(), expected, 'fetch')
   const zipped = Buffer.from(await viaUndici.body.arrayBuffer())
-  t.equal(gunzipSync(zipped).toString(), expected, 'undici')
-  t.ok(zipped.length < expected.length / 5)
+  t.match(gunzipSync(zipped).toString(), expected, 'undici')
+  t.ok(zipped.length < Buffer.byteLength(event) / 3)
 
   if (!requireBinary(t, 'curl')) return
   const viaCurl = promisify(execFile)('curl', ['-sSN', '--compressed', url])
   viaCurl.child.stdout!.once('data', end)
-  t.equal((await viaCurl).stdout, expected, 'curl')
+  t.match((await viaCurl).stdout, expected, 'curl')
 })
 
 for (const transport of ['http', 'http2'] as const) {
@@ -217,7 +218,7 @@ t.test('answers that are no stream are not said to be compressed', async (t) => 
     t.equal(answer.status, status, what)
     t.equal(answer.headers.get('content-encoding'), null, what)
     await answer.waitForEnd()
-    if (what === 'a retry instead') t.match(answer.body, /^retry: \d+\n\n$/)
+    if (what === 'a retry instead') t.match(answer.body, /^retry: \d+\n$/)
     await answer.close()
   }
 })

@@ -23,7 +23,7 @@ const everyWay: [way: string, ask: (id: string) => StreamRequest][] = [
 for (const [way, ask] of everyWay) {
   t.test(`a client resumes ${way} from any id in the log: each later event once, in order, then live`, async (t) => {
     const served = await serve(t)
-    const ids = await publishNumbers(served, 20, (n) => (n % 3 === 0 ? `zwölf & ${n} 😀` : undefined))
+    const ids = await publishNumbers(served, 20, (n) => (n % 3 === 0 ? `order & ${n}` : undefined))
     const clients = await Promise.all(ids.map((id) => served.connect(ask(id))))
     served.app.sse.broadcast(21)
     for (const [place, client] of clients.entries()) {
@@ -56,20 +56,7 @@ t.test('a client that shows no id, an empty one included, is a new one', async (
 
 t.test('any own id leads back to its event, as a browser sends it', async (t) => {
   const served = await serve(t)
-  const own = [
-    'a, b',
-    'own-1',
-    '1',
-    '0',
-    'zwölf',
-    'Ã©',
-    '名前 😀',
-
-    ' spaces ',
-    'no-break\u00a0',
-    '"q"',
-    '-'
-  ]
+  const own = ['a, b', 'own-1', '1', '0', ' spaces ', '%C3%A9', 'a b:c;d=~', '"q"', '-']
   const ids = await publishNumbers(served, own.length, (n) => own[n - 1])
   for (const [place, id] of ids.entries()) {
     for (const [way, ask] of everyWay) {

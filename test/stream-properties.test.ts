@@ -110,7 +110,7 @@ class World {
   broadcast(events: SentEvent[]): void {
     for (const { size, name, ownId } of events) {
       const number = this.log.head + 1
-      const own = ownId ? `zwölf ${number}` : undefined
+      const own = ownId ? `order ${number}` : undefined
       const data = `${number} ${'x'.repeat(size)}`
       this.app.sse.broadcastMessage(data, { event: name, id: own })
       this.log.append(own ?? `${this.log.epoch}-${number}`, name, data)
@@ -181,7 +181,7 @@ function count(connection: Connection, events: number, bytes: number): void {
 
 /** Goes through what a connection has got, event by event. Returns the number up to which it is informed. */
 function check({ log, bounds }: World, { client, shown, verdicts, heads, mayFallBehind }: Connection): number {
-  const [, firstId] = /^: connected\n(?:id: (.*)\n)?\n/.exec(client.body) ?? []
+  const [, firstId] = /^: connected\n(?:id: (.*)\n)?event: connected\n/.exec(client.body) ?? []
   const events = [...client.events]
   let at: number
   if (firstId === undefined) {

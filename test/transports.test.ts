@@ -10,6 +10,7 @@ import { requireBinary } from './kit/binary.js'
 import { Connections } from './kit/connections.js'
 import { deferred, gate } from './kit/deferred.js'
 import type { EventReader } from './kit/event-reader.js'
+import { greetingOf } from './kit/greeting.js'
 import { injectClient } from './kit/inject-client.js'
 import { withTimeout } from './kit/patience.js'
 import { type Served, type ServeOptions, serve } from './kit/server.js'
@@ -72,11 +73,11 @@ for (const [transport, { options, open }] of Object.entries(TRANSPORTS)) {
     const [epoch] = second.lastEventId.split('-')
     t.equal(
       second.body,
-      `: connected\nretry: 10\nid: ${epoch}-1\n\n` +
+      greetingOf(second, `${epoch}-1`, 10) +
         `id: ${epoch}-2\ndata: while it\ndata: was away\n\n` +
         `id: ${epoch}-3\ndata: "€ 2"\n\n` +
         `id: ${epoch}-4\ndata: "live"\n\n` +
-        `retry: ${second.retries[1]}\n\n`
+        `retry: ${second.retries[1]}\n`
     )
     await withTimeout(closed, 'app.close()')
     await second.close()

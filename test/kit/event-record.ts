@@ -1,5 +1,4 @@
 import { createParser } from 'eventsource-parser'
-import { IdParser } from './id-parser.js'
 
 /** A field that the server did not send is undefined: `message` and the inherited id are for clients to fill in. */
 export interface SseEvent {
@@ -11,18 +10,24 @@ export interface SseEvent {
 /** All that an event stream has said so far. */
 export class EventRecord {
   readonly events: SseEvent[] = []
+  /** The plugin's own events that tell nothing of the app: `connected` and `keepalive`. */
+  readonly signals: SseEvent[] = []
   readonly comments: string[] = []
   readonly retries: number[] = []
-  /** Every last event id that the stream has set, those of blocks without data included. */
+  /** Every last event id that the stream has set. Only events set one: Firefox and most other clients take no other. */
   readonly ids: string[] = []
   /** The decoded body so far, byte for byte what the server wrote, framing removed. */
   body = ''
 
   // Fatal, so that a character cut in two by a dropped frame is noticed; the BOM stays, since `body` is exact.
   readonly #decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-  readonly #idParser = new IdParser((id) => this.ids.push(id))
   readonly #parser = createParser({
-    onEvent: ({ id, event, data }) => this.events.push({ id, event, data }),
+    onEvent: ({ id, event, data }) => {
+      const isSignal = event === 'connected' || event === 'keepalive'
+      const kind = isSignal ? this.signals : this.events
+      kind.push({ id, event, data })
+      if (id !== undefined) this.ids.push(id)
+    },
     onComment: (comment) => this.comments.push(comment),
     onRetry: (retry) => this.retries.push(retry)
   })
@@ -39,6 +44,5 @@ export class EventRecord {
     const stream = this.body === '' ? text.replace(/^\uFEFF/, '') : text
     this.body += text
     this.#parser.feed(stream)
-    this.#idParser.feed(stream)
   }
 }

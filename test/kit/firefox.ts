@@ -7,7 +7,7 @@ import { requireBinary } from './binary.js'
  * is a stock Firefox, driven over WebDriver BiDi.
  */
 export async function launchFirefox(t: Test): Promise<Browser | undefined> {
-  const executablePath = requireBinary(t, 'firefox-esr', process.env.FIREFOX_PATH ?? '/usr/bin/firefox-esr')
+  const executablePath = requireBinary(t, 'firefox-esr', process.env.FIREFOX_PATH)
   if (executablePath === undefined) return undefined
   const browser = await firefox.launch({ executablePath, channel: 'moz-firefox', headless: true })
   t.teardown(() => browser.close())
