@@ -83,8 +83,7 @@ t.test(
     const readers: { reader: SseClient; id: string }[] = []
     for (const headers of [ann, bob]) {
       const reader = await topics!.connect({ path: '/events?topic=news&topic=orders.42', headers })
-      const { data } = await reader.until(({ event }) => event === 'hello')
-      readers.push({ reader, id: JSON.parse(data).id as string })
+      readers.push({ reader, id: (await reader.greeting()).client })
     }
     const [anns, bobs] = readers
     const heard = async ({ reader }: (typeof readers)[number]) => {

@@ -98,6 +98,12 @@ export class EventReader extends EventRecord {
     return this.#wait(`comment '${text}' (${times} in all)`, ms, look)
   }
 
+  /** What the stream begins with: the client's id, and the interval of its keepalives, ms. */
+  async greeting(ms?: number): Promise<{ client: string; keepAlive: number }> {
+    const { data } = await this.#wait('the greeting', ms, () => this.signals[0])
+    return JSON.parse(data)
+  }
+
   /** The `times`-th `retry:` since the beginning. */
   waitForRetry(times = 1, ms?: number): Promise<number> {
     return this.#wait(`a retry field (${times} in all)`, ms, () => this.retries[times - 1])

@@ -26,11 +26,6 @@ export async function addEvents(app, { secret }) {
         request.user = tickets.redeem(request.query.ticket)
         if (!request.user) return reply.code(401).send({ message: 'this takes a ticket that is new' })
       }
-    },
-    onConnect(client, request) {
-      access.onConnect(client, request)
-      // Gives the page its place in the log before the first event comes.
-      client.send(null, { event: 'hello' })
     }
   })
 }

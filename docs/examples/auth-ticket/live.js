@@ -3,7 +3,8 @@ const FINAL = [400, 401, 403, 406]
 
 /** `getToken` gives a token that is good now. `onEnd` hears the status, or 'stay-away', that ends it for good. */
 export function live(url, { getToken, topics = [], on, onEnd, delay = 1000 }) {
-  const handlers = { hello() {}, ...on }
+  // The plugin's own events tell where to go on from, also before the first event of the app.
+  const handlers = { connected() {}, keepalive() {}, ...on }
   let lastId = ''
   let wait = delay
 

@@ -20,7 +20,6 @@ await app.register(pylonSse, {
   onConnect(client, { user }) {
     client.state = { user: user.sub }
     client.expiresAt = new Date(user.exp * 1000)
-    client.send({ id: client.id }, { event: 'hello' })
     for (const team of teams.get(user.sub) ?? []) client.subscribe(`team.${team}`)
   }
 })
