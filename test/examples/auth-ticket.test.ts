@@ -148,7 +148,7 @@ const PAGE = `<!doctype html><title>page</title><script type="module">
     getToken: () => token,
     topics: ['user.ann'],
     on: {
-      hello: () => opened++,
+      connected: () => opened++,
       message: (data) => heard.push(data),
       resync: () => heard.push('resync')
     },
