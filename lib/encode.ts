@@ -76,7 +76,8 @@ export function readEventOptions(options: EventOptions, fields = FIELDS): EventO
   return { event, id, topic, except: except !== undefined && except.length > CLIENT_ID_LENGTH ? undefined : except }
 }
 
-function isId(id: unknown): boolean {
+/** Whether an event can have this id of its own. */
+export function isId(id: unknown): boolean {
   return (
     typeof id === 'string' &&
     id.length <= MAX_ID_LENGTH &&

@@ -4,6 +4,7 @@ import type { BackplaneEvent, PublishRequest } from './backplane/backplane.js'
 import { Clients } from './clients.js'
 import { type CloseOptions, checkCloseOptions } from './close-options.js'
 import type { EventOptions } from './encode.js'
+import { readDisconnect } from './entry-format.js'
 import { ClosedError, DuplicateIdError, InvalidEventError, InvalidOptionError, type RejectReason } from './errors.js'
 import { type EncodedEvent, EventEncoder } from './event-encoder.js'
 import { EventLog, type Position } from './event-log.js'
@@ -69,7 +70,11 @@ export class Hub {
       answers: this.#answers,
       has: (id: string) => this.log.has(id),
       append: (event: BackplaneEvent, cursor: string) => this.#append(event, cursor).id,
-      disconnect: (body: string) => this.#disconnectPicked(JSON.parse(body)),
+      disconnect: (body: string) => {
+        const { selector, options } = readDisconnect(body)!
+        this.#disconnectPicked(selector, options)
+      },
+      isReserved: (id: string) => this.log.isReserved(id),
       compareWithHead: (cursor: string) => this.log.compareWithHead(cursor),
       addBarePlace: (place: string) => this.log.addBarePlace(place),
       rebase: (floor: string) => this.log.rebase(floor, (a, b) => comparePlaces(a, b, backplane)),
@@ -147,7 +152,7 @@ export class Hub {
     const selector = checkSelector(who)
     if (this.#shared?.isInUse)
       this.#shared.broadcast({ kind: 'disconnect', body: JSON.stringify({ selector, options }) })
-    return this.#disconnectPicked({ selector, options })
+    return this.#disconnectPicked(selector, options)
   }
 
   /** As `Sse.ready`. */
@@ -246,7 +251,7 @@ export class Hub {
     return picked.length
   }
 
-  #disconnectPicked({ selector, options }: { selector: ClientSelector; options?: CloseOptions | undefined }): number {
+  #disconnectPicked(selector: ClientSelector, options?: CloseOptions): number {
     return this.#disconnect((client) => picks(selector, client), options)
   }
 

@@ -1,7 +1,7 @@
 import type { RouteShorthandOptions } from 'fastify'
 import type { EventSchema } from './event-encoder.js'
 import type { ResolvedOptions } from './options.js'
-import { MAX_EVENTS } from './publish.js'
+import { MAX_REQUEST_EVENTS } from './past-answers.js'
 
 type Json = Record<string, unknown>
 type RouteConfig = NonNullable<RouteShorthandOptions['config']>
@@ -113,7 +113,7 @@ export function describePublish(): Json {
   return {
     summary: 'Publish events',
     description: 'Publishes one event, or an array of them: all or none. What a named event takes as data, GET shows.',
-    body: { anyOf: [EVENT, { type: 'array', minItems: 1, maxItems: MAX_EVENTS, items: EVENT }] },
+    body: { anyOf: [EVENT, { type: 'array', minItems: 1, maxItems: MAX_REQUEST_EVENTS, items: EVENT }] },
     headers: {
       type: 'object',
       properties: {

@@ -1,6 +1,11 @@
 import type { PublishRequest } from './backplane/backplane.js'
 import { IdempotencyKeyReusedError } from './errors.js'
 
+/** Characters that an idempotency key may have. */
+export const MAX_KEY = 255
+/** Events that one request may bring. */
+export const MAX_REQUEST_EVENTS = 1000
+
 /** What an answer costs, in ids, however few it has. */
 const MIN_COST = 10
 

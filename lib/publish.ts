@@ -11,6 +11,7 @@ import {
 } from './errors.js'
 import type { Hub } from './hub.js'
 import type { SseRouteOptions } from './options.js'
+import { MAX_KEY, MAX_REQUEST_EVENTS } from './past-answers.js'
 
 interface PublishedEvent {
   data: unknown
@@ -19,10 +20,6 @@ interface PublishedEvent {
   id?: string
 }
 
-/** Events that one request may bring. */
-export const MAX_EVENTS = 1000
-/** Characters of an idempotency key. */
-const MAX_KEY = 255
 const FIELDS = ['data', 'event', 'topic', 'id']
 const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i
 
@@ -70,8 +67,8 @@ function isCrossOrigin({ headers }: FastifyRequest): boolean {
 /** By hand: Fastify's validator is the app's to set, and would drop a misspelt `topic`, so that everyone heard it. */
 function readEvents(body: unknown): PublishedEvent[] {
   const events: unknown[] = Array.isArray(body) ? body : [body]
-  if (events.length === 0 || events.length > MAX_EVENTS) {
-    throw new InvalidEventError('body', `an array of ${events.length} events`, `1 to ${MAX_EVENTS}`)
+  if (events.length === 0 || events.length > MAX_REQUEST_EVENTS) {
+    throw new InvalidEventError('body', `an array of ${events.length} events`, `1 to ${MAX_REQUEST_EVENTS}`)
   }
   for (const event of events) {
     if (typeof event !== 'object' || event === null || Array.isArray(event)) {

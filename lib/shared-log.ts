@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Backplane, BackplaneEntry, BackplaneMessage, HistoryBounds, Joined } from './backplane/backplane.js'
 import { Courier } from './courier.js'
+import { faultOf } from './entry-format.js'
 import { BackplaneUnavailableError } from './errors.js'
 import { Inbox, type InboxTarget } from './inbox.js'
 import { LogLosses } from './log-losses.js'
@@ -23,6 +24,8 @@ export interface Mirror extends Omit<InboxTarget, 'settle' | 'lose'> {
   rebase(floor: string): void
   /** Clients hear what follows, and nothing that was appended since `rebase`. They are told that they missed events. */
   skipGap(): void
+  /** Whether an event's own id is of the form of a cursor, so that clients which show it would be misplaced. */
+  isReserved(id: string): boolean
   /** How a cursor compares with the newest of the log; nothing, where it is none of the engine's. */
   compareWithHead(cursor: string): number | undefined
 }
@@ -37,6 +40,8 @@ export interface BackplaneStats {
   pending: number
   /** Events that have not got to the engine: refused, past the bound, past `publishTimeout`. */
   lost: number
+  /** Entries that were passed over, since they are not of the format that this version knows. Others' entries, perhaps. */
+  foreign: number
   /** How old the newest event was when it was read here, ms, by the clocks of both machines; `null` before the first. */
   lag: number | null
 }
@@ -58,6 +63,7 @@ export class SharedLog {
   #isJoined = false
   #isConnected = false
   #lost = 0
+  #foreign = 0
   #lag: number | null = null
   /** The cursor up to which it has read. */
   #place = ''
@@ -101,7 +107,14 @@ export class SharedLog {
 
   get stats(): BackplaneStats {
     const { name } = this.#backplane
-    return { name, connected: this.#isConnected, pending: this.#courier.pending, lost: this.#lost, lag: this.#lag }
+    return {
+      name,
+      connected: this.#isConnected,
+      pending: this.#courier.pending,
+      lost: this.#lost,
+      foreign: this.#foreign,
+      lag: this.#lag
+    }
   }
 
   /** @throws BackplaneUnavailableError where the engine cannot be used, unless it is optional */
@@ -160,8 +173,9 @@ export class SharedLog {
   async #tryToJoin(): Promise<void> {
     const joined = await this.#backplane.join(this.#bounds, {
       onEntries: (entries) => this.#read(entries),
-      onGap: (gap) => this.#beginAnew(gap),
+      onGap: (gap) => this.#beginAnew({ ...gap, history: this.#known(gap.history) }),
       onLoss: () => this.#losses.report(),
+      onForeign: (cursor, reason) => this.#passOver(cursor, reason),
       onState: (isConnected, error) => this.#onState(isConnected, error)
     })
     if (this.#closing.signal.aborted) {
@@ -172,7 +186,7 @@ export class SharedLog {
     this.#isJoined = true
     this.#mirror.rebase(placeName(joined.floor))
     this.#place = joined.history.at(-1)?.cursor ?? joined.floor
-    for (const entry of joined.history) this.#inbox.receive(entry, true)
+    for (const entry of this.#known(joined.history)) this.#inbox.receive(entry, true)
     this.#losses.noteRead()
     // Those whom an optional backplane has let in already.
     this.#mirror.skipGap()
@@ -244,7 +258,7 @@ export class SharedLog {
   #read(entries: readonly BackplaneEntry[]): void {
     const missingFor = this.#acks.read(entries)
     if (missingFor !== undefined) this.#loseOwn(missingFor)
-    for (const entry of entries) this.#inbox.receive(entry, false)
+    for (const entry of this.#known(entries)) this.#inbox.receive(entry, false)
     this.#losses.noteRead()
     const newest = entries.at(-1)
     if (newest !== undefined) {
@@ -252,6 +266,27 @@ export class SharedLog {
       this.#lag = Math.max(0, Date.now() - newest.at)
     }
     this.#tellCatchingUp()
+  }
+
+  /** Those of the format. An entry that is not must not stop those around it. */
+  #known(entries: readonly BackplaneEntry[]): readonly BackplaneEntry[] {
+    return entries.filter((entry) => {
+      const fault = faultOf(entry) ?? this.#faultOfId(entry)
+      if (fault !== undefined) this.#passOver(entry.cursor, fault)
+      return fault === undefined
+    })
+  }
+
+  #faultOfId({ message }: BackplaneEntry): string | undefined {
+    if (message.kind !== 'event' || message.id === undefined) return undefined
+    return this.#mirror.isReserved(message.id) ? 'its id has the form of those that the engine gives' : undefined
+  }
+
+  #passOver(cursor: string, reason: string): void {
+    if (this.#foreign++ > 0) return
+    const { name } = this.#backplane
+    const message = `SSE: the backplane ${name} holds an entry that this version does not know; such are counted and passed over`
+    this.#logger.warn({ cursor, reason }, message)
   }
 
   #tellCatchingUp(): void {

@@ -9,7 +9,10 @@ import type {
 } from '../lib/backplane/backplane.js'
 import { type BackplaneHarness, backplaneContract } from '../lib/backplane/contract.js'
 import { MemoryEngine, memoryBackplane } from '../lib/backplane/memory.js'
+import { decodeMessage } from '../lib/backplane/message-codec.js'
+import { faultOf } from '../lib/entry-format.js'
 import { deferred } from './kit/deferred.js'
+import { foreignEntries } from './kit/foreign-entries.js'
 
 /** What is wrong with a backplane: its methods, in terms of those of one that is right. */
 type Fault = (right: Backplane, engine: MemoryEngine) => Partial<Backplane>
@@ -73,6 +76,13 @@ class MemoryHarness implements BackplaneHarness {
     for (const { listener } of this.#joined.values()) listener.onState(true)
   }
 
+  async intrude(): Promise<void> {
+    for (const { messageId, labels, body } of foreignEntries()) {
+      const message = decodeMessage({ labels, body }) ?? { kind: 'event', body: '' }
+      this.#engine.append([{ messageId, message }])
+    }
+  }
+
   async replace(): Promise<void> {
     this.#engine = new MemoryEngine()
     for (const { listener, again } of this.#joined.values()) listener.onGap(await again())
@@ -102,7 +112,7 @@ t.test('the backplane in memory keeps the contract', async (t) => {
 t.test('what a harness cannot do is left out', async (t) => {
   const whole = new MemoryHarness()
   const bare = { begin: () => whole.begin(), connect: () => whole.connect() }
-  t.equal(backplaneContract(whole).length - backplaneContract(bare).length, 7)
+  t.equal(backplaneContract(whole).length - backplaneContract(bare).length, 8)
 })
 
 /** A backplane that changes what it tells. */
@@ -118,6 +128,7 @@ function bind(listener: BackplaneListener): BackplaneListener {
     onEntries: (entries) => listener.onEntries(entries),
     onGap: (joined) => listener.onGap(joined),
     onLoss: () => listener.onLoss(),
+    onForeign: (cursor, reason) => listener.onForeign(cursor, reason),
     onState: (isConnected) => listener.onState(isConnected)
   }
 }
@@ -247,6 +258,25 @@ const faults: Record<string, Fault> = {
           message: { ...parcel.message, body: parcel.message.body.slice(0, 65_536) }
         }))
       )
+  }),
+  'stops at something strange': (right) => {
+    let isStopped = false
+    return telling((entries, listener) => {
+      isStopped ||= entries.some((entry) => faultOf(entry) !== undefined)
+      if (!isStopped) listener.onEntries(entries)
+    })(right, new MemoryEngine())
+  },
+  'cannot be joined where there is something strange': joining((joined) => {
+    if (joined.history.some((entry) => faultOf(entry) !== undefined)) throw new Error('what is that?')
+    return joined
+  }),
+  'passes over what is strange without a word': (right) => ({
+    join: async (bounds, listener) => {
+      const known = (entries: readonly BackplaneEntry[]) => entries.filter((entry) => faultOf(entry) === undefined)
+      const onEntries = (entries: readonly BackplaneEntry[]) => listener.onEntries(known(entries))
+      const joined = await right.join(bounds, { ...bind(listener), onEntries })
+      return { ...joined, history: known(joined.history) }
+    }
   }),
   'closes for others too': (right, engine) => ({
     close: async () => {

@@ -40,6 +40,7 @@ class Unreliable {
       return inner.join(bounds, {
         onGap: (joined) => listener.onGap(joined),
         onLoss: () => listener.onLoss(),
+        onForeign: (cursor, reason) => listener.onForeign(cursor, reason),
         onState: (isConnected) => listener.onState(isConnected),
         onEntries: (entries) => {
           if (this.#isDeaf) this.#unheard.push(() => listener.onEntries(entries))
@@ -205,7 +206,14 @@ t.test('a user is disconnected wherever they are, and may be told to stay away',
 
 t.test('an app tells how its backplane does', async (t) => {
   const [near] = await startTwo(t)
-  t.strictSame(near.app.sse.stats().backplane, { name: 'memory', connected: true, pending: 0, lost: 0, lag: null })
+  t.strictSame(near.app.sse.stats().backplane, {
+    name: 'memory',
+    connected: true,
+    pending: 0,
+    lost: 0,
+    foreign: 0,
+    lag: null
+  })
   t.ok(near.app.sse.ready)
   const published = near.app.sse.publish(1)
   t.match(near.app.sse.stats().backplane, { pending: 1 })

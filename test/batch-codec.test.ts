@@ -49,11 +49,31 @@ t.test('what this package has not written is no entry, and keeps its place', asy
     'pylon-sse 1 {]\n',
     'pylon-sse 1 [[]]',
     'pylon-sse 2 []\n',
-    'pylon-sse 1 7\n'
+    'pylon-sse 1 7\n',
+    'pylon-sse 1 null\n'
   ])
-    t.strictSame(unpackBatch(Buffer.from(text)), [], text)
+    t.strictSame(unpackBatch(Buffer.from(text)), [undefined], text)
   t.strictSame(plain(unpackBatch(Buffer.from('pylon-sse 1 [["p:1","{",1],["p:2","{\\"topic\\":\\"t\\"}",1]]\nab'))), [
     undefined,
     ['p:2', 'b', 't']
   ])
+  t.strictSame(unpackBatch(Buffer.from('pylon-sse 1 []\n')), [], 'of none there is none')
+})
+
+t.test('each entry of a message is one by itself, as far as it is known where its body is', async (t) => {
+  const read = (heads: unknown[], bodies: string) =>
+    unpackBatch(Buffer.from(`pylon-sse 1 ${JSON.stringify(heads)}\n${bodies}`)).map((each) => each?.message.body)
+  const good = ['p:9', '{}', 1]
+  for (const strange of [
+    ['p:1', '[]', 1],
+    ['p:1', 'null', 1],
+    ['p:1', null, 1],
+    [1, '{}', 1],
+    ['p:1', '{"v":2}', 1]
+  ])
+    t.strictSame(read([good, strange, good], 'axb'), ['a', undefined, 'b'], JSON.stringify(strange))
+  for (const lost of [null, 7, 'p:1', {}, [], ['p:1', '{}'], ['p:1', '{}', -1], ['p:1', '{}', 0.5], ['p:1', '{}', '1']])
+    t.strictSame(read([good, lost, good], 'axb'), ['a', undefined, undefined], JSON.stringify(lost))
+  t.strictSame(read([good, ['p:1', '{}', 3], good], 'axb'), ['a', undefined, undefined], 'there is less than that')
+  t.strictSame(read([['p:1', '{"v":1,"later":[1]}', 3]], 'axb'), ['axb'])
 })

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { type BackplaneHarness, backplaneContract } from '../lib/backplane/contract.js'
 import { jetStream } from '../lib/backplane/jetstream.js'
+import { foreignMessages, statusHeaders } from './kit/foreign-entries.js'
 import { startNats } from './kit/nats-server.js'
 
 t.test('the backplane over JetStream keeps the contract', async (t) => {
@@ -16,6 +17,12 @@ t.test('the backplane over JetStream keeps the contract', async (t) => {
     resume: () => server.start(),
     keep: () => server.keep(),
     restore: () => server.restore(),
+    intrude: async () => {
+      const { connection } = await server.admin()
+      for (const bytes of foreignMessages()) connection.publish(`s${number}`, bytes)
+      connection.publish(`s${number}`, '', { headers: statusHeaders() })
+      await connection.flush()
+    },
     replace: async () => {
       const { manager } = await server.admin()
       await manager.streams.delete(`S${number}`)

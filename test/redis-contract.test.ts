@@ -1,6 +1,7 @@
 import t from 'tap'
 import { backplaneContract } from '../lib/backplane/contract.js'
 import { redisStreams } from '../lib/backplane/redis-streams.js'
+import { foreignFields } from './kit/foreign-entries.js'
 import { startRedis } from './kit/redis-server.js'
 
 t.test('redisStreams does what a backplane must', async (t) => {
@@ -17,6 +18,9 @@ t.test('redisStreams does what a backplane must', async (t) => {
     resume: () => server.start(),
     keep: () => server.keep(),
     restore: () => server.restore(),
+    async intrude() {
+      for (const fields of foreignFields()) await server.admin.xadd(key, '*', ...fields)
+    },
     async replace() {
       await server.admin.del(key)
     }

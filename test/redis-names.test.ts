@@ -6,10 +6,11 @@ import { reasonOf } from '../lib/backplane/redis-errors.js'
 type Client = Parameters<typeof addressOf>[0]
 
 t.test('the id before an entry has no other between', async (t) => {
-  t.equal(idBefore([7, 3]), '7-2')
-  t.match(idBefore([7, 0]), /^6-\d+$/)
-  t.equal(idBefore([0, 0]), '0-0')
-  t.ok(compareEntryIds(parseEntryId(idBefore([7, 0]))!, [7, 0]) < 0)
+  t.equal(idBefore(['7', '3']), '7-2')
+  t.equal(idBefore(['7', '0']), '6-18446744073709551615')
+  t.equal(idBefore(['18446744073709551615', '18446744073709551615']), '18446744073709551615-18446744073709551614')
+  t.equal(idBefore(['0', '0']), '0-0')
+  t.ok(compareEntryIds(parseEntryId(idBefore(['7', '0']))!, ['7', '0']) < 0)
 })
 
 t.test('an address names the servers, and no password', async (t) => {

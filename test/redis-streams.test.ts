@@ -79,6 +79,8 @@ t.test('cursors compare by their numbers, and what is none is told', async (t) =
   t.ok(compare('10-10', '10-9')! > 0)
   t.equal(compare('5-5', '5-5'), 0)
   t.ok(compare('999999999999999-999999999999999', '999999999999999-999999999999998')! > 0)
+  t.ok(compare('1000000000000000-0', '999999999999999-5')! > 0, 'Redis has ids of 64 bits')
+  t.ok(compare('18446744073709551615-18446744073709551614', '18446744073709551615-18446744073709551615')! < 0)
   for (const none of [
     '',
     '5',
@@ -92,7 +94,9 @@ t.test('cursors compare by their numbers, and what is none is told', async (t) =
     '5-5\n',
     'k3x9-42',
     '1e3-0',
-    '1000000000000000-0',
+    '18446744073709551616-0',
+    '0-18446744073709551616',
+    '100000000000000000000-0',
     '٣-٣'
   ]) {
     t.equal(compare(none, '5-5'), undefined, none)
@@ -178,7 +182,7 @@ withRedis('what others put into the stream is passed over', async (t, { url, adm
     await admin.xadd(KEY, '*', 'temperature', '20')
     await admin.xadd(KEY, '*', 'm', 'p:1', 'l', '{not json', 'b', '')
     await admin.xadd(KEY, '*', 'm', 'p:1', 'l', '{}', 'x', '')
-    await admin.xadd(KEY, '*', 'm', 'p:1', 'l', '{}', 'b', 'one too many', 'c', '')
+    await admin.xadd(KEY, '*', 'm', 'p:1', 'l', '{"v":2}', 'b', 'data: x\n\n')
   }
   await foreign()
   const backplane = open(t, { url })
@@ -191,6 +195,29 @@ withRedis('what others put into the stream is passed over', async (t, { url, adm
   await backplane.publish(parcels('ours, too'))
   t.strictSame(bodiesOf(await listener.waitForEntries(2)), ['ours', 'ours, too'])
   t.strictSame(bodiesOf((await join(open(t, { url }))).history), ['ours', 'ours, too'])
+  t.equal(listener.foreign.length, 12, 'it is told of each')
+})
+
+withRedis('the fields of an entry may have any order, and others beside them', async (t, { url, admin }) => {
+  const backplane = open(t, { url })
+  const { listener } = await join(backplane)
+  await admin.xadd(KEY, '*', 'b', 'one', 'later', '7', 'l', '{"topic":"a","later":{}}', 'm', 'p:1', 'b', 'not this')
+  const [entry] = await listener.waitForEntries(1)
+  t.match(entry, { messageId: 'p:1', message: { kind: 'event', body: 'one', topic: 'a' } })
+})
+
+withRedis('what follows an entry with the largest of times is read, too', async (t, { url, admin }) => {
+  const backplane = open(t, { url })
+  const { listener } = await join(backplane)
+  await admin.xadd(KEY, '18446744073709551615-1', 'temperature', '20')
+  const [cursor] = await backplane.publish(parcels('a'))
+  t.equal(cursor, '18446744073709551615-2')
+  t.match(await listener.waitForEntries(1), [{ cursor, message: { body: 'a' } }])
+  const later = open(t, { url })
+  const { history, listener: other } = await join(later)
+  t.strictSame(bodiesOf(history), ['a'])
+  await backplane.publish(parcels('b'))
+  t.strictSame(bodiesOf(await other.waitForEntries(1)), ['b'])
 })
 
 withRedis('the stream is kept to about its length', async (t, { url, admin }) => {

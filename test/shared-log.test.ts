@@ -53,16 +53,17 @@ class Setup {
     const mirror = {
       answers: new PastAnswers(100),
       has: () => false,
+      isReserved: (id: string) => /^\d+$/.test(id),
       append: ({ body }: { body: string }, cursor: string) => {
         this.#head = Number(cursor.split('-')[0])
-        this.told.push(body)
+        this.told.push(body.slice('data: '.length, -2))
         return cursor
       },
       addBarePlace: (place: string) => {
         this.told.push(`bare ${place.split('-')[0]}`)
       },
       disconnect: (body: string) => {
-        this.told.push(`disconnect ${body}`)
+        this.told.push(`disconnect ${JSON.parse(body).selector.id}`)
       },
       compareWithHead: (cursor: string) => (/^\d+$/.test(cursor) ? Number(cursor) - this.#head : undefined),
       rebase: (floor: string) => {
@@ -103,7 +104,9 @@ class Setup {
   }
 
   entry(cursor: number, kind: 'event' | 'disconnect' = 'event', at = Date.now()): BackplaneEntry {
-    const message = { kind, body: `${kind} ${cursor}` } as const
+    const text = `${kind} ${cursor}`
+    const body = kind === 'event' ? `data: ${text}\n\n` : JSON.stringify({ selector: { id: text } })
+    const message = { kind, body } as const
     return { cursor: String(cursor), messageId: `other:${++this.#messages}`, at, message }
   }
 
@@ -350,6 +353,36 @@ t.test('what is broadcast and lost is counted, and logged once while the engine 
   )
   await t.rejects(s.shared.publish([{ kind: 'event', body: tooMuch }]), { code: 'PYLON_SSE_ERR_BACKPLANE_FULL' })
   t.equal(s.shared.stats.lost, 4, 'a publisher is told, and counts itself')
+})
+
+t.test('what is not of the format is counted, logged once, and passed over, each on its own', async (t) => {
+  const s = new Setup(t)
+  const strange = (cursor: number, fields: object, messageId = 'other:900'): BackplaneEntry => {
+    const message = { kind: 'event' as const, body: 'data: x\n\n', ...fields }
+    return { cursor: String(cursor), messageId, at: Date.now(), message }
+  }
+  const listener = await s.join('0', s.entry(1), strange(2, { body: 'no frame' }), s.entry(3))
+  t.equal(s.shared.stats.foreign, 1)
+  listener.onEntries([
+    strange(4, { kind: 'later' }),
+    s.entry(5),
+    strange(6, { id: '7' }),
+    { ...s.entry(7), message: null as never },
+    strange(8, {}, 'no number'),
+    s.entry(9)
+  ])
+  listener.onForeign('10', 'it is something else')
+  listener.onGap({ floor: '10', history: [strange(11, { topic: 7 }), s.entry(12)] })
+  t.strictSame(
+    s.told.filter((told) => told.startsWith('event')),
+    ['event 1', 'event 3', 'event 5', 'event 9', 'event 12']
+  )
+  t.equal(s.shared.stats.foreign, 7)
+  const lines = s.log.matching(/does not know/)
+  t.equal(lines.length, 1)
+  t.match(lines[0], { level: 40, cursor: '2', reason: 'its body is not one whole event' })
+  listener.onEntries([strange(13, {}, 'other:900')])
+  t.equal(s.told.at(-1), 'x', 'a number is not taken by what was passed over')
 })
 
 t.test('who has read further elsewhere waits until it is read here', async (t) => {

@@ -57,6 +57,7 @@ export interface BackplaneEntry {
   readonly messageId: string
   /** When the engine got it, by the engine's clock: ms since 1970. */
   readonly at: number
+  /** As it was read: whoever has access to the engine may have written it. The plugin checks it. */
   readonly message: BackplaneMessage
 }
 
@@ -82,6 +83,11 @@ export interface BackplaneListener {
    * oldest. The answer is to be appended before the log is read for `onGap`, so that every process learns of the loss.
    */
   onLoss(): Parcel
+  /**
+   * The engine holds something at `cursor` that is no message, for this reason. It is passed over; what stands around it
+   * comes by `onEntries` all the same. It may be called before `join` has resolved, for what is in the history.
+   */
+  onForeign(cursor: string, reason: string): void
   /** The engine can be reached, or cannot any more. */
   onState(isConnected: boolean, error?: Error): void
 }
@@ -130,6 +136,9 @@ export interface Parcel {
  *   an entry stands twice in the engine then is told by its `messageId`, and does not matter.
  * - *One batch at a time*: the caller waits for a batch before it publishes the next, so that the order of one process's
  *   messages is the order in which it published them.
+ * - *Strangers*: what the engine holds and this package has not written stops nothing and changes nothing that stands
+ *   around it. What can be told as a message may be told as one, whatever its fields hold: they are checked once, for all
+ *   engines. What cannot is told by `onForeign`.
  * - *Close*: ends what it opened, and nothing else.
  * - *No hanging*: an engine that does not answer is left, and connected to anew; what waits for it rejects.
  *

@@ -55,21 +55,32 @@ export function packBatch(batch: readonly Parcel[], maxBytes: number): Pack[] {
   return packs
 }
 
-/** @returns the parcels at their places; nothing at the place of one, or for a message, that this package has not written */
+/** @returns the parcels at their places; nothing at the place of one that is none, or of a whole message that is none */
 export function unpackBatch(data: Uint8Array): (Unpacked | undefined)[] {
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength)
   const line = bytes.indexOf('\n')
-  if (line < 0 || bytes.toString('latin1', 0, MARK.length) !== MARK) return []
+  const heads = line < 0 ? undefined : parseHeads(bytes.toString('utf8', 0, line))
+  if (heads === undefined) return [undefined]
+  let at = line + 1
+  return heads.map((head) => {
+    const [messageId, labels, size] = Array.isArray(head) ? head : []
+    // Where its body ends nobody knows, nor where those after it are.
+    if (!Number.isSafeInteger(size) || size < 0 || at + size > bytes.length) at = Number.POSITIVE_INFINITY
+    if (at > bytes.length) return undefined
+    const body = bytes.toString('utf8', at, at + size)
+    at += size
+    if (typeof messageId !== 'string' || typeof labels !== 'string') return undefined
+    const message = decodeMessage({ labels, body })
+    return message && { messageId, message, size }
+  })
+}
+
+function parseHeads(line: string): unknown[] | undefined {
+  if (!line.startsWith(MARK)) return undefined
   try {
-    let at = line + 1
-    return (JSON.parse(bytes.toString('utf8', MARK.length, line)) as unknown[]).map((head) => {
-      const [messageId, labels, size] = head as [string, string, number]
-      const body = bytes.toString('utf8', at, at + size)
-      at += size
-      const message = decodeMessage({ labels, body })
-      return message && { messageId, message, size }
-    })
+    const heads: unknown = JSON.parse(line.slice(MARK.length))
+    return Array.isArray(heads) ? heads : undefined
   } catch {
-    return []
+    return undefined
   }
 }

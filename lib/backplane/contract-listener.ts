@@ -21,6 +21,8 @@ export class ContractListener implements BackplaneListener {
   readonly states: boolean[] = []
   /** What it has given for the log to tell of a loss. */
   readonly losses: Parcel[] = []
+  /** Where there is something that could not be told as a message. */
+  readonly foreign: string[] = []
   /** Message ids of what came before the engine was first out of reach. */
   first: string[] = []
   /** What came since the last gap. */
@@ -63,6 +65,11 @@ export class ContractListener implements BackplaneListener {
     const loss: Parcel = { messageId: `${randomUUID()}:1`, message: { kind: 'loss', body: '{"silence":0}' } }
     this.losses.push(loss)
     return loss
+  }
+
+  onForeign(cursor: string): void {
+    this.foreign.push(cursor)
+    this.#look()
   }
 
   onState(isConnected: boolean): void {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
+import { faultOf } from '../entry-format.js'
 import type { Backplane, BackplaneEvent, BackplaneMessage, Parcel } from './backplane.js'
 import { ContractListener, within } from './contract-listener.js'
 import { AMPLE, assertAscending, ContractLog, type Member, numbering, parcels, plain } from './contract-log.js'
@@ -20,6 +21,11 @@ export interface BackplaneHarness {
   keep?(): Promise<void>
   /** Puts the log back to what `keep` remembered, in place of what there is now. All who have joined are connected anew. */
   restore?(): Promise<void>
+  /**
+   * Puts into the log what this package would not, in all the forms that the engine has: of other fields, of other types,
+   * of none. Without it the case about that is left out.
+   */
+  intrude?(): Promise<void>
 }
 
 /** One guarantee of the contract. */
@@ -478,6 +484,38 @@ export function backplaneContract(harness: BackplaneHarness, { patience = 15_000
           assertOnce(listener)
         }
       })
+  }
+
+  if (harness.intrude) {
+    add('what strangers put into the log is passed over, and nothing around it', async (log) => {
+      const all = [await log.join(), await log.join()]
+      const [a] = all as [Member]
+      const sent: Parcel[] = []
+      const cursors: string[] = []
+      const publisher = numbering()
+      for (let i = 0; i < 3; i++) {
+        await harness.intrude!()
+        const batch = publisher(2)
+        sent.push(...batch)
+        cursors.push(...(await a.backplane.publish(batch)))
+        await harness.intrude!()
+        all.push(await log.join())
+      }
+      const [last] = await a.backplane.publish(publisher(1))
+      for (const { joined, listener, backplane } of all) {
+        await listener.untilCursor(last!)
+        const told = [...joined.history, ...listener.entries].slice(0, -1)
+        const known = told.filter((entry) => faultOf(entry) === undefined)
+        assert.deepEqual(known.map(plain), sent.map(plain))
+        assert.deepEqual(
+          known.map(({ cursor }) => cursor),
+          cursors
+        )
+        assertAscending(backplane, [...told.map(({ cursor }) => cursor), last!])
+        assert.ok(listener.foreign.length + told.length > known.length, 'what is passed over is told')
+        assert.equal(listener.gaps.length, 0)
+      }
+    })
   }
 
   return cases

@@ -81,7 +81,7 @@ class JetStream implements Backplane {
       throw this.#unavailable(new Error('it has been joined already; each plugin needs one of its own'))
     try {
       const linked = await this.#link.open()
-      const loaded = await this.#load(linked, bounds)
+      const loaded = await this.#load(linked, bounds, listener)
       /* c8 ignore next: closed while it joins */
       if (this.#closing.signal.aborted) throw new Error('it is closed')
       this.#bounds = bounds
@@ -131,10 +131,12 @@ class JetStream implements Backplane {
     await this.#link.close()
   }
 
-  async #load(linked: Linked, bounds: HistoryBounds): Promise<Loaded> {
+  async #load(linked: Linked, bounds: HistoryBounds, listener: BackplaneListener): Promise<Loaded> {
     return within(
       LOAD_TIMEOUT,
-      this.#stream.inform(linked).then((info) => this.#stream.load(linked, info, bounds))
+      this.#stream
+        .inform(linked)
+        .then((info) => this.#stream.load(linked, info, bounds, (cursor, reason) => listener.onForeign(cursor, reason)))
     )
   }
 
@@ -174,7 +176,7 @@ class JetStream implements Backplane {
     if (this.#isUnsure && info.state.first_seq === this.#next) continuity = 'trimmed'
     if (continuity !== 'whole') {
       if (continuity === 'lost') await this.#report(linked, epochOf(info))
-      const loaded = await this.#load(linked, this.#bounds)
+      const loaded = await this.#load(linked, this.#bounds, this.#listener)
       /* c8 ignore next: closed amid a gap */
       if (signal.aborted) return
       this.#isLost = false
@@ -243,7 +245,8 @@ class JetStream implements Backplane {
     this.#next = message.seq + 1
     this.#nanos = message.nanos
     if (this.#fresh.length === 0) queueMicrotask(() => this.#pass())
-    this.#fresh.push(...entriesOf(message, this.#epoch))
+    const onForeign = (cursor: string, reason: string) => this.#listener.onForeign(cursor, reason)
+    for (const entry of entriesOf(message, this.#epoch, onForeign)) this.#fresh.push(entry)
   }
 
   /** Messages are left out. That is a gap where they went as the oldest, and none where somebody deleted them one by one. */

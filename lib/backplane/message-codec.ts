@@ -1,5 +1,8 @@
 import type { BackplaneMessage } from './backplane.js'
 
+/** The version of the format (docs/backplane.md). An entry that names none is of this one. */
+const VERSION = 1
+
 /** What an engine stores of a message: two texts. */
 export interface StoredMessage {
   /** All but the body, as JSON. */
@@ -15,12 +18,27 @@ export function encodeMessage(message: BackplaneMessage): StoredMessage {
   return { labels: JSON.stringify({ id, topic, except, isText: isText || undefined, request, attempt }), body }
 }
 
-/** @returns nothing for what no version of this package has written */
+/**
+ * Takes a message apart. Its fields are as whoever wrote the entry gave them: who reads the message checks them
+ * (`faultOf`). Unknown fields are ignored.
+ *
+ * @returns nothing where the labels are no JSON object, or of another version
+ */
 export function decodeMessage({ labels, body }: StoredMessage): BackplaneMessage | undefined {
+  const fields = parseObject(labels)
+  if (fields === undefined) return undefined
+  const { v = VERSION, kind = 'event', id, topic, except, isText, request, attempt } = fields
+  if (v !== VERSION) return undefined
+  if (kind !== 'event') return { kind, body, attempt } as BackplaneMessage
+  return { kind, body, id, topic, except, isText, request, attempt } as BackplaneMessage
+}
+
+function parseObject(json: string): Record<string, unknown> | undefined {
   try {
-    const { kind = 'event', id, topic, except, isText, request, attempt } = JSON.parse(labels)
-    if (kind === 'disconnect' || kind === 'loss') return { kind, body, attempt }
-    return { kind: 'event', body, id, topic, except, isText, request, attempt }
+    const value: unknown = JSON.parse(json)
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined
   } catch {
     return undefined
   }

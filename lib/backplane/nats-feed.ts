@@ -10,6 +10,8 @@ const SILENCE = 3 * HEARTBEAT
 /** After how long the server forgets a reader that has gone, ms. */
 const INACTIVE = 30_000
 const NANOS = 1_000_000
+/** Where a message of the stream is acknowledged begins so. */
+const DELIVERY = '$JS.ACK.'
 
 /** A message of a stream. */
 export interface StreamMessage {
@@ -107,7 +109,8 @@ export class NatsFeed {
     }
     this.#watch.refresh()
     const { headers, reply = '' } = message
-    if (message.data.length === 0 && headers !== undefined && headers.code > 0) {
+    // A message that somebody has published may say the same, and is none of the server's words.
+    if (headers !== undefined && headers.code > 0 && !reply.startsWith(DELIVERY)) {
       this.#heed(message)
       return
     }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo } from '@nats-io/jetstream'
-import type { BackplaneEntry, HistoryBounds, Joined, Parcel } from './backplane.js'
-import { packBatch, type Unpacked, unpackBatch } from './batch-codec.js'
+import type { BackplaneEntry, BackplaneListener, HistoryBounds, Joined, Parcel } from './backplane.js'
+import { packBatch, unpackBatch } from './batch-codec.js'
 import { NatsFeed, type StreamMessage } from './nats-feed.js'
 import type { Linked } from './nats-link.js'
 import { streamCursor } from './stream-cursor.js'
@@ -114,7 +114,12 @@ export class NatsStream {
   }
 
   /** The newest entries within the bounds. */
-  async load(linked: Linked, info: StreamInfo, bounds: HistoryBounds): Promise<Loaded> {
+  async load(
+    linked: Linked,
+    info: StreamInfo,
+    bounds: HistoryBounds,
+    onForeign: BackplaneListener['onForeign']
+  ): Promise<Loaded> {
     const { first_seq: oldest, last_seq: newest, messages, bytes } = info.state
     const epoch = epochOf(info)
     const average = Math.max(1, bytes / Math.max(1, messages))
@@ -122,6 +127,12 @@ export class NatsStream {
     let { events: eventsLeft, bytes: bytesLeft } = bounds
     let to = newest
     let before: string | undefined
+    let hasAny = false
+    // What is passed over was read all the same: a stream of nothing else is not read to its end.
+    const passOver: BackplaneListener['onForeign'] = (cursor, reason) => {
+      eventsLeft--
+      onForeign(cursor, reason)
+    }
     // Whoever may not read finds out now.
     if (messages === 0) await this.#readRange(linked, newest + 1, newest + 1)
     while (before === undefined && eventsLeft > 0 && messages > 0 && to >= oldest) {
@@ -129,11 +140,13 @@ export class NatsStream {
       const from = Math.max(oldest, to - count + 1)
       const chunk: BackplaneEntry[] = []
       for (const message of (await this.#readRange(linked, from, to)).reverse()) {
-        for (const entry of entriesOf(message, epoch).reverse()) {
+        const entries = entriesOf(message, epoch, passOver)
+        if (entries.length === 0) bytesLeft -= message.data.length
+        for (const entry of entries.reverse()) {
           bytesLeft -= entry.size
           // One at least, as the log keeps one.
-          const isFirst = eventsLeft === bounds.events
-          if (before === undefined && eventsLeft > 0 && (bytesLeft >= 0 || isFirst)) {
+          if (before === undefined && ((eventsLeft > 0 && bytesLeft >= 0) || !hasAny)) {
+            hasAny = true
             eventsLeft--
             chunk.push(entry)
           } else before ??= entry.cursor
@@ -143,13 +156,12 @@ export class NatsStream {
       to = from - 1
     }
     const history = chunks.reverse().flat()
-    const [, first = newest + 1] = history[0]?.cursor.split('-') ?? []
     return {
       epoch,
       next: newest + 1,
       nanos: lastNanos(info),
       history,
-      floor: before ?? streamCursor(epoch, Number(first), 0)
+      floor: before ?? streamCursor(epoch, to + 1, 0)
     }
   }
 
@@ -174,12 +186,19 @@ export class NatsStream {
   }
 }
 
-/** The entries of a message. What others have put into the stream is none. */
-export function entriesOf({ seq, at, data }: StreamMessage, epoch: string): (BackplaneEntry & { size: number })[] {
-  return unpackBatch(data).flatMap((parcel: Unpacked | undefined, i) => {
-    /* c8 ignore next: what others have put into the stream is seldom of the same form */
-    return parcel ? [{ ...parcel, at, cursor: streamCursor(epoch, seq, i + 1) }] : []
-  })
+/** The entries of a message. */
+export function entriesOf(
+  { seq, at, data }: StreamMessage,
+  epoch: string,
+  onForeign: BackplaneListener['onForeign']
+): (BackplaneEntry & { size: number })[] {
+  const entries: (BackplaneEntry & { size: number })[] = []
+  for (const [i, parcel] of unpackBatch(data).entries()) {
+    const cursor = streamCursor(epoch, seq, i + 1)
+    if (parcel === undefined) onForeign(cursor, 'it is no message of this version')
+    else entries.push({ ...parcel, at, cursor })
+  }
+  return entries
 }
 
 /** Names this life of the stream: one that was deleted and created anew begins from 1 again. */

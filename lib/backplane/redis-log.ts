@@ -1,15 +1,12 @@
-import type { BackplaneEntry, HistoryBounds, Joined, Parcel } from './backplane.js'
-import { compareEntryIds, type EntryId, idBefore, ORIGIN, parseEntryId } from './entry-id.js'
-import { decodeMessage, encodeMessage } from './message-codec.js'
+import type { BackplaneEntry, BackplaneListener, HistoryBounds, Joined, Parcel } from './backplane.js'
+import { compareEntryIds, idBefore, ORIGIN, parseEntryId } from './entry-id.js'
+import { decodeMessage, encodeMessage, type StoredMessage } from './message-codec.js'
 import type { RedisClient } from './redis-client.js'
 
 /** Entries read at once, and about how many bytes. */
 export const MAX_COUNT = 1000
 const READ_BYTES = 4 * 1024 * 1024
 const FIRST_COUNT = 16
-
-/** Fields of an entry, in this order. */
-const FIELDS = ['m', 'l', 'b']
 
 type RawEntry = [id: string, fields: string[] | null]
 
@@ -48,7 +45,7 @@ export interface Mark {
 /** Before the first entry of a stream that never had one. */
 export const START: Mark = { last: ORIGIN, identity: undefined, position: Number.NaN }
 
-/** Entries as they were read. Those that others have put into the stream are left out, but count for the place. */
+/** Entries as they were read. What cannot be told as one is left out, but counts for the place. */
 export interface Read {
   readonly entries: BackplaneEntry[]
   /** Where to read on. */
@@ -96,7 +93,12 @@ export class RedisLog {
    * @param block how long to wait for it, ms; 0 for not at all
    * @returns nothing where nothing came; where what followed is not all there any more, why
    */
-  async readAfter(client: RedisClient, mark: Mark, block: number): Promise<Read | Continuity | undefined> {
+  async readAfter(
+    client: RedisClient,
+    mark: Mark,
+    block: number,
+    onForeign: BackplaneListener['onForeign']
+  ): Promise<Read | Continuity | undefined> {
     const { last, identity, position } = mark
     const count = this.#count
     const [reply, before] = (await Promise.all([
@@ -111,7 +113,7 @@ export class RedisLog {
       const continuity = await this.continuityFrom(client, mark, true)
       if (continuity !== 'whole') return continuity
     }
-    return { entries: decode(raw), mark: markAt(raw.at(-1), last, position + raw.length) }
+    return { entries: decode(raw, onForeign), mark: markAt(raw.at(-1), last, position + raw.length) }
   }
 
   /**
@@ -137,7 +139,7 @@ export class RedisLog {
   }
 
   /** The newest entries within the bounds. */
-  async load(client: RedisClient, bounds: HistoryBounds): Promise<Loaded> {
+  async load(client: RedisClient, bounds: HistoryBounds, onForeign: BackplaneListener['onForeign']): Promise<Loaded> {
     const { lastId, added } = await this.#inform(client)
     const chunks: RawEntry[][] = []
     let { events, bytes } = bounds
@@ -159,10 +161,7 @@ export class RedisLog {
       isAll &&= fitting === chunk.length
       events -= fitting
       chunks.push(chunk.slice(0, fitting).reverse())
-      const oldest = parseEntryId(chunk.at(-1)![0])
-      /* c8 ignore next: ids that numbers do not hold */
-      if (oldest === undefined) break
-      from = idBefore(oldest)
+      from = idBefore(parseEntryId(chunk.at(-1)![0])!)
     }
     const raw = chunks.reverse().flat()
     const first = raw[0]?.[0]
@@ -174,7 +173,12 @@ export class RedisLog {
     // What will be asked from now on, so that it fails now if it may not be.
     await client.call('xread', 'COUNT', 1, 'STREAMS', this.#key, last)
     const mark = markAt(raw.at(-1), lastId, position)
-    return { history: decode(raw), mark, first: isWhole ? first : undefined, floor: floorOf(first, lastId, isWhole) }
+    return {
+      history: decode(raw, onForeign),
+      mark,
+      first: isWhole ? first : undefined,
+      floor: floorOf(first, lastId, isWhole)
+    }
   }
 
   async #inform(client: RedisClient): Promise<Info> {
@@ -214,17 +218,34 @@ export class RedisLog {
  */
 function floorOf(first: string | undefined, lastId: string, isWhole: boolean): string {
   if (first === undefined) return lastId
-  /* c8 ignore next: ids that numbers do not hold */
-  return isWhole ? ORIGIN : idBefore(parseEntryId(first) ?? [0, 0])
+  return isWhole ? ORIGIN : idBefore(parseEntryId(first)!)
 }
 
-function decode(raw: readonly RawEntry[]): BackplaneEntry[] {
-  return raw.flatMap(([cursor, fields]) => {
-    const id = parseEntryId(cursor)
-    if (id === undefined || fields?.length !== 6 || FIELDS.some((name, i) => fields[i * 2] !== name)) return []
-    const message = decodeMessage({ labels: fields[3]!, body: fields[5]! })
-    return message === undefined ? [] : [{ cursor, messageId: fields[1]!, at: id[0], message }]
-  })
+function decode(raw: readonly RawEntry[], onForeign: BackplaneListener['onForeign']): BackplaneEntry[] {
+  const entries: BackplaneEntry[] = []
+  for (const [cursor, fields] of raw) {
+    /* c8 ignore next: it was deleted while it was read */
+    if (fields === null) continue
+    const stored = storedIn(fields)
+    const message = stored && decodeMessage(stored)
+    if (message === undefined) onForeign(cursor, 'it is no message of this version')
+    else entries.push({ cursor, messageId: stored!.messageId, at: Number(parseEntryId(cursor)![0]), message })
+  }
+  return entries
+}
+
+/** Its three fields, in any order; other fields do not matter. */
+function storedIn(fields: readonly string[]): (StoredMessage & { messageId: string }) | undefined {
+  let messageId: string | undefined
+  let labels: string | undefined
+  let body: string | undefined
+  for (let i = 0; i < fields.length; i += 2) {
+    if (fields[i] === 'm') messageId ??= fields[i + 1]
+    else if (fields[i] === 'l') labels ??= fields[i + 1]
+    else if (fields[i] === 'b') body ??= fields[i + 1]
+  }
+  if (messageId === undefined || labels === undefined || body === undefined) return undefined
+  return { messageId, labels, body }
 }
 
 function markAt(entry: RawEntry | undefined, last: string, position: number): Mark {
@@ -242,11 +263,8 @@ function sizeOf([, fields]: RawEntry): number {
   return (fields ?? []).reduce((sum, field) => sum + Buffer.byteLength(field), 64)
 }
 
-/** Others may have given entries ids that numbers do not hold. */
 function isBefore(a: string, b: string): boolean {
-  const [first, second] = [parseEntryId(a), parseEntryId(b)]
-  /* c8 ignore next: ids that numbers do not hold */
-  return first !== undefined && second !== undefined && compareEntryIds(first as EntryId, second as EntryId) < 0
+  return compareEntryIds(parseEntryId(a)!, parseEntryId(b)!) < 0
 }
 
 function fromPairs(list: readonly unknown[]): Record<string, unknown> {

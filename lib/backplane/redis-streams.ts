@@ -89,7 +89,10 @@ class RedisStreams implements Backplane {
       throw this.#unavailable(new Error('it has been joined already; each plugin needs one of its own'))
     try {
       const [client] = await Promise.all([this.#reading.open(), this.#client ? undefined : this.#writing.open()])
-      const loaded = await within(CONNECT_TIMEOUT, this.#log.load(client, bounds))
+      const loaded = await within(
+        CONNECT_TIMEOUT,
+        this.#log.load(client, bounds, (cursor, reason) => listener.onForeign(cursor, reason))
+      )
       this.#closing.signal.throwIfAborted()
       this.#bounds = bounds
       this.#listener = listener
@@ -193,6 +196,8 @@ class RedisStreams implements Backplane {
     }
   }
 
+  readonly #onForeign = (cursor: string, reason: string) => this.#listener.onForeign(cursor, reason)
+
   #tell(isConnected: boolean, error?: Error): void {
     if (isConnected === this.#isConnected) return
     this.#isConnected = isConnected
@@ -202,7 +207,7 @@ class RedisStreams implements Backplane {
   /** Passes on what follows. @returns whether there was anything */
   async #read(client: RedisClient, block: number): Promise<boolean> {
     const { signal } = this.#closing
-    const read = await within(block + ANSWER_TIMEOUT, this.#log.readAfter(client, this.#mark, block))
+    const read = await within(block + ANSWER_TIMEOUT, this.#log.readAfter(client, this.#mark, block, this.#onForeign))
     if (read === undefined || signal.aborted) return false
     if (typeof read === 'string') {
       await this.#begin(client, read)
@@ -223,7 +228,7 @@ class RedisStreams implements Backplane {
 
   async #begin(client: RedisClient, continuity: Continuity): Promise<void> {
     if (continuity === 'lost') await this.#report(client)
-    const loaded = await within(CONNECT_TIMEOUT, this.#log.load(client, this.#bounds))
+    const loaded = await within(CONNECT_TIMEOUT, this.#log.load(client, this.#bounds, this.#onForeign))
     /* c8 ignore next: closed amid a gap */
     if (this.#closing.signal.aborted) return
     this.#lossFoundAt = undefined

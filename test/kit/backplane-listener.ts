@@ -13,6 +13,7 @@ export class Listener implements BackplaneListener {
   readonly entries: BackplaneEntry[] = []
   readonly gaps: Joined[] = []
   readonly losses: Parcel[] = []
+  readonly foreign: [cursor: string, reason: string][] = []
   readonly states: [isConnected: boolean, error?: Error][] = []
   readonly #watch = new Watch(() => JSON.stringify([this.entries.length, this.gaps, this.states]))
 
@@ -30,6 +31,11 @@ export class Listener implements BackplaneListener {
     const loss: Parcel = { messageId: `loss:${++count}`, message: { kind: 'loss', body: '{"silence":0}' } }
     this.losses.push(loss)
     return loss
+  }
+
+  onForeign(...what: [cursor: string, reason: string]): void {
+    this.foreign.push(what)
+    this.#watch.changed()
   }
 
   onState(...state: [isConnected: boolean, error?: Error]): void {
