@@ -41,7 +41,15 @@ t.test('all that this version writes is known, and read as it was written', asyn
     '\u{1f600}'
   ]
   const request = { key: 'k'.repeat(255), digest: 'd', index: 999, count: 1000 }
-  const labels = [{}, { id: 'own id' }, { topic: 'a.b' }, { except: 'e' }, { isText: true }, { request }, { attempt: 2 }]
+  const labels = [
+    {},
+    { id: 'own id' },
+    { topic: 'a.b' },
+    { except: 'e' },
+    { isText: true },
+    { request },
+    { attempt: 2 }
+  ]
   const messages: BackplaneMessage[] = [
     { kind: 'loss', body: JSON.stringify({ silence: 0 }) },
     { kind: 'loss', body: JSON.stringify({ after: 'p:1', silence: 12 }), attempt: 2 },
