@@ -8,6 +8,7 @@ import { startProcess } from './kit/backplane-faults.js'
 import { bodiesOf, join, PLENTY, parcels } from './kit/backplane-listener.js'
 import { type NatsServer, startNats } from './kit/nats-server.js'
 import { freePort } from './kit/redis-server.js'
+import { TcpProxy } from './kit/tcp-proxy.js'
 
 const UNAVAILABLE = 'PYLON_SSE_ERR_BACKPLANE_UNAVAILABLE'
 const REFUSED = 'PYLON_SSE_ERR_BACKPLANE_REFUSED'
@@ -55,6 +56,27 @@ t.test('the stream is created, bounded, and one that is there is used as it is',
   })
   await join(over(t, server, { ...options, maxMessages: 900 }))
   t.equal((await infoOf(server, 'OWN')).config.max_msgs, 500, 'its bounds are for whoever created it to change')
+})
+
+t.test('a stream that was replaced unseen gives no cursor of the old one', async (t) => {
+  const server = await startNats(t)
+  if (server === undefined) return
+  const backplane = over(t, server)
+  const { listener } = await join(backplane)
+  await backplane.publish(parcels('a'))
+  await listener.waitForEntries(1)
+  const { manager, connection } = await server.admin()
+  const { config } = await infoOf(server)
+  await manager.streams.delete(config.name)
+  await manager.streams.add(config)
+  // As many as were read: the number of the next message is the one that the process expects.
+  await connection.request('pylon-sse.events', 'x')
+  const batch = parcels('b')
+  await t.rejects(backplane.publish(batch), { code: UNAVAILABLE, message: /the stream has been replaced/ })
+  const { history } = await listener.waitForGap()
+  t.strictSame(bodiesOf(history).slice(0, 1), ['b'], 'it has got there all the same, as the caller finds')
+  const [cursor] = await backplane.publish(batch)
+  t.equal(cursor, history[0]!.cursor, 'published once more it is told where it is')
 })
 
 t.test('processes that begin at once agree on one stream, whatever bounds they give', async (t) => {
@@ -212,25 +234,27 @@ t.test('what leaves the stream while a process is away is a gap; what was delete
   if (server === undefined) return
   await addStream(server, { max_msgs: 5 })
   const { manager } = await server.admin()
-  const connection = await connectTo(t, server, { reconnectTimeWait: 300, reconnectJitter: 1 })
-  const away = over(t, server, { connection })
+  const wire = await TcpProxy.to(t, server.port)
+  const away = over(t, server, { servers: `nats://127.0.0.1:${wire.port}` })
   const present = over(t, server)
   const { listener } = await join(away)
   await join(present)
   await present.publish(parcels('1'))
   await listener.waitForEntries(1)
 
-  await connection.reconnect()
+  wire.cut()
   await listener.waitForState(false)
   for (const text of ['2', '3', '4', '5']) await present.publish(parcels(text))
   await manager.streams.deleteMessage('PYLON_SSE', 3)
+  wire.mend()
   t.strictSame(bodiesOf(await listener.waitForEntries(4)), ['1', '2', '4', '5'])
   t.equal(listener.gaps.length, 0)
   await listener.waitForState(true)
 
-  await connection.reconnect()
+  wire.cut()
   await listener.waitForState(false)
   for (const text of ['6', '7', '8', '9', '10', '11']) await present.publish(parcels(text))
+  wire.mend()
   const { floor, history } = await listener.waitForGap()
   t.strictSame(bodiesOf(history), ['7', '8', '9', '10', '11'])
   t.ok(away.compare(floor, listener.entries.at(-1)!.cursor)! > 0)

@@ -11,6 +11,7 @@ import type {
   Parcel
 } from './backplane.js'
 import { TooLargeError } from './batch-codec.js'
+import { Echoes } from './echoes.js'
 import { checkOptions, type JetStreamOptions } from './jetstream-options.js'
 import { resolveLimits } from './limits.js'
 import { isAbsence, isRefusal, reasonOf } from './nats-errors.js'
@@ -29,6 +30,8 @@ const MIN_PAUSE = 50
 const MAX_PAUSE = 1000
 /** How long the history may take to be read, ms. */
 const LOAD_TIMEOUT = 10_000
+/** How long a message may take from its acknowledgement until it is read, ms, before the stream is asked what it is. */
+const ECHO_TIMEOUT = 250
 /** How long the server has to hear that this process reads no more, ms. */
 const END_TIMEOUT = 500
 
@@ -42,6 +45,7 @@ class JetStream implements Backplane {
   readonly limits: BackplaneLimits
   readonly #link: NatsLink
   readonly #stream: NatsStream
+  readonly #echoes = new Echoes()
   readonly #closing = new AbortController()
   #bounds!: HistoryBounds
   #listener!: BackplaneListener
@@ -103,13 +107,22 @@ class JetStream implements Backplane {
       // A server that comes back may have another stream, whose name is in the cursors.
       await within(ANSWER_TIMEOUT, this.#following)
       const [epoch, next] = [this.#epoch, this.#next]
-      const published = await this.#stream.append(linked, batch, epoch)
-      if (published.some(({ seq, isNew }) => isNew && seq < next)) {
-        const error = new Error('the stream has been replaced')
-        this.#feed?.end(error)
-        throw error
+      const echo = this.#echoes.expect(batch.at(-1)!.messageId)
+      try {
+        const published = await this.#stream.append(linked, batch, epoch)
+        const cursors = published.map(({ cursor }) => cursor)
+        const isOlder = published.some(({ seq, isNew }) => isNew && seq < next)
+        // An acknowledgement does not tell of which life of the stream it is: the message does, where it is read.
+        const isRead = !isOlder && (await echo.cursor(ECHO_TIMEOUT)) === cursors.at(-1)
+        if (isOlder || (!isRead && epochOf(await this.#stream.inform(linked)) !== epoch)) {
+          const error = new Error('the stream has been replaced')
+          this.#feed?.end(error)
+          throw error
+        }
+        return cursors
+      } finally {
+        echo.forget()
       }
-      return published.map(({ cursor }) => cursor)
     } catch (error) {
       // The stream may have been deleted: whoever reads it finds out, and creates it.
       if (isAbsence(error)) this.#feed?.end(error as Error)
@@ -246,7 +259,10 @@ class JetStream implements Backplane {
     this.#nanos = message.nanos
     if (this.#fresh.length === 0) queueMicrotask(() => this.#pass())
     const onForeign = (cursor: string, reason: string) => this.#listener.onForeign(cursor, reason)
-    for (const entry of entriesOf(message, this.#epoch, onForeign)) this.#fresh.push(entry)
+    const entries = entriesOf(message, this.#epoch, onForeign)
+    for (const entry of entries) this.#fresh.push(entry)
+    const last = entries.at(-1)
+    if (last !== undefined) this.#echoes.hear(last.messageId, last.cursor)
   }
 
   /** Messages are left out. That is a gap where they went as the oldest, and none where somebody deleted them one by one. */
