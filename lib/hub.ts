@@ -39,6 +39,8 @@ export class Hub {
   readonly #counters = new Counters()
   readonly #answers = new PastAnswers(MAX_PAST_IDS)
   readonly #shared: SharedLog | undefined
+  /** Whether the log has begun anew, and clients have yet to skip what it had: they are offered nothing meanwhile. */
+  #isInGap = false
   #closing = false
   #ending = false
   #closed = false
@@ -77,8 +79,14 @@ export class Hub {
       isReserved: (id: string) => this.log.isReserved(id),
       compareWithHead: (cursor: string) => this.log.compareWithHead(cursor),
       addBarePlace: (place: string) => this.log.addBarePlace(place),
-      rebase: (floor: string) => this.log.rebase(floor, (a, b) => comparePlaces(a, b, backplane)),
+      rebase: (floor: string) => {
+        // What was read until now is offered before it is forgotten.
+        if (!this.#isInGap) this.#flushes.hurry(this.log.head)
+        this.#isInGap = true
+        this.log.rebase(floor, (a, b) => comparePlaces(a, b, backplane))
+      },
       skipGap: () => {
+        this.#isInGap = false
         this.clients.skipGap()
         this.waiters.wakeAll()
       }
@@ -209,7 +217,7 @@ export class Hub {
     const { body, id, topic, except } = event
     const bytes = Buffer.byteLength(body)
     // A burst larger than the log would evict events that have been offered to nobody: they are flushed first.
-    if (!this.#flushes.isIdle || this.clients.isBusy) {
+    if (!this.#isInGap && (!this.#flushes.isIdle || this.clients.isBusy)) {
       const leaving = this.log.oldestAfter(this.log.sizeOf(bytes, id ?? cursor)) - 1
       this.#flushes.hurry(leaving)
       this.clients.hurry(leaving)

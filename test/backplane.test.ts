@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { setImmediate as turn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import type { Backplane, BackplaneListener, HistoryBounds } from '../lib/backplane/backplane.js'
+import type { Backplane, BackplaneListener, HistoryBounds, Parcel } from '../lib/backplane/backplane.js'
 import { MemoryEngine, memoryBackplane } from '../lib/backplane/memory.js'
 import type { PylonSseOptions } from '../lib/index.js'
 import { type Process, startProcess } from './kit/backplane-faults.js'
@@ -56,6 +56,18 @@ class Unreliable {
     const { entries } = this.engine
     entries.push(...parcels('data: "unread"\n\n').map((parcel) => ({ ...parcel, cursor: this.#next, at: Date.now() })))
     this.#listener!.onGap({ floor: entries.at(-1)!.cursor, history: [] })
+  }
+
+  /** As one does that reads an event, and in the same turn finds and reports a loss, after events of others. */
+  readAndLose(): void {
+    const { entries } = this.engine
+    const listener = this.#listener!
+    const [read, unread, after] = parcels('data: "read"\n\n', 'data: "unread"\n\n', 'data: "after"\n\n')
+    const add = (parcel: Parcel) => entries.push({ ...parcel, cursor: this.#next, at: Date.now() })
+    add(read!)
+    listener.onEntries(entries.slice(-1))
+    for (const parcel of [unread!, listener.onLoss(), after!]) add(parcel)
+    listener.onGap({ floor: `${this.engine.epoch}-0`, history: [...entries] })
   }
 
   get #next(): string {
@@ -131,6 +143,21 @@ t.test('a cursor of one process is good on the other, and on one that begins lat
   }
 })
 
+t.test('who is there when a loss is found hears what was read before, a resync, and what follows', async (t) => {
+  const unreliable = new Unreliable()
+  const process = await startProcess(t, unreliable.backplane)
+  const client = await process.connect()
+  await process.app.sse.publish('first')
+  await client.next()
+  unreliable.readAndLose()
+  await process.app.sse.publish('last')
+  await client.until((event) => event.data === '"last"')
+  t.strictSame(
+    client.events.map((event) => resyncOf(event)?.reason ?? event.data),
+    ['"first"', '"read"', 'backplane', '"after"', '"last"']
+  )
+})
+
 t.test('topics and except reach across', async (t) => {
   const [near, far] = await startTwo(t)
   const [subscriber, everyone] = [await far.connect({ query: { topic: 'a' } }), await far.connect()]
@@ -195,7 +222,6 @@ t.test('a user is disconnected wherever they are, and may be told to stay away',
   t.equal((await far.connect({ lastEventId: there.lastEventId })).status, 204, 'it is told not to come back')
   await near.app.sse.publish('still here')
   t.strictSame(await data(other, 1), ['"still here"'])
-  // @ts-expect-error it names no field
   t.throws(() => near.app.sse.disconnect({}), { code: 'PYLON_SSE_ERR_INVALID_SELECTOR' })
   t.equal(
     far.app.sse.disconnect(() => true),
