@@ -1,36 +1,34 @@
 import type { NatsConnection } from '@nats-io/transport-node'
 import { InvalidOptionError } from '../errors.js'
-import type { LimitOptions } from './limits.js'
+import type { BackplaneLimits } from './backplane.js'
 import type { ConnectOptions } from './nats-link.js'
 
-type OptionalConnecting = { [Name in keyof ConnectOptions]?: ConnectOptions[Name] | undefined }
-
 /** Options of `jetStream`. */
-export interface JetStreamOptions extends LimitOptions, OptionalConnecting {
+export interface JetStreamOptions extends Partial<BackplaneLimits>, ConnectOptions {
   /** A connection that the app owns. It is left open when the app closes. */
-  connection?: NatsConnection | undefined
+  connection?: NatsConnection
   /**
    * Instead of a connection: `'nats://localhost:4222'`, or several servers of one cluster. Needs the package
    * @nats-io/transport-node. `user`, `pass`, `token`, `authenticator` and `tls` are as its `connect` takes them.
    */
-  servers?: string | string[] | undefined
+  servers?: string | string[]
   /**
    * Name of the stream. It is created where there is none. Of one that is there, `retention` must be `limits`, `discard`
    * `old`, and there must be a bound; how large it is matters not here. Default: `'PYLON_SSE'`.
    */
-  stream?: string | undefined
+  stream?: string
   /** Subject of the stream. All processes that share both hear each other. Default: `'pylon-sse.events'`. */
-  subject?: string | undefined
+  subject?: string
   /**
    * Messages that the stream keeps, where it is created here. One holds what a process published while the one before
    * was on its way, up to 500 events. Default: 100,000. Past it the oldest are dropped: a process that was away for
    * longer sends its clients a `resync`.
    */
-  maxMessages?: number | undefined
+  maxMessages?: number
   /** Bytes that the stream keeps, where it is created here. Default: 256 MiB. Past it as with `maxMessages`. */
-  maxBytes?: number | undefined
+  maxBytes?: number
   /** Servers of the cluster that keep the stream, where it is created here: 1, 3 or 5. Default: 1. */
-  replicas?: number | undefined
+  replicas?: number
 }
 
 /** The options of `jetStream`, as they are used. */
@@ -42,7 +40,7 @@ export interface CheckedOptions {
   maxBytes: number
   replicas: number | undefined
   connecting: ConnectOptions
-  limits: LimitOptions
+  limits: Partial<BackplaneLimits>
 }
 
 const LIMITS = ['optional', 'publishTimeout', 'maxPending', 'maxPendingBytes']
@@ -77,9 +75,8 @@ export function checkOptions(options: JetStreamOptions): CheckedOptions {
     if (!Number.isSafeInteger(value) || value < 1)
       throw new InvalidOptionError(`backplane.${name}`, String(value), 'a whole number from 1')
   }
-  const given = Object.entries(rest).filter(([, value]) => value !== undefined)
-  const pick = (names: string[]) => Object.fromEntries(given.filter(([name]) => names.includes(name)))
-  for (const [name] of given) {
+  const pick = (names: string[]) => Object.fromEntries(Object.entries(rest).filter(([name]) => names.includes(name)))
+  for (const name of Object.keys(rest)) {
     if (LIMITS.includes(name) || (CONNECTING.includes(name) && connection === undefined)) continue
     const takes = CONNECTING.includes(name) ? 'nothing beside a connection' : 'nothing: there is no such option'
     throw new InvalidOptionError(`backplane.${name}`, 'a value', takes)

@@ -4,11 +4,15 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import type { Test } from 'tap'
 import { requireBinary } from './binary.js'
 import { KeptData } from './kept-data.js'
 import { withTimeout } from './patience.js'
+
+/** How long a failover may take, ms. */
+const PROMOTION = 30_000
 
 /** What clients need to connect. */
 interface ClientOptions {
@@ -54,8 +58,8 @@ export async function freePort(): Promise<number> {
 export class RedisServer {
   readonly port: number
   readonly folder: string
+  readonly options: RedisServerOptions
   readonly #binary: string
-  readonly #options: RedisServerOptions
   #process: ChildProcess | undefined
   #output = ''
   #admin: Redis | undefined
@@ -65,7 +69,7 @@ export class RedisServer {
     this.#binary = binary
     this.folder = folder
     this.port = port
-    this.#options = options
+    this.options = options
   }
 
   get url(): string {
@@ -82,13 +86,13 @@ export class RedisServer {
   }
 
   get clientOptions(): ClientOptions {
-    const { password, tls } = this.#options
+    const { password, tls } = this.options
     return { host: '127.0.0.1', port: this.port, ...(password && { password }), ...(tls && { tls: { ca: tls.cert } }) }
   }
 
   /** Resolves when it takes commands. */
   async start(): Promise<void> {
-    const { config = [], password, tls } = this.#options
+    const { config = [], password, tls } = this.options
     const lines = [
       ...(password ? [`requirepass ${password}`] : []),
       tls ? 'port 0' : `port ${this.port}`,
@@ -163,6 +167,28 @@ export class RedisServer {
     const gone = once(child, 'exit')
     child.kill(signal)
     await withTimeout(gone, 'the end of redis-server')
+  }
+
+  /** What it says of its replication, by the names that INFO has. */
+  async replication(): Promise<Record<string, string>> {
+    const lines = (await this.admin.info('replication')).split('\r\n')
+    return Object.fromEntries(lines.filter((line) => line.includes(':')).map((line) => line.split(':', 2)))
+  }
+
+  /** From now on its replicas hear nothing of what it gets. */
+  async cutReplicas(): Promise<void> {
+    await this.admin.call('ACL', 'SETUSER', 'default', '-psync', '-sync')
+    await this.admin.call('CLIENT', 'KILL', 'TYPE', 'replica')
+  }
+
+  /** Resolves when it takes writes, as a replica that was promoted. */
+  async waitForPromotion(): Promise<void> {
+    const isMaster = async () => (await this.replication()).role === 'master'
+    const deadline = Date.now() + PROMOTION
+    while (!(await isMaster())) {
+      if (Date.now() > deadline) throw new Error(`waited ${PROMOTION} ms for a replica to be promoted`)
+      await sleep(50)
+    }
   }
 
   /** Names of the connections that clients have to it. */

@@ -1,0 +1,89 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Redis } from 'ioredis'
+import type { Test } from 'tap'
+import { eventually } from './backplane-faults.js'
+import { requireBinary } from './binary.js'
+import { withTimeout } from './patience.js'
+import { freePort, type RedisServer, startRedis } from './redis-server.js'
+
+const NAME = 'main'
+/** How long the master may be silent before the sentinel promotes the replica, ms. */
+const DOWN_AFTER = 1000
+
+/** A master, its replica, and a sentinel that watches them, until the end of the test. */
+export class RedisSentinel {
+  readonly master: RedisServer
+  readonly replica: RedisServer
+  readonly port: number
+
+  private constructor(master: RedisServer, replica: RedisServer, port: number) {
+    this.master = master
+    this.replica = replica
+    this.port = port
+  }
+
+  /** Nothing where there is no redis-server on this machine. @param config of both servers */
+  static async start(t: Test, config: string[] = []): Promise<RedisSentinel | undefined> {
+    const binary = requireBinary(t, 'redis-server')
+    if (binary === undefined) return undefined
+    const master = await startRedis(t, { config: ['repl-diskless-sync-delay 0', ...config] })
+    const following = [`replicaof 127.0.0.1 ${master!.port}`, 'repl-diskless-sync-delay 0', ...config]
+    const replica = await startRedis(t, { config: following })
+    await eventually(async () => (await replica!.replication()).master_link_status === 'up', 'the replica follows')
+    const sentinel = new RedisSentinel(master!, replica!, await freePort())
+    await sentinel.#watch(t, binary)
+    return sentinel
+  }
+
+  /** A client as an app has it, until the end of the test. */
+  client(t: Test, options: { failoverDetector?: boolean } = {}): Redis {
+    const client = new Redis({ sentinels: [{ host: '127.0.0.1', port: this.port }], name: NAME, ...options })
+    client.on('error', () => {})
+    t.teardown(() => client.disconnect())
+    return client
+  }
+
+  /** Has the sentinel promote the replica while the master lives. */
+  async failOver(t: Test): Promise<void> {
+    const admin = this.#admin(t)
+    await admin.call('SENTINEL', 'FAILOVER', NAME)
+  }
+
+  async #watch(t: Test, binary: string): Promise<void> {
+    const file = join(this.master.folder, 'sentinel.conf')
+    const lines = [
+      `port ${this.port}`,
+      'bind 127.0.0.1',
+      `dir ${this.master.folder}`,
+      `sentinel monitor ${NAME} 127.0.0.1 ${this.master.port} 1`,
+      `sentinel down-after-milliseconds ${NAME} ${DOWN_AFTER}`,
+      `sentinel failover-timeout ${NAME} 10000`
+    ]
+    await writeFile(file, `${lines.join('\n')}\n`)
+    const child = spawn(binary, [file, '--sentinel'], { stdio: 'ignore' })
+    t.teardown(() => end(child))
+    const admin = this.#admin(t)
+    await eventually(async () => {
+      const replicas = (await admin.call('SENTINEL', 'REPLICAS', NAME).catch(() => [])) as string[][]
+      // It promotes no replica whose state it does not know.
+      return replicas.some((fields) => fields.includes('ok') && fields.includes('slave'))
+    }, 'the sentinel knows the replica')
+  }
+
+  #admin(t: Test): Redis {
+    const admin = new Redis({ host: '127.0.0.1', port: this.port, enableReadyCheck: false })
+    admin.on('error', () => {})
+    t.teardown(() => admin.disconnect())
+    return admin
+  }
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const gone = once(child, 'exit')
+  child.kill('SIGKILL')
+  await withTimeout(gone, 'the end of the sentinel')
+}
