@@ -2,10 +2,14 @@ import { EventTooLargeError, InvalidEventError, type ResyncReason, Unserializabl
 import { isTopic, TOPIC_TAKES } from './topic.js'
 import { isUnaskedPromise } from './unasked-promise.js'
 
-/** What can be said of an event beside its data. */
-export interface EventOptions {
+/** What can be said beside its data of an event that goes to one client. */
+export interface SendOptions<Name = string> {
   /** Name of the event (`addEventListener(name)` in the browser). Default: none, which browsers call `message`. */
-  event?: string | undefined
+  event?: Name | undefined
+}
+
+/** What can be said of an event beside its data. */
+export interface EventOptions<Name = string> extends SendOptions<Name> {
   /** The event's own id, at most once in the log. Default: `<epoch>-<seq>`, given by the log. */
   id?: string | undefined
   /** Who hears it: the clients subscribed to this topic. Default: everyone. */

@@ -11,7 +11,7 @@ import type { Sse } from './sse.js'
 
 export type * from './backplane/backplane.js'
 export type { CloseOptions } from './close-options.js'
-export type { EventOptions } from './encode.js'
+export type { EventOptions, SendOptions } from './encode.js'
 export type { DisconnectReason, RejectReason, ResyncReason } from './errors.js'
 export {
   BackplaneFullError,
@@ -39,12 +39,12 @@ export {
   UnserializableError,
   UnsupportedTypeError
 } from './errors.js'
-export type { HistoryOptions, PylonSseOptions, SseRouteOptions, TopicGrant } from './options.js'
+export type { HistoryOptions, PylonSseOptions, SseRequest, SseRouteOptions, TopicGrant } from './options.js'
 export type { ClientSelector } from './selector.js'
 export type { BackplaneStats } from './shared-log.js'
 export type { Sse } from './sse.js'
 export type { SseClient, SseClientState } from './sse-client.js'
-export type { SseEvents } from './sse-events.js'
+export type { EventData, EventName, SseEvents } from './sse-events.js'
 export type { SseStats } from './stats.js'
 
 declare module 'fastify' {

@@ -1,5 +1,14 @@
 import type { FastifyCorsOptions, FastifyCorsOptionsDelegate } from '@fastify/cors'
-import type { FastifyRequest, RouteShorthandOptions } from 'fastify'
+import type {
+  FastifyRequest,
+  FastifySchema,
+  FastifyTypeProvider,
+  FastifyTypeProviderDefault,
+  RawRequestDefaultExpression,
+  RawServerDefault,
+  RouteGenericInterface,
+  RouteShorthandOptions
+} from 'fastify'
 import type { Backplane } from './backplane/backplane.js'
 import { type DisconnectReason, InvalidOptionError } from './errors.js'
 import type { EventSchema } from './event-encoder.js'
@@ -9,12 +18,12 @@ import type { SseClient } from './sse-client.js'
 /** Bounds of what can be replayed. */
 export interface HistoryOptions {
   /** Events held at most. Default: 10,000. The oldest go first. */
-  events?: number
+  events?: number | undefined
   /**
    * Bytes of encoded events held at most. Default: 16 MiB. The oldest go first. It bounds what slow clients can catch
    * up on, too.
    */
-  bytes?: number
+  bytes?: number | undefined
 }
 
 /** Fastify's own options of the stream's route, but for those that make it this route. */
@@ -24,99 +33,124 @@ export type SseRouteOptions = Omit<RouteShorthandOptions, 'exposeHeadRoute' | 'p
 export type TopicGrant = boolean | readonly string[] | null | undefined
 
 /**
+ * A callback whose parameters may be declared more narrowly than they are known here, as those of a method may: a request
+ * whose querystring `route.schema` checks, say.
+ */
+type Callback<Parameters extends unknown[], Result> = { call(...parameters: Parameters): Result }['call']
+
+/** The request of a client, typed as that of a route: by generics, or by a schema and a type provider. */
+export type SseRequest<
+  Route extends RouteGenericInterface = RouteGenericInterface,
+  TypeProvider extends FastifyTypeProvider = FastifyTypeProviderDefault,
+  Schema extends FastifySchema = FastifySchema
+> = FastifyRequest<Route, RawServerDefault, RawRequestDefaultExpression, Schema, TypeProvider>
+
+/**
  * Options of the plugin. Bad ones make `register` fail with `PYLON_SSE_ERR_INVALID_OPTION`, and so do misspelt names.
  * Names that are near none of these are taken for other plugins' options, and ignored: a line of the log says which.
+ *
+ * The type parameters are those of a route, and type the request that callbacks get:
+ * `PylonSseOptions<{ Querystring: { room: string } }>`, or, by the schema given as `route.schema`,
+ * `PylonSseOptions<RouteGenericInterface, TypeBoxTypeProvider, typeof schema>`.
  */
-export interface PylonSseOptions {
+export interface PylonSseOptions<
+  Route extends RouteGenericInterface = RouteGenericInterface,
+  TypeProvider extends FastifyTypeProvider = FastifyTypeProviderDefault,
+  Schema extends FastifySchema = FastifySchema
+> {
   /** URL of the stream, under the prefix given to `register`. Default: `'/events'`. */
-  path?: string
+  path?: string | undefined
   /** Name on the Fastify instance, so that an app can hold several hubs. Default: `'sse'`. */
-  decorator?: string
+  decorator?: string | undefined
   /** Groups of clients, each flushed in a turn of the event loop of its own. From 1 to 65,536. Default: 16. */
-  shards?: number
+  shards?: number | undefined
   /**
    * Events that a connected client may fall behind, from 1. Default: 1024. Past it `overflow` applies. What it replays
    * after a reconnection does not count, nor does a burst that it is still reading.
    */
-  queueDepth?: number
+  queueDepth?: number | undefined
   /**
    * What happens past `queueDepth`. `'drop-oldest'` (default): the client loses its oldest events, and is told so by a
    * `resync` event with the number; `'disconnect'`: its connection is cut, and it may resume.
    */
-  overflow?: 'drop-oldest' | 'disconnect'
+  overflow?: 'drop-oldest' | 'disconnect' | undefined
   /** What can be replayed; `false` for nothing. Default: `{ events: 10_000, bytes: 16 MiB }`. */
-  history?: HistoryOptions | false
+  history?: HistoryOptions | false | undefined
   /** A comment goes to clients that got nothing for so many ms; `0` for none. Default: 30,000 ms. */
-  keepAliveInterval?: number
+  keepAliveInterval?: number | undefined
   /** Reconnection time given to clients, ms. Default: none; browsers then take about 3,000 ms. */
-  retry?: number
+  retry?: number | undefined
   /**
    * Streams that one address may have open, from 1; `false` for no limit. Default: 64. Past it a request is answered
    * with 429. Counted by `request.ip`, IPv6 by /64, IPv4-mapped as IPv4; a unix socket has no address and no limit.
    */
-  maxClientsPerIp?: number | false
+  maxClientsPerIp?: number | false | undefined
   /**
    * What `maxClientsPerIp` counts by instead of the address: a user's id, say. A request for which it gives nothing is
    * not limited. Default: the address.
    */
-  limitBy?: (request: FastifyRequest) => string | undefined
+  limitBy?: Callback<[request: SseRequest<Route, TypeProvider, Schema>], string | undefined> | undefined
   /** Streams open at once on this process, from 1. Default: no limit. Past it a request is answered with 503. */
-  maxClients?: number
+  maxClients?: number | undefined
   /**
    * How a request past a limit is told. `'status'` (default): 429 or 503, with `Retry-After`. `'retry'`: 200, a jittered
    * `retry:`, and the end, since a browser's EventSource never comes back after another status.
    */
-  overLimit?: 'status' | 'retry'
+  overLimit?: 'status' | 'retry' | undefined
   /** Streams end, and clients resume, after so many ms, up to 20 % earlier; `0` for never. Default: never. */
-  maxConnectionAge?: number
+  maxConnectionAge?: number | undefined
   /**
    * Which of the topics that a request asks for (`?topic=a&topic=b`) it may hear: `true` for all, or those it may, as
    * topics or patterns; anything else for none. A client that may hear none of them gets 403. What it throws is
    * answered as Fastify answers it. Default: none may be asked for.
    */
-  authorizeTopics?: (request: FastifyRequest, topics: string[]) => TopicGrant | Promise<TopicGrant>
+  authorizeTopics?:
+    | Callback<[request: SseRequest<Route, TypeProvider, Schema>, topics: string[]], TopicGrant | Promise<TopicGrant>>
+    | undefined
   /** Topics and patterns that a client may be subscribed to, from 1. Default: 100. Past it 400. */
-  maxTopics?: number
+  maxTopics?: number | undefined
   /** Bytes of UTF-8 that a topic may have, from 1. Default: 256. Past it 400. */
-  maxTopicBytes?: number
+  maxTopicBytes?: number | undefined
   /**
    * Adds `POST` on the same path, for other services to publish by; its value are Fastify's route options, where its
    * authentication belongs. Pages of other origins are refused, unless `cors` is given. Default: `false`, no such route.
    */
-  publish?: SseRouteOptions | false
+  publish?: SseRouteOptions | false | undefined
   /** JSON schemas of named events, by which their data is serialised (fast-json-stringify). Default: none. */
-  events?: Record<string, EventSchema>
+  events?: Record<string, EventSchema> | undefined
   /** Bytes of UTF-8 that an event's data, name and id may have, from 1. A larger one is refused. Default: 1 MiB. */
-  maxEventBytes?: number
+  maxEventBytes?: number | undefined
   /**
    * Whether clients that accept gzip get it. A part of the stream is compressed once, for all of them, a JSON page from
    * 1,024 characters on for each. Default: false.
    */
-  compress?: boolean
+  compress?: boolean | undefined
   /** A client that takes no bytes for so many ms is disconnected; `0` for never. Default: 60,000 ms. */
-  stallTimeout?: number
+  stallTimeout?: number | undefined
   /**
    * Options of `@fastify/cors` for this route alone, or its delegate; `false` leaves CORS to the app. Default: any
    * origin, `{ origin: '*' }`.
    */
-  cors?: FastifyCorsOptions | FastifyCorsOptionsDelegate | false
+  cors?: FastifyCorsOptions | FastifyCorsOptionsDelegate | false | undefined
   /** Fastify's route options (`onRequest`, `preHandler`, `config`, `schema`, `logLevel`, …). Default: none. */
-  route?: SseRouteOptions
+  route?: SseRouteOptions | undefined
   /**
    * Called when a client has its head. What it sends with `client.send()` comes before whatever is broadcast from then
    * on, also while a promise it returns is pending. When it throws, the error is logged and the stream ended, with a
    * jittered `retry:`. Default: none.
    */
-  onConnect?: (client: SseClient, request: FastifyRequest) => void | Promise<void>
+  onConnect?:
+    | Callback<[client: SseClient, request: SseRequest<Route, TypeProvider, Schema>], void | Promise<void>>
+    | undefined
   /** Called once when a connected client has gone. What it throws is logged. Default: none. */
-  onDisconnect?: (client: SseClient, reason: DisconnectReason) => void | Promise<void>
+  onDisconnect?: ((client: SseClient, reason: DisconnectReason) => void | Promise<void>) | undefined
   /**
    * Where the log lives that several processes share: `redisStreams(…)`, `jetStream(…)`, or one's own. Default: this
    * process's memory.
    */
-  backplane?: Backplane
+  backplane?: Backplane | undefined
   /** Turns data into text. Default: `JSON.stringify`. */
-  serialize?: (data: unknown) => string
+  serialize?: ((data: unknown) => string) | undefined
 }
 
 /** The options with their defaults. */

@@ -1,5 +1,6 @@
 import type { CloseOptions } from './close-options.js'
-import type { EventArguments } from './sse-events.js'
+import type { SendOptions } from './encode.js'
+import type { EventData, EventName } from './sse-events.js'
 
 /**
  * The app's own data about a client, `client.state`. Declare its fields by interface merging:
@@ -14,7 +15,9 @@ export interface SseClientState {}
 
 /** With nothing declared, anything can be kept. */
 // biome-ignore lint/suspicious/noExplicitAny: the app's data, of which nothing is known here
-type State = keyof SseClientState extends never ? Record<string, any> : SseClientState
+type AnyState = Record<string, any>
+type State = keyof SseClientState extends never ? AnyState : SseClientState
+type PartialState = keyof SseClientState extends never ? AnyState : Partial<SseClientState>
 
 /** A connected client, as the app sees it. */
 export interface SseClient {
@@ -28,8 +31,9 @@ export interface SseClient {
   readonly closed: boolean
   /** The topics and patterns that it is subscribed to. */
   readonly topics: readonly string[]
-  /** The app's own data about it; empty at first. */
-  state: State
+  /** The app's own data about it; empty at first, so that each field may be missing. Replaced as a whole, it is complete. */
+  get state(): PartialState
+  set state(state: State)
   /**
    * When its stream is ended, the expiry of a token say. Default: none. Past or present ends it at once; a Date that is
    * not valid is refused with a TypeError.
@@ -48,7 +52,7 @@ export interface SseClient {
    * @returns false when the client has gone
    * @throws UnserializableError, InvalidEventError, EventTooLargeError as `broadcast` does
    */
-  send(...args: EventArguments<{ event?: string | undefined }>): boolean
+  send<Name extends EventName | undefined = undefined>(data: EventData<Name>, options?: SendOptions<Name>): boolean
   /**
    * Lets it hear a topic, or a pattern, from now on; nothing, when it does already. In `onConnect` it is as if the
    * client had asked for it: what it is replayed holds the topic, too.

@@ -10,14 +10,11 @@
 // biome-ignore lint/suspicious/noEmptyInterface: users add to it
 export interface SseEvents {}
 
-/**
- * Arguments of what sends an event. Where events are declared, a named one takes its own data, and one without a name
- * any: it is a `message`, whose data nobody has declared.
- */
-export type EventArguments<Options extends { event?: string | undefined }> = keyof SseEvents extends never
-  ? [data: unknown, options?: Options]
-  : NamedEvent<Options> | [data: unknown, options?: Omit<Options, 'event'> & { event?: undefined }]
+/** Names that an event may have: those declared, or any where none is. */
+export type EventName = keyof SseEvents extends never ? string : keyof SseEvents & string
 
-type NamedEvent<Options> = {
-  [Name in keyof SseEvents]: [data: SseEvents[Name], options: Omit<Options, 'event'> & { event: Name }]
-}[keyof SseEvents]
+/**
+ * Data of an event by its name. An event without a name has any: it is a `message`, whose data nobody has declared. The
+ * brackets keep it from being distributed, so that it holds in functions that are generic in the name, too.
+ */
+export type EventData<Name> = [Name] extends [keyof SseEvents] ? SseEvents[Name] : unknown

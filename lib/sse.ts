@@ -2,7 +2,7 @@ import type { CloseOptions } from './close-options.js'
 import type { EventOptions } from './encode.js'
 import type { ClientSelector } from './selector.js'
 import type { SseClient } from './sse-client.js'
-import type { EventArguments } from './sse-events.js'
+import type { EventData, EventName } from './sse-events.js'
 import type { SseStats } from './stats.js'
 
 /** The hub as the app sees it, `app.sse`. */
@@ -15,7 +15,7 @@ export interface Sse {
    *   not; `id`: its own id, default `<epoch>-<seq>`
    * @throws UnserializableError, InvalidEventError, DuplicateIdError, EventTooLargeError: then nothing is broadcast
    */
-  broadcast(...args: EventArguments<EventOptions>): void
+  broadcast<Name extends EventName | undefined = undefined>(data: EventData<Name>, options?: EventOptions<Name>): void
   /** As `broadcast`, with text as it is: CR, LF and CRLF in it reach the client as LF. */
   broadcastMessage(text: string, options?: EventOptions): void
   /**
@@ -24,7 +24,10 @@ export interface Sse {
    * @returns the event's id, once it is accepted. Rejects with what `broadcast` throws, and with `ClosedError` after
    *   `app.close()`.
    */
-  publish(...args: EventArguments<EventOptions>): Promise<string>
+  publish<Name extends EventName | undefined = undefined>(
+    data: EventData<Name>,
+    options?: EventOptions<Name>
+  ): Promise<string>
   /**
    * Ends the streams of some clients: of this process, where a function picks them; of all processes that share a
    * backplane, where a selector does, `{ state: { userId: 7 } }` say.

@@ -1,33 +1,8 @@
-import { execFile } from 'node:child_process'
-import { createRequire } from 'node:module'
-import { fileURLToPath } from 'node:url'
 import fastify from 'fastify'
 import t from 'tap'
 import pylonSse, { type PylonSseOptions } from '../lib/index.js'
 import { serve } from './kit/server.js'
 import { Arrivals } from './kit/topics.js'
-
-/** What the compiler has to say of a folder of users' code. In a run of its own, since what is declared is for all of it. */
-function complaints(fixture: string): Promise<string> {
-  const compiler = createRequire(import.meta.url).resolve('typescript/bin/tsc')
-  const project = fileURLToPath(new URL(`fixtures/${fixture}`, import.meta.url))
-  return new Promise((resolve) => {
-    execFile(process.execPath, [compiler, '--noEmit', '-p', project], (error, stdout, stderr) => {
-      resolve(error === null ? '' : `${stdout}${stderr}` || error.message)
-    })
-  })
-}
-
-const projects: Record<string, string> = {
-  'events that are declared are checked by name and data, wherever one is sent, and so is the state of clients':
-    'typed-events',
-  'with nothing declared every name, data and state is allowed': 'untyped-events'
-}
-for (const [what, fixture] of Object.entries(projects)) {
-  t.test(what, { timeout: 110_000 }, async (t) => {
-    t.equal(await complaints(fixture), '')
-  })
-}
 
 const todo = {
   type: 'object',

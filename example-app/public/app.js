@@ -57,6 +57,7 @@ function nameInUrl() {
 
 /** @param {string} [reason] why, where nobody has asked for it */
 function showLogin(reason = '') {
+  if (me) find('login-name').value = me.name
   me = undefined
   leave()
   show('login', 'Task board')

@@ -1,34 +1,36 @@
 import type { NatsConnection } from '@nats-io/transport-node'
 import { InvalidOptionError } from '../errors.js'
-import type { BackplaneLimits } from './backplane.js'
+import type { LimitOptions } from './limits.js'
 import type { ConnectOptions } from './nats-link.js'
 
+type OptionalConnecting = { [Name in keyof ConnectOptions]?: ConnectOptions[Name] | undefined }
+
 /** Options of `jetStream`. */
-export interface JetStreamOptions extends Partial<BackplaneLimits>, ConnectOptions {
+export interface JetStreamOptions extends LimitOptions, OptionalConnecting {
   /** A connection that the app owns. It is left open when the app closes. */
-  connection?: NatsConnection
+  connection?: NatsConnection | undefined
   /**
    * Instead of a connection: `'nats://localhost:4222'`, or several servers of one cluster. Needs the package
    * @nats-io/transport-node. `user`, `pass`, `token`, `authenticator` and `tls` are as its `connect` takes them.
    */
-  servers?: string | string[]
+  servers?: string | string[] | undefined
   /**
    * Name of the stream. It is created where there is none. Of one that is there, `retention` must be `limits`, `discard`
    * `old`, and there must be a bound; how large it is matters not here. Default: `'PYLON_SSE'`.
    */
-  stream?: string
+  stream?: string | undefined
   /** Subject of the stream. All processes that share both hear each other. Default: `'pylon-sse.events'`. */
-  subject?: string
+  subject?: string | undefined
   /**
    * Messages that the stream keeps, where it is created here. One holds what a process published while the one before
    * was on its way, up to 500 events. Default: 100,000. Past it the oldest are dropped: a process that was away for
    * longer sends its clients a `resync`.
    */
-  maxMessages?: number
+  maxMessages?: number | undefined
   /** Bytes that the stream keeps, where it is created here. Default: 256 MiB. Past it as with `maxMessages`. */
-  maxBytes?: number
+  maxBytes?: number | undefined
   /** Servers of the cluster that keep the stream, where it is created here: 1, 3 or 5. Default: 1. */
-  replicas?: number
+  replicas?: number | undefined
 }
 
 /** The options of `jetStream`, as they are used. */
@@ -40,7 +42,7 @@ export interface CheckedOptions {
   maxBytes: number
   replicas: number | undefined
   connecting: ConnectOptions
-  limits: Partial<BackplaneLimits>
+  limits: LimitOptions
 }
 
 const LIMITS = ['optional', 'publishTimeout', 'maxPending', 'maxPendingBytes']
@@ -75,8 +77,9 @@ export function checkOptions(options: JetStreamOptions): CheckedOptions {
     if (!Number.isSafeInteger(value) || value < 1)
       throw new InvalidOptionError(`backplane.${name}`, String(value), 'a whole number from 1')
   }
-  const pick = (names: string[]) => Object.fromEntries(Object.entries(rest).filter(([name]) => names.includes(name)))
-  for (const name of Object.keys(rest)) {
+  const given = Object.entries(rest).filter(([, value]) => value !== undefined)
+  const pick = (names: string[]) => Object.fromEntries(given.filter(([name]) => names.includes(name)))
+  for (const [name] of given) {
     if (LIMITS.includes(name) || (CONNECTING.includes(name) && connection === undefined)) continue
     const takes = CONNECTING.includes(name) ? 'nothing beside a connection' : 'nothing: there is no such option'
     throw new InvalidOptionError(`backplane.${name}`, 'a value', takes)

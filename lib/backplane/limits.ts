@@ -1,6 +1,9 @@
 import { InvalidOptionError } from '../errors.js'
 import type { BackplaneLimits } from './backplane.js'
 
+/** The limits, as options: each may be left out. */
+export type LimitOptions = { [Name in keyof BackplaneLimits]?: BackplaneLimits[Name] | undefined }
+
 const DEFAULTS: BackplaneLimits = {
   optional: false,
   publishTimeout: 10_000,
@@ -9,7 +12,7 @@ const DEFAULTS: BackplaneLimits = {
 }
 
 /** The limits with their defaults. @throws InvalidOptionError */
-export function resolveLimits(options: Partial<BackplaneLimits>): BackplaneLimits {
+export function resolveLimits(options: LimitOptions): BackplaneLimits {
   const { optional = DEFAULTS.optional } = options
   if (typeof optional !== 'boolean') throw new InvalidOptionError('backplane.optional', String(optional), 'a boolean')
   return {
@@ -20,7 +23,7 @@ export function resolveLimits(options: Partial<BackplaneLimits>): BackplaneLimit
   }
 }
 
-function whole(options: Partial<BackplaneLimits>, name: 'publishTimeout' | 'maxPending' | 'maxPendingBytes'): number {
+function whole(options: LimitOptions, name: 'publishTimeout' | 'maxPending' | 'maxPendingBytes'): number {
   const value = options[name] ?? DEFAULTS[name]
   if (Number.isSafeInteger(value) && value >= 1 && value < 2 ** 31) return value
   throw new InvalidOptionError(`backplane.${name}`, String(value), 'a whole number from 1')

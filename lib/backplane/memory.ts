@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { ClosedError } from '../errors.js'
-import type { Backplane, BackplaneEntry, BackplaneLimits, BackplaneListener, Joined, Parcel } from './backplane.js'
-import { resolveLimits } from './limits.js'
+import type { Backplane, BackplaneEntry, BackplaneListener, Joined, Parcel } from './backplane.js'
+import { type LimitOptions, resolveLimits } from './limits.js'
 
 const CURSOR = /^([0-9a-f]{8})-(0|[1-9]\d{0,15})$/
 
@@ -29,7 +29,7 @@ export class MemoryEngine {
 }
 
 /** A backplane over the memory of this process. It reaches hubs of this process alone. */
-export function memoryBackplane(engine = new MemoryEngine(), options: Partial<BackplaneLimits> = {}): Backplane {
+export function memoryBackplane(engine = new MemoryEngine(), options: LimitOptions = {}): Backplane {
   let listener: BackplaneListener | undefined
   let isClosed = false
   return {

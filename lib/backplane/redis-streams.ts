@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { BackplaneRefusedError, BackplaneUnavailableError, InvalidOptionError } from '../errors.js'
 import type { Backplane, BackplaneLimits, BackplaneListener, HistoryBounds, Joined, Parcel } from './backplane.js'
 import { compareEntryIds, ORIGIN, parseEntryId } from './entry-id.js'
-import { resolveLimits } from './limits.js'
+import { type LimitOptions, resolveLimits } from './limits.js'
 import { addressOf, CONNECT_TIMEOUT, create, duplicate, type RedisClient } from './redis-client.js'
 import { bareError, isReadOnly, isRefusal, reasonOf } from './redis-errors.js'
 import { RedisLink } from './redis-link.js'
@@ -22,21 +22,21 @@ const MIN_PAUSE = 50
 const MAX_PAUSE = 1000
 
 /** Options of `redisStreams`. */
-export interface RedisStreamsOptions extends Partial<BackplaneLimits> {
+export interface RedisStreamsOptions extends LimitOptions {
   /**
    * A client that the app owns, by which events are published: `Redis` or `Cluster` of ioredis or iovalkey, or
    * @fastify/redis's `app.redis`. They are read by a connection of the plugin's own, a duplicate of it.
    */
-  client?: RedisClient
+  client?: RedisClient | undefined
   /** Instead of a client: `redis://user:password@host:port/db`, `rediss://` for TLS. Needs the package ioredis. */
-  url?: string
+  url?: string | undefined
   /** Key of the stream. All processes that share it hear each other. Default: `'pylon-sse'`. */
-  key?: string
+  key?: string | undefined
   /**
    * Entries that the stream keeps, about, from 1000. Default: 100,000. Past it the oldest are dropped: a process that
    * was away for longer tells its clients so, by a `resync`, reason `backplane`.
    */
-  maxLength?: number
+  maxLength?: number | undefined
 }
 
 /**

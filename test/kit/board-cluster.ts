@@ -4,7 +4,8 @@ import http from 'node:http'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import { PATIENCE, withTimeout } from './patience.js'
-import { startRedis } from './redis-server.js'
+import { plainEnvironment } from './plain-environment.js'
+import type { RedisServer } from './redis-server.js'
 import { RUN_SOURCES } from './run-sources.js'
 import { connect, type SseClient } from './sse-client.js'
 import { type Change, cookieOf } from './task-board.js'
@@ -17,7 +18,7 @@ export const START = 3 * PATIENCE
 
 /** Starts the example, whatever comes of it. */
 export function runCluster(env: Record<string, string>): { child: ChildProcess; output: () => string } {
-  const child = spawn(process.execPath, [...RUN_SOURCES, SCRIPT], { env: { PORT: '0', ...process.env, ...env } })
+  const child = spawn(process.execPath, [...RUN_SOURCES, SCRIPT], { env: { ...plainEnvironment(), PORT: '0', ...env } })
   let text = ''
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding('utf8').on('data', (chunk) => {
@@ -47,9 +48,7 @@ export class BoardCluster {
     this.keys = keys
   }
 
-  static async start(t: Test): Promise<BoardCluster | undefined> {
-    const redis = await startRedis(t)
-    if (redis === undefined) return undefined
+  static async start(t: Test, redis: RedisServer): Promise<BoardCluster> {
     const started = runCluster({ REDIS_URL: redis.url, LOG_LEVEL: 'silent' })
     t.teardown(() => stop(started.child))
     const [, port] = await said(started, /Task board on \S+:(\d+)/)
@@ -65,8 +64,8 @@ export class BoardCluster {
     return cookieOf(headers)
   }
 
-  async create(cookie: string, title: string): Promise<Change> {
-    const { status, body } = await this.call('POST', '/api/rooms/team-a/tasks', { cookie, body: { title } })
+  async create(cookie: string, title: string, room = 'team-a'): Promise<Change> {
+    const { status, body } = await this.call('POST', `/api/rooms/${room}/tasks`, { cookie, body: { title } })
     if (status !== 201) throw new Error(`${status}: ${JSON.stringify(body)}`)
     return body as Change
   }
@@ -94,10 +93,10 @@ export class BoardCluster {
   }
 
   /** Streams of so many processes, one of each. */
-  async streamsOnEach(count: number, cookie: string): Promise<SseClient[]> {
+  async streamsOnEach(count: number, cookie: string, room?: string): Promise<SseClient[]> {
     const streams = new Map<number, SseClient>()
     for (let i = 0; i < ATTEMPTS && streams.size < count; i++) {
-      const stream = await this.stream(cookie)
+      const stream = await this.stream(cookie, room)
       if (streams.has(servedBy(stream))) await stream.close()
       else streams.set(servedBy(stream), stream)
     }

@@ -1,28 +1,19 @@
-import type { Browser, Page } from 'playwright-core'
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import type { Test } from 'tap'
 import { PATIENCE } from './patience.js'
 
-export interface Entrance {
-  name?: string
-  room?: string
-}
-
 /** Opens the example in a tab of its own, where nobody is logged in yet. */
-export async function openPage(t: Test, browser: Browser, url: string): Promise<Page> {
-  const context = await browser.newContext()
+export async function openPage(
+  t: Test,
+  browser: Browser,
+  url: string,
+  options: BrowserContextOptions = {}
+): Promise<Page> {
+  const context = await browser.newContext(options)
   t.teardown(() => context.close())
   const page = await context.newPage()
   page.setDefaultTimeout(2 * PATIENCE)
   await page.goto(url)
-  return page
-}
-
-/** Logs in and opens a room, until it is live. */
-export async function openRoom(t: Test, browser: Browser, url: string, entrance: Entrance = {}): Promise<Page> {
-  const { name = 'Ann', room = 'team-a' } = entrance
-  const page = await openPage(t, browser, `${url}/#${room}`)
-  await logIn(page, name)
-  await isLive(page)
   return page
 }
 
@@ -85,4 +76,15 @@ export function card(page: Page, title: string) {
 export async function add(page: Page, title: string): Promise<void> {
   await page.getByTestId('new-title').fill(title)
   await page.getByTestId('new-submit').click()
+}
+
+/** The test id of what has the focus, or else its tag. */
+export function focused(page: Page): Promise<string> {
+  return page.evaluate('document.activeElement.dataset.testid ?? document.activeElement.tagName')
+}
+
+/** Begins to edit the title of a task, and types another one. */
+export async function retype(page: Page, title: string, typed: string): Promise<void> {
+  await card(page, title).getByTestId('task-edit').click()
+  await page.getByTestId('editor-title').fill(typed)
 }

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { Test } from 'tap'
 import { PATIENCE, withTimeout } from './patience.js'
+import { plainEnvironment } from './plain-environment.js'
 import { type ConnectOptions, connect, type SseClient } from './sse-client.js'
 import { Watch } from './watch.js'
 
@@ -54,7 +55,7 @@ export class Program {
     this.#watch = new Watch(() => `output of ${example}: ${JSON.stringify(this.#output)}`)
     this.#child = spawn(process.execPath, args, {
       cwd: cwd ?? exampleFile(example),
-      env: { ...plain(), PORT: '0', ...env },
+      env: { ...plainEnvironment(), PORT: '0', ...env },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc']
     })
     t.teardown(() => this.stop())
@@ -150,10 +151,4 @@ export class Example {
   async json<T = unknown>(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<T> {
     return (await this.call(method, path, body, headers)).json() as Promise<T>
   }
-}
-
-/** The environment without what tap has put into it to follow processes, which slows them. */
-function plain(): NodeJS.ProcessEnv {
-  const own = Object.entries(process.env).filter(([name]) => !/^(_?TAP|NODE_OPTIONS$|NODE_V8_COVERAGE$)/.test(name))
-  return Object.fromEntries(own)
 }

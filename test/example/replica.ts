@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import t from 'tap'
-import type { Change, Task } from './kit/task-board.js'
+import type { Test } from 'tap'
+import type { Change, Task } from '../kit/task-board.js'
 
 interface View {
   reset(tasks: Task[]): void
@@ -33,7 +33,7 @@ interface Tasks {
   restore(id: string, fields: object, by: Author): Change | undefined
 }
 
-const example = (path: string) => import(new URL(`../example-app/${path}`, import.meta.url).href)
+const example = (path: string) => import(new URL(`../../example-app/${path}`, import.meta.url).href)
 const { Replica } = (await example('public/replica.js')) as { Replica: new (view: View) => Replica }
 const { Tasks } = (await example('tasks.js')) as {
   Tasks: new (options: { limit: number; onChange: (change: Change, clientId?: string) => void }) => Tasks
@@ -133,39 +133,42 @@ class Board {
 
 const byId = (one: Task, other: Task) => one.id.localeCompare(other.id)
 
-t.test('however answers and events overtake each other, the page ends with the rows of the server', async () => {
-  const number = fc.nat(20)
-  const step = fc.oneof(
-    {
-      weight: 5,
-      arbitrary: fc.record({
-        change: fc.constantFrom('create', 'update', 'delete', 'restore'),
-        number,
-        own: fc.boolean()
-      })
-    },
-    { weight: 4, arbitrary: fc.constant('deliver' as const) },
-    { weight: 2, arbitrary: fc.record({ answer: number }) },
-    { weight: 1, arbitrary: fc.constantFrom('connect' as const, 'lose answers' as const) }
-  )
-  fc.assert(
-    fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
-      const board = new Board()
-      board.connect()
-      for (const step of steps) {
-        if (step === 'deliver') board.deliver()
-        else if (step === 'connect') board.connect()
-        else if (step === 'lose answers') {
-          // The page cannot know what came of its changes, and asks for a new snapshot.
-          board.answers.length = 0
-          board.connect()
-        } else if ('answer' in step) board.answer(step.answer)
-        else board.change(step.change, step.number, step.own)
-      }
-      while (board.deliver());
-      while (board.answers.length > 0) board.answer(0)
-      assert.deepEqual([...board.rows.byId.values()].sort(byId), board.expected.toSorted(byId))
-    }),
-    { numRuns: 2000 }
-  )
-})
+/** The page's copy of the board. */
+export function replica(t: Test): void {
+  t.test('however answers and events overtake each other, the page ends with the rows of the server', async () => {
+    const number = fc.nat(20)
+    const step = fc.oneof(
+      {
+        weight: 5,
+        arbitrary: fc.record({
+          change: fc.constantFrom('create', 'update', 'delete', 'restore'),
+          number,
+          own: fc.boolean()
+        })
+      },
+      { weight: 4, arbitrary: fc.constant('deliver' as const) },
+      { weight: 2, arbitrary: fc.record({ answer: number }) },
+      { weight: 1, arbitrary: fc.constantFrom('connect' as const, 'lose answers' as const) }
+    )
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
+        const board = new Board()
+        board.connect()
+        for (const step of steps) {
+          if (step === 'deliver') board.deliver()
+          else if (step === 'connect') board.connect()
+          else if (step === 'lose answers') {
+            // The page cannot know what came of its changes, and asks for a new snapshot.
+            board.answers.length = 0
+            board.connect()
+          } else if ('answer' in step) board.answer(step.answer)
+          else board.change(step.change, step.number, step.own)
+        }
+        while (board.deliver());
+        while (board.answers.length > 0) board.answer(0)
+        assert.deepEqual([...board.rows.byId.values()].sort(byId), board.expected.toSorted(byId))
+      }),
+      { numRuns: 2000 }
+    )
+  })
+}
