@@ -1,7 +1,7 @@
 import t from 'tap'
-import { board } from './example/board.js'
+import { board, together } from './example/board.js'
 import { door } from './example/door.js'
-import { editing } from './example/editing.js'
+import { conflicts, editing } from './example/editing.js'
 import { hands } from './example/hands.js'
 import { lobby } from './example/lobby.js'
 import { offline } from './example/offline.js'
@@ -11,5 +11,5 @@ import { launchChromium } from './kit/chromium.js'
 const browser = await launchChromium(t)
 if (browser) {
   const stage = await BoardStage.open(t, browser)
-  for (const scenarios of [board, editing, offline, lobby, hands, door]) scenarios(t, stage)
+  for (const scenarios of [together, board, conflicts, editing, offline, lobby, hands, door]) scenarios(t, stage)
 }

@@ -2,9 +2,9 @@ import type { Test } from 'tap'
 import { add, card, isLive, openTab, says, shows } from '../kit/board-page.js'
 import { type BoardStage, goToLobby, HISTORY } from '../kit/board-stage.js'
 
-/** The board as two people see it. */
-export function board(t: Test, stage: BoardStage): void {
-  const { ann, bob, relay } = stage
+/** What the example is about. */
+export function together(t: Test, stage: BoardStage): void {
+  const { ann, bob } = stage
 
   t.test('what one does is seen by the other', async (t) => {
     await stage.enterRoom()
@@ -30,6 +30,11 @@ export function board(t: Test, stage: BoardStage): void {
       await shows(t, page, { doing: ['Bake rye bread'], done: ['Write a letter'] }, 'deleted')
     }
   })
+}
+
+/** The board as two people see it. */
+export function board(t: Test, stage: BoardStage): void {
+  const { ann, bob, relay } = stage
 
   t.test('a tab names its own stream with its changes, also after a reconnection', async (t) => {
     const dan = await stage.enterRoom([], [ann])

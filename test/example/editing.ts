@@ -2,8 +2,8 @@ import type { Test } from 'tap'
 import { card, focused, retype, says, shows } from '../kit/board-page.js'
 import type { BoardStage } from '../kit/board-stage.js'
 
-/** What becomes of a title while others change and delete its task, and of the focus. */
-export function editing(t: Test, stage: BoardStage): void {
+/** What becomes of a title that is being edited, and of the focus, while others change and delete its task. */
+export function conflicts(t: Test, stage: BoardStage): void {
   const { ann, bob } = stage
 
   t.test('a title that is being edited while somebody deletes its task is kept and offered', async (t) => {
@@ -47,6 +47,11 @@ export function editing(t: Test, stage: BoardStage): void {
     await ann.getByTestId('notice').getByRole('button', { name: 'Undo' }).click()
     await shows(t, bob, { todo: ['Flat bread'] }, 'which can be undone')
   })
+}
+
+/** What else an editor and its focus promise. */
+export function editing(t: Test, stage: BoardStage): void {
+  const { ann, bob } = stage
 
   t.test('who saves a title before hearing of another one is told, too', async (t) => {
     const dan = await stage.enterRoom(['Bread'], [ann])

@@ -14,7 +14,7 @@ const SCRIPT = fileURLToPath(new URL('../../example-app/cluster.js', import.meta
 /** Connections go to the processes in turn, so that a few of them are enough to meet all. */
 const ATTEMPTS = 30
 /** How long processes of Node may take to start, ms: several at once, on a busy machine. */
-export const START = 3 * PATIENCE
+export const START = 6 * PATIENCE
 
 /** Starts the example, whatever comes of it. */
 export function runCluster(env: Record<string, string>): { child: ChildProcess; output: () => string } {

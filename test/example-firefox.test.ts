@@ -1,0 +1,13 @@
+import t from 'tap'
+import { together } from './example/board.js'
+import { conflicts } from './example/editing.js'
+import { BoardStage } from './kit/board-stage.js'
+import { launchFirefox } from './kit/firefox.js'
+
+/* Browsers differ in keys, focus and EventSource. What does not depend on them is tried in the quicker one alone. */
+
+const browser = await launchFirefox(t)
+if (browser) {
+  const stage = await BoardStage.open(t, browser)
+  for (const scenarios of [together, conflicts]) scenarios(t, stage)
+}
