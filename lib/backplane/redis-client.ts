@@ -14,7 +14,7 @@ export interface RedisClient {
   call(command: string, ...args: (string | number)[]): Promise<unknown>
   multi(commands: unknown[][]): { exec(): Promise<[error: Error | null, result: unknown][] | null> }
   /** Its socket. */
-  readonly stream?: { on(event: 'error', listener: () => void): unknown }
+  readonly stream?: { on(event: 'error', listener: () => void): unknown; readonly bytesRead?: number }
   /** Of a cluster. */
   nodes?(): Pick<RedisClient, 'stream'>[]
   on(event: string, listener: (error: Error) => void): unknown
@@ -110,6 +110,12 @@ function explain(error: Error & { code?: string }): never {
  */
 export function hearErrors(client: RedisClient): void {
   for (const { stream } of client.isCluster ? client.nodes!() : [client]) stream?.on('error', () => {})
+}
+
+/** Bytes that have come by its connections. */
+export function receivedBytes(client: RedisClient): number {
+  const nodes = client.isCluster ? client.nodes!() : [client]
+  return nodes.reduce((sum, { stream }) => sum + (stream?.bytesRead ?? 0), 0)
 }
 
 /** Where a client connects to, for messages. It holds no password. */

@@ -1,11 +1,15 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { BackplaneEntry, BackplaneListener, HistoryBounds, Joined, Parcel } from './backplane.js'
 import { compareEntryIds, idBefore, ORIGIN, parseEntryId } from './entry-id.js'
 import { decodeMessage, encodeMessage, type StoredMessage } from './message-codec.js'
 import type { RedisClient } from './redis-client.js'
+import { bareError, isReadOnly } from './redis-errors.js'
 
 /** Entries read at once, and about how many bytes. */
 export const MAX_COUNT = 1000
-const READ_BYTES = 4 * 1024 * 1024
+const READ_BYTES = 1024 * 1024
+/** Between two answers with history, ms at most: processes that start at once come to load at different times. */
+const LOAD_PAUSE = 50
 const FIRST_COUNT = 16
 
 type RawEntry = [id: string, fields: string[] | null]
@@ -71,6 +75,17 @@ export class RedisLog {
   constructor(key: string, maxLength: number) {
     this.#key = key
     this.#maxLength = maxLength
+  }
+
+  /** Whether the server takes no writes. It is given an entry that no stream can have. */
+  async isReadOnly(client: RedisClient): Promise<boolean> {
+    try {
+      await client.call('xadd', this.#key, '0-0', 'm', '')
+      /* c8 ignore next 2: no server takes it */
+      return false
+    } catch (error) {
+      return isReadOnly(bareError(error))
+    }
   }
 
   /** Appends all of them, or none. @returns their ids */
@@ -146,6 +161,7 @@ export class RedisLog {
     let from = '+'
     let isAll = false
     while (!isAll && events > 0 && bytes > 0) {
+      if (chunks.length > 1) await sleep(Math.random() * LOAD_PAUSE, undefined, { ref: false })
       const count = Math.min(this.#count, events)
       const chunk = (await client.call('xrevrange', this.#key, from, '-', 'COUNT', count)) as RawEntry[]
       isAll = chunk.length < count

@@ -3,11 +3,11 @@ import { BackplaneRefusedError, BackplaneUnavailableError, InvalidOptionError } 
 import type { Backplane, BackplaneLimits, BackplaneListener, HistoryBounds, Joined, Parcel } from './backplane.js'
 import { compareEntryIds, ORIGIN, parseEntryId } from './entry-id.js'
 import { type LimitOptions, resolveLimits } from './limits.js'
-import { addressOf, CONNECT_TIMEOUT, create, duplicate, type RedisClient } from './redis-client.js'
+import { addressOf, CONNECT_TIMEOUT, create, duplicate, type RedisClient, receivedBytes } from './redis-client.js'
 import { bareError, isReadOnly, isRefusal, reasonOf } from './redis-errors.js'
 import { RedisLink } from './redis-link.js'
 import { type Continuity, type Loaded, MAX_COUNT, type Mark, RedisLog, START } from './redis-log.js'
-import { LateError, within } from './within.js'
+import { LateError, whileComing, within } from './within.js'
 
 export type { Backplane, BackplaneLimits } from './backplane.js'
 export type { RedisClient } from './redis-client.js'
@@ -66,6 +66,8 @@ class RedisStreams implements Backplane {
   #isConnected = true
   #bounds!: HistoryBounds
   #listener!: BackplaneListener
+  /** Whether the server took no events when this process began, and has taken none since. */
+  #isReplica = false
   /** How far the stream was read. */
   #mark: Mark = START
   /** When the loss was found that the stream does not tell of yet, ms on the clock of `performance.now()`. */
@@ -89,10 +91,9 @@ class RedisStreams implements Backplane {
       throw this.#unavailable(new Error('it has been joined already; each plugin needs one of its own'))
     try {
       const [client] = await Promise.all([this.#reading.open(), this.#client ? undefined : this.#writing.open()])
-      const loaded = await within(
-        CONNECT_TIMEOUT,
-        this.#log.load(client, bounds, (cursor, reason) => listener.onForeign(cursor, reason))
-      )
+      this.#isReplica = await within(ANSWER_TIMEOUT, this.#log.isReadOnly(client))
+      const loading = this.#log.load(client, bounds, (cursor, reason) => listener.onForeign(cursor, reason))
+      const loaded = await whileComing(CONNECT_TIMEOUT, loading, () => receivedBytes(client))
       this.#closing.signal.throwIfAborted()
       this.#bounds = bounds
       this.#listener = listener
@@ -110,10 +111,14 @@ class RedisStreams implements Backplane {
   async publish(batch: readonly Parcel[]): Promise<readonly string[]> {
     try {
       if (this.#closing.signal.aborted) throw new Error('it is closed')
-      return await (this.#client ? this.#publishBy(this.#client, batch) : this.#publishByOwn(batch))
+      const cursors = await (this.#client ? this.#publishBy(this.#client, batch) : this.#publishByOwn(batch))
+      this.#isReplica = false
+      return cursors
     } catch (error) {
       const cause = bareError(error)
-      if (!isRefusal(cause)) throw this.#unavailable(cause)
+      // Amid a failover a server is read-only for a while.
+      const isFinal = isRefusal(cause) && (this.#isReplica || !isReadOnly(cause))
+      if (!isFinal) throw this.#unavailable(cause)
       const refusal = new BackplaneRefusedError(NAME, reasonOf(cause))
       refusal.cause = cause
       throw refusal
@@ -207,7 +212,8 @@ class RedisStreams implements Backplane {
   /** Passes on what follows. @returns whether there was anything */
   async #read(client: RedisClient, block: number): Promise<boolean> {
     const { signal } = this.#closing
-    const read = await within(block + ANSWER_TIMEOUT, this.#log.readAfter(client, this.#mark, block, this.#onForeign))
+    const reading = this.#log.readAfter(client, this.#mark, block, this.#onForeign)
+    const read = await whileComing(block + ANSWER_TIMEOUT, reading, () => receivedBytes(client))
     if (read === undefined || signal.aborted) return false
     if (typeof read === 'string') {
       await this.#begin(client, read)
@@ -228,7 +234,8 @@ class RedisStreams implements Backplane {
 
   async #begin(client: RedisClient, continuity: Continuity): Promise<void> {
     if (continuity === 'lost') await this.#report(client)
-    const loaded = await within(CONNECT_TIMEOUT, this.#log.load(client, this.#bounds, this.#onForeign))
+    const loading = this.#log.load(client, this.#bounds, this.#onForeign)
+    const loaded = await whileComing(CONNECT_TIMEOUT, loading, () => receivedBytes(client))
     /* c8 ignore next: closed amid a gap */
     if (this.#closing.signal.aborted) return
     this.#lossFoundAt = undefined

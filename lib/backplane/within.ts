@@ -16,3 +16,22 @@ export async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
     clearTimeout(timer)
   }
 }
+
+/**
+ * As `within`, for what may be large and the network slow: it is late where nothing has come for `ms`.
+ *
+ * @param received bytes, or whatever grows while something comes
+ */
+export async function whileComing<T>(ms: number, promise: Promise<T>, received: () => number): Promise<T> {
+  let isSettled = false
+  const settled = promise.finally(() => {
+    isSettled = true
+  })
+  for (let before = received(); ; before = received()) {
+    try {
+      return await within(ms, settled)
+    } catch (error) {
+      if (isSettled || received() === before) throw error
+    }
+  }
+}

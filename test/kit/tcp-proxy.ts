@@ -2,8 +2,13 @@ import { once } from 'node:events'
 import net from 'node:net'
 import type { Test } from 'tap'
 
+/** How often a slow wire passes on what it may, ms. */
+const TICK = 20
+
 /** A wire between clients and a server of this machine, which can be cut. */
 export class TcpProxy {
+  /** What a client may get, bytes a second. */
+  #rate = Number.POSITIVE_INFINITY
   readonly #target: number
   readonly #sockets = new Set<net.Socket>()
   #isCut = false
@@ -24,7 +29,9 @@ export class TcpProxy {
         other.destroy()
       })
     }
-    near.pipe(far).pipe(near)
+    near.pipe(far)
+    if (this.#rate === Number.POSITIVE_INFINITY) far.pipe(near)
+    else this.#passSlowly(far, near)
   })
 
   private constructor(target: number) {
@@ -32,8 +39,9 @@ export class TcpProxy {
   }
 
   /** One that listens until the end of the test. */
-  static async to(t: Test, target: number): Promise<TcpProxy> {
+  static async to(t: Test, target: number, { rate = Number.POSITIVE_INFINITY } = {}): Promise<TcpProxy> {
     const proxy = new TcpProxy(target)
+    proxy.#rate = rate
     proxy.#server.listen(0, '127.0.0.1')
     await once(proxy.#server, 'listening')
     t.teardown(() => {
@@ -55,5 +63,14 @@ export class TcpProxy {
 
   mend(): void {
     this.#isCut = false
+  }
+
+  #passSlowly(from: net.Socket, to: net.Socket): void {
+    const size = Math.ceil((this.#rate * TICK) / 1000)
+    const timer = setInterval(() => {
+      const bytes: Buffer | null = from.read(Math.min(size, from.readableLength))
+      if (bytes !== null) to.write(bytes)
+    }, TICK)
+    from.on('close', () => clearInterval(timer))
   }
 }
