@@ -1,0 +1,35 @@
+import Fastify from 'fastify'
+import metrics from 'fastify-metrics'
+import pylonSse from 'pylon-sse'
+
+const app = Fastify()
+// #region metrics
+await app.register(metrics, { endpoint: '/metrics' })
+// A stream ends after minutes or hours, which would count as the latency of its request.
+await app.register(pylonSse, { route: { config: { disableMetrics: true } } })
+
+const { Counter, Gauge } = app.metrics.client
+new Gauge({
+  name: 'sse_clients',
+  help: 'Streams that are open',
+  collect() {
+    this.set(app.sse.clientCount)
+  }
+})
+new Counter({
+  name: 'sse_dropped_total',
+  help: 'Events that clients missed by reading too slowly',
+  collect() {
+    this.reset()
+    this.inc(app.sse.stats().dropped)
+  }
+})
+// #endregion
+
+app.post('/say', async (request) => {
+  app.sse.broadcast(request.body)
+  return { clients: app.sse.clientCount }
+})
+
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => app.close())
+console.log(await app.listen({ port: process.env.PORT ?? 3000 }))
