@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
+import type { IncomingHttpHeaders } from 'node:http'
 import type { Audience } from './audience.js'
 import { type Chunk, OwnChunk } from './chunk.js'
 import type { Arrival, CareLimits, ClientContext, Home, Scope } from './client-context.js'
 import { type CloseOptions, checkCloseOptions } from './close-options.js'
 import { Cursor } from './cursor.js'
-import { encodeConnected, encodeFarewell, encodeKeepAlive, encodeResync } from './encode.js'
+import { encodeConnected, encodeFarewell, encodeKeepAlive, encodeResync, encodeRetry } from './encode.js'
 import type { DisconnectReason } from './errors.js'
 import { Expiry } from './expiry.js'
 import { GzipStream } from './gzip-stream.js'
@@ -244,6 +245,18 @@ export class Client implements SseClient, StreamListener {
     this.#flush()
     this.#stream.hurry()
     this.#endHere(reason, farewell)
+  }
+
+  /**
+   * Ends it for the closing of the app, before it has its head.
+   *
+   * @param retry gives a reconnection time, ms, where a request with such headers is told one
+   * @returns whether it has been answered; Fastify answers it otherwise
+   */
+  turnAway(retry: (headers: IncomingHttpHeaders) => number | undefined): boolean {
+    this.#finish('shutdown')
+    const time = retry(this.#stream.headers)
+    return this.#stream.turnAway(time === undefined ? undefined : encodeRetry(time))
   }
 
   #endHere(reason: DisconnectReason, farewell: { retry?: number; stayAway?: boolean } | undefined): void {

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import { Caretaker } from './caretaker.js'
 import { Client } from './client.js'
 import type { Arrival, ClientContext } from './client-context.js'
@@ -9,6 +10,7 @@ import type { Logger } from './logger.js'
 import type { ResolvedOptions } from './options.js'
 import { Partings } from './partings.js'
 import { Shard } from './shard.js'
+import { takesRetry } from './stream-request.js'
 import { inSlices, waitAtMost } from './time-slices.js'
 
 /** Reconnection time that clients are left with where `retry` is not set, ms: what browsers take by themselves. */
@@ -143,7 +145,12 @@ export class Clients {
     const start = performance.now()
     this.#caretaker.stop()
     this.#context.isClosing = true
-    await inSlices([...this.#waiting], (client) => client.end('shutdown'))
+    const { overLimit } = this.#options
+    const retry = (headers: IncomingHttpHeaders) =>
+      takesRetry(headers, overLimit) ? this.retryWithJitter() : undefined
+    await inSlices([...this.#waiting], (client) => {
+      if (client.turnAway(retry)) this.#context.counters.rejected.closing++
+    })
     const nearestFirst = [...this]
       .map((client) => ({ client, lag: client.lag }))
       .sort((a, b) => a.lag - b.lag)

@@ -9,6 +9,9 @@ const ROUND = 50
 /** How often streams of HTTP/2 are looked at that their clients may have reset, ms. */
 const CHECK = 1000
 
+/** Answers a request, if it is one that it answers. @returns whether it did */
+export type Answer = (req: Request, res: Response) => boolean
+
 /**
  * The connections to the app. A server that closes waits for all of them, as long as they like: spare ones that have sent
  * nothing, half a request, a session of HTTP/2 that stays. Here they get a deadline.
@@ -25,6 +28,16 @@ export class Connections {
       this.#servers.delete(server)
       this.#endWhereDone()
     })
+  }
+
+  /** Has requests answered before the servers' own listeners hear of them, from now on. */
+  answerFirst(answer: Answer): void {
+    for (const server of this.#servers.keys()) {
+      const { emit } = server
+      server.emit = (event: string, ...args: unknown[]) =>
+        (event === 'request' && answer(args[0] as Request, args[1] as Response)) ||
+        Reflect.apply(emit, server, [event, ...args])
+    }
   }
 
   /** A request of ours has come. When the app closes, its connection waits for it till the deadline. */

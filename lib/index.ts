@@ -1,11 +1,12 @@
 import type { FastifyInstance, FastifyPluginAsync, RegisterOptions } from 'fastify'
 import fp from 'fastify-plugin'
+import { closingAnswer } from './closing-answer.js'
 import { Connections } from './connections.js'
 import * as errors from './errors.js'
 import { faceOf } from './face.js'
 import { Hub } from './hub.js'
 import { foreignOptions, type PylonSseOptions, resolveOptions } from './options.js'
-import { addRoutes } from './route.js'
+import { addRoutes, pathIn } from './route.js'
 import { secondaryServers } from './secondary-servers.js'
 import type { Sse } from './sse.js'
 
@@ -72,6 +73,8 @@ async function plugin(app: FastifyInstance, options: PylonSseOptions & RegisterO
   const scoped = { prefix, ...(logLevel && { logLevel }), ...(logSerializers && { logSerializers }) }
   await app.register(async (scope) => {
     await addRoutes(scope, hub, connections, resolved)
+    const answer = closingAnswer(pathIn(scope.prefix, resolved.path), hub, connections, resolved)
+    app.addHook('preClose', async () => connections.answerFirst(answer))
     // Before the server stops listening, as it waits for open streams; after the hooks of the app, which may broadcast
     // in theirs: those of a scope come after all of the app's.
     scope.addHook('preClose', async () => {

@@ -93,8 +93,10 @@ export interface PylonSseOptions<
   /** Streams open at once on this process, from 1. Default: no limit. Past it a request is answered with 503. */
   maxClients?: number | undefined
   /**
-   * How a request past a limit is told. `'status'` (default): 429 or 503, with `Retry-After`. `'retry'`: 200, a jittered
-   * `retry:`, and the end, since a browser's EventSource never comes back after another status.
+   * How a request for the stream is told that it cannot have it now, past a limit or while the app closes. `'status'`:
+   * 429 or 503, with `Retry-After`. `'retry'`: 200, a jittered `retry:`, and the end, since a browser's EventSource never
+   * comes back after another status. Default: `'retry'` for requests whose `Accept` names `text/event-stream`, as
+   * EventSource's does, and `'status'` for others.
    */
   overLimit?: 'status' | 'retry' | undefined
   /** Streams end, and clients resume, after so many ms, up to 20 % earlier; `0` for never. Default: never. */
@@ -166,7 +168,7 @@ export interface ResolvedOptions {
   maxClientsPerIp: number
   limitBy: PylonSseOptions['limitBy']
   maxClients: number
-  overLimit: 'status' | 'retry'
+  overLimit: 'status' | 'retry' | undefined
   maxConnectionAge: number
   authorizeTopics: PylonSseOptions['authorizeTopics']
   maxTopics: number
@@ -282,7 +284,7 @@ export function resolveOptions(options: PylonSseOptions): ResolvedOptions {
     maxEventBytes: options.maxEventBytes ?? 1024 * 1024,
     limitBy: options.limitBy,
     maxClients: options.maxClients ?? Number.POSITIVE_INFINITY,
-    overLimit: options.overLimit ?? 'status',
+    overLimit: options.overLimit,
     maxConnectionAge: orNever(options.maxConnectionAge ?? 0),
     authorizeTopics: options.authorizeTopics,
     maxTopics: options.maxTopics ?? 100,

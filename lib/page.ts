@@ -5,7 +5,7 @@ import { InvalidQueryError, ResyncRequiredError } from './errors.js'
 import type { EventLog } from './event-log.js'
 import type { Hub } from './hub.js'
 import type { LogEntry } from './log-entry.js'
-import { leaveConnection } from './take-over.js'
+import { leaveConnection } from './refusal.js'
 
 /** An event of a page. */
 export interface PageEvent {

@@ -1,32 +1,24 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import Negotiator from 'negotiator'
-import { Admission, type OverLimit } from './admission.js'
+import { Admission } from './admission.js'
 import type { Connections } from './connections.js'
 import { addCorsHook } from './cors.js'
-import { encodeRetry, STAY_AWAY } from './encode.js'
-import { NotAcceptableError, ServerFullError, TooManyClientsError } from './errors.js'
+import { STAY_AWAY } from './encode.js'
+import { NotAcceptableError } from './errors.js'
 import type { Hub } from './hub.js'
 import { describedBy, describePublish, describeStream } from './openapi.js'
 import type { ResolvedOptions } from './options.js'
 import { sendPage } from './page.js'
 import { addPublishRoute } from './publish.js'
+import { refusal } from './refusal.js'
 import { RequestScope } from './request-scope.js'
 import { EventStream, untilGone } from './stream.js'
-import { closingError, sendStream, takeOver, zipAnswer } from './take-over.js'
+import { EVENT_STREAM, negotiate, STREAM_HEAD } from './stream-request.js'
+import { sendStream, takeOver, zipAnswer } from './take-over.js'
 
-const EVENT_STREAM = 'text/event-stream'
-const JSON_PAGE = 'application/json'
 /** Those that a stream or a page is asked for with. */
 const STREAM_METHODS = ['GET', 'HEAD']
 const NO_TOPICS: ReadonlySet<string> = new Set()
-const HEAD = {
-  'content-type': EVENT_STREAM,
-  // no-transform: a proxy that compresses would hold events back.
-  'cache-control': 'no-cache, no-transform',
-  // nginx buffers proxied responses otherwise.
-  'x-accel-buffering': 'no',
-  'x-content-type-options': 'nosniff'
-}
 
 /**
  * Adds the routes of the stream to a scope of their own, where the CORS hook comes before the hooks that the app adds
@@ -92,13 +84,17 @@ const preflights = new WeakMap<object, Set<string>>()
  */
 function isFirstPreflight({ server, prefix }: FastifyInstance, { path, route }: ResolvedOptions): boolean {
   const { host } = (route.constraints ?? {}) as { host?: string | RegExp }
-  const url = path === '/' && prefix !== '' ? prefix : prefix + path
-  const key = `${url} ${host ?? ''}`
+  const key = `${pathIn(prefix, path)} ${host ?? ''}`
   const answered = preflights.get(server) ?? new Set()
   preflights.set(server, answered)
   if (answered.has(key)) return false
   answered.add(key)
   return true
+}
+
+/** The whole path of a stream in a scope. Fastify's own answers for the prefix alone, too, where the path is '/'. */
+export function pathIn(prefix: string, path: string): string {
+  return path === '/' && prefix !== '' ? prefix : prefix + path
 }
 
 /** Where requests come in: negotiates, and lets them in or not. */
@@ -116,7 +112,7 @@ class Entrance {
   /** The handler. It returns no promise: Fastify would wait for it until the stream ends. */
   answer(request: FastifyRequest, reply: FastifyReply): void {
     const hub = this.#hub
-    const type = negotiate(request)
+    const type = negotiate(request.headers)
     if (type === undefined) {
       hub.reject('notAcceptable')
       throw new NotAcceptableError()
@@ -143,7 +139,10 @@ class Entrance {
       return
     }
     // Here, since it may close while `authorizeTopics` takes its time.
-    if (this.#hub.closing) throw closingError(this.#hub, request, reply)
+    if (this.#hub.closing) {
+      reply.send(refusal(this.#hub, 'closing', this.#options, request, reply))
+      return
+    }
     const takesZipped = this.#options.compress && takesGzip(request)
     const compressed = type === EVENT_STREAM && takesZipped
     if (this.#options.compress) {
@@ -151,7 +150,7 @@ class Entrance {
     }
     if (request.method === 'HEAD') {
       if (compressed) reply.header('content-encoding', 'gzip')
-      reply.headers({ ...HEAD, 'content-type': type }).send()
+      reply.headers({ ...STREAM_HEAD, 'content-type': type }).send()
       return
     }
     const id = lastEventId(request)
@@ -161,32 +160,20 @@ class Entrance {
     }
     const slot = this.#admission.slot(request)
     if (typeof slot === 'string') {
-      this.#refuse(slot, type, reply)
+      reply.send(refusal(this.#hub, slot, this.#options, request, reply))
       return
     }
     if (type === EVENT_STREAM) {
       const position = this.#hub.positionOf(id)
       const scope = new RequestScope(request, this.#options.onDisconnect !== undefined)
       const arrival = { ip: request.ip, topics, position, slot, compressed, scope, req: request.raw, res: reply.raw }
-      reply.headers(HEAD)
+      reply.headers(STREAM_HEAD)
       sendStream(this.#hub.clients.admit(arrival), scope, request, reply)
       return
     }
     if (takesZipped) zipAnswer(request)
     untilGone(request.raw, reply.raw, () => slot.release())
     sendPage(this.#hub, topics, request, reply).catch((error) => reply.send(error))
-  }
-
-  #refuse(reason: OverLimit, type: string, reply: FastifyReply): void {
-    this.#hub.reject(reason)
-    const retry = this.#hub.clients.retryWithJitter()
-    if (this.#options.overLimit === 'retry' && type === EVENT_STREAM) {
-      // A browser's EventSource never comes back after a 429 or a 503.
-      reply.headers(HEAD).send(encodeRetry(retry))
-      return
-    }
-    reply.header('retry-after', Math.ceil(retry / 1000))
-    reply.send(reason === 'serverFull' ? new ServerFullError() : new TooManyClientsError(this.#options.maxClientsPerIp))
   }
 }
 
@@ -195,14 +182,6 @@ function asError(thrown: unknown): Error {
   if (thrown instanceof Error) return thrown
   const fields = typeof thrown === 'object' && thrown !== null ? thrown : { message: String(thrown) }
   return Object.assign(new Error('authorizeTopics threw what is no error', { cause: thrown }), fields)
-}
-
-/** What of the two forms the client prefers; the stream, where it does not say. An empty Accept says nothing. */
-function negotiate(request: FastifyRequest): string | undefined {
-  const { accept } = request.headers
-  // What EventSource sends is that alone.
-  if (!accept || accept === EVENT_STREAM) return EVENT_STREAM
-  return new Negotiator(request.raw).mediaType([EVENT_STREAM, JSON_PAGE])
 }
 
 /** The cursor that the client shows: the header of WHATWG HTML 9.2.4, or the query where it cannot set headers. */

@@ -1,5 +1,5 @@
 import { AsyncResource } from 'node:async_hooks'
-import { type IncomingMessage, ServerResponse } from 'node:http'
+import { type IncomingHttpHeaders, type IncomingMessage, ServerResponse } from 'node:http'
 import { constants, type Http2ServerRequest, Http2ServerResponse, type Http2Session } from 'node:http2'
 import { Socket } from 'node:net'
 import type { Chunk } from './chunk.js'
@@ -29,6 +29,9 @@ const FAILED = {
   error: 'Internal Server Error',
   message: 'The head of the event stream could not be written.'
 }
+
+/** Heads of streams that wait for their turn on their connection: few do. */
+const waitingHeads = new WeakMap<EventStream, Headers>()
 
 /** How long an ended stream may take to get its last bytes out, ms. */
 const END_GRACE = 1000
@@ -138,6 +141,7 @@ export class EventStream {
       if (res.socket === null) {
         // HTTP/1.1 pipelining: an earlier response is not finished. Node flushes after 'socket', hence the turn. It is
         // emitted in the context of that response's request, which is another's.
+        waitingHeads.set(this, headers)
         const later = AsyncResource.bind(() => this.#open(headers, first, opened))
         res.once('socket', () => setImmediate(later))
         return false
@@ -235,16 +239,38 @@ export class EventStream {
 
   #finish(last: Chunk | undefined, isTimed: boolean): void {
     const res = this.#res
-    if (!this.#hasHead) {
-      // It waits for its turn on the connection. Those before it take the time they take.
-      ;(res as ServerResponse).writeHead(503, { connection: 'close' }).end()
-      return
-    }
     if (last !== undefined) this.#write(last)
     // For what follows on the connection. Node replaces it where nothing does.
     if (isHttp1(res)) res.socket?.setTimeout?.(this.#timeout)
     res.end()
     if (isTimed) this.#awaitClose()
+  }
+
+  /**
+   * Ends a response that waits for its turn on the connection: those before it take the time they take. Then it is a
+   * stream of one block, or 503 where there is none. A response that was not taken over is left to Fastify.
+   *
+   * @returns whether it is the answer
+   */
+  turnAway(block: string | undefined): boolean {
+    this.#ended = true
+    if (!this.#isOurs) return false
+    const res = this.#res as ServerResponse
+    // The block is not compressed.
+    const { 'content-encoding': _, ...headers } = waitingHeads.get(this)!
+    try {
+      if (block === undefined) res.writeHead(503, { connection: 'close' }).end()
+      else res.writeHead(200, { ...headers, connection: 'close' }).end(block)
+    } catch (error) {
+      this.listener.onFail(error)
+      this.destroy()
+    }
+    return true
+  }
+
+  /** Headers of the request. */
+  get headers(): IncomingHttpHeaders {
+    return this.#req.headers
   }
 
   /** Fastify has handed the response over: nobody else would answer with an error, or end it. */

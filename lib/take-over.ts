@@ -1,14 +1,14 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http'
-import type { Http2ServerResponse } from 'node:http2'
 import { Readable } from 'node:stream'
 import { gzip } from 'node:zlib'
 import type { FastifyReply, FastifyRequest, onSendHookHandler } from 'fastify'
 import type { Client } from './client.js'
 import { nameOf } from './clients.js'
-import { ClosingError, HeadSentError, StreamConsumedError } from './errors.js'
+import { HeadSentError, StreamConsumedError } from './errors.js'
 import type { Hub } from './hub.js'
 import { guardedLogger } from './logger.js'
 import type { ResolvedOptions } from './options.js'
+import { refusal } from './refusal.js'
 import type { RequestScope } from './request-scope.js'
 import type { Headers } from './stream.js'
 
@@ -59,21 +59,9 @@ export function zipAnswer(request: FastifyRequest): void {
   ;(request as Admitted)[ZIP] = true
 }
 
-/** The server closes: also the connection, which would otherwise be kept, and keep the server from closing. */
-export function closingError(hub: Hub, request: FastifyRequest, reply: FastifyReply): Error {
-  hub.reject('closing')
-  leaveConnection(request, reply)
-  return new ClosingError()
-}
-
-/** The connection goes with this answer. */
-export function leaveConnection(request: FastifyRequest, reply: FastifyReply): void {
-  if (request.raw.httpVersionMajor === 1) reply.header('connection', 'close')
-  else (reply.raw as unknown as Http2ServerResponse).stream?.session?.close()
-}
-
 /** The last of the onSend hooks, which takes the response over from Fastify by not passing it on. */
-export function takeOver(hub: Hub, { onConnect }: ResolvedOptions): onSendHookHandler {
+export function takeOver(hub: Hub, options: ResolvedOptions): onSendHookHandler {
+  const { onConnect } = options
   return function takeOverStream(request, reply, payload, done) {
     const body = (request as Admitted)[BODY]
     if (body === undefined || typeof (payload as Partial<Readable> | null)?.pipe !== 'function') {
@@ -94,7 +82,9 @@ export function takeOver(hub: Hub, { onConnect }: ResolvedOptions): onSendHookHa
       return
     }
     if (client.closed) {
-      done(closingError(hub, request, reply))
+      const answer = refusal(hub, 'closing', options, request, reply)
+      if (answer instanceof Error) done(answer)
+      else done(null, answer)
       return
     }
     reply.removeHeader('content-length')

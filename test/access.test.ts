@@ -271,7 +271,9 @@ t.test('a client that leaves while authorizeTopics takes its time is nobody', as
 
 t.test('a server that closes while authorizeTopics takes its time lets nobody in, and closes', async (t) => {
   const held = gate()
-  const served = await serve(t, { sse: { authorizeTopics: () => held.pass().then(() => true) } })
+  const served = await serve(t, {
+    sse: { overLimit: 'status', authorizeTopics: () => held.pass().then(() => true) }
+  })
   const other = await served.connect()
   const reader = await served.connect({ ...asksFor('a'), waitForHead: false })
   await held.reached

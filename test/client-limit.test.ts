@@ -21,7 +21,7 @@ async function serveLimited(t: Test, options: ServeOptions & { sse?: PylonSseOpt
     connections = new Connections(app)
     return options.setup?.(app)
   }
-  const s = await serve(t, { ...options, setup })
+  const s = await serve(t, { ...options, sse: { overLimit: 'status', ...options.sse }, setup })
   return { ...s, connections }
 }
 

@@ -198,8 +198,8 @@ t.test('without the option nobody gets gzip', async (t) => {
 })
 
 t.test('answers that are no stream are not said to be compressed', async (t) => {
-  const s = await serve(t, { sse: { compress: true, maxClientsPerIp: 1 } })
-  const retry = await serve(t, { sse: { compress: true, maxClientsPerIp: 1, overLimit: 'retry' } })
+  const s = await serve(t, { sse: { compress: true, maxClientsPerIp: 1, overLimit: 'status' } })
+  const retry = await serve(t, { sse: { compress: true, maxClientsPerIp: 1 } })
   const answers: [what: string, status: number, s: Served, request: StreamRequest][] = [
     ['406', 406, s, { headers: { ...GZIP, accept: 'text/html' } }],
     ['a page', 200, s, { headers: { ...GZIP, accept: 'application/json' } }],

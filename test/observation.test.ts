@@ -43,7 +43,7 @@ t.test('clientCount and clients say who is connected at the moment', async (t) =
 })
 
 t.test('stats() counts who has come, who was let in, and who was refused and why', async (t) => {
-  const s = await serve(t, { sse: { maxClientsPerIp: 2 } })
+  const s = await serve(t, { sse: { maxClientsPerIp: 2, overLimit: 'status' } })
   const none = { notAcceptable: 0, tooManyClients: 0, closing: 0 }
   t.match(s.app.sse.stats(), { connected: 0, accepted: 0, rejected: none })
   const [first] = [await s.connect(), await s.connect()]

@@ -17,7 +17,7 @@ const DEFAULTS: Omit<ResolvedOptions, 'allowsOrigins'> = {
   maxClientsPerIp: 64,
   limitBy: undefined,
   maxClients: Number.POSITIVE_INFINITY,
-  overLimit: 'status',
+  overLimit: undefined,
   maxConnectionAge: Number.POSITIVE_INFINITY,
   authorizeTopics: undefined,
   maxTopics: 100,

@@ -100,7 +100,7 @@ t.test("a server's own responses carry streams, whole, to their end", async (t) 
 })
 
 t.test("a server's own responses carry pages and refusals, also pages that wait", async (t) => {
-  const s = await serve(t, { fastify: { serverFactory }, sse: { maxClientsPerIp: 1 } })
+  const s = await serve(t, { fastify: { serverFactory }, sse: { maxClientsPerIp: 1, overLimit: 'status' } })
   const page = s.connect({ query: { since: '0', wait: '10000' }, headers: { accept: 'application/json' } })
   while (s.app.sse.clientCount === 0) {
     const probe = await s.connect()

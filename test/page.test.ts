@@ -368,7 +368,7 @@ t.test('a page holds a slot while it waits, and gives it back however the wait e
   t.teardown(() => {
     Audiences.prototype.hold = hold
   })
-  const { served, ids } = await serveNumbers(t, 3, { maxClientsPerIp: 2 })
+  const { served, ids } = await serveNumbers(t, 3, { maxClientsPerIp: 2, overLimit: 'status' })
   const query = { topic: 'a', since: ids[2]!, wait: 60_000 }
   const isFree = async (what: string) => {
     const [one, two, three] = [await served.connect(), await served.connect(), await served.connect()]
@@ -421,7 +421,7 @@ t.test('many requests that wait on one connection are answered in their order, w
 t.test(
   'over HTTP/2 a request that waits is answered by an event, and its slot comes back when it leaves',
   async (t) => {
-    const served = await serve(t, { transport: 'h2c', sse: { maxClientsPerIp: 1 } })
+    const served = await serve(t, { transport: 'h2c', sse: { maxClientsPerIp: 1, overLimit: 'status' } })
     const [id] = await publishNumbers(served, 1, 1)
     const request = { path: pathOf({ since: id!, wait: 60_000 }), headers: { accept: 'application/json' } }
     let waits = waiting(t, 1)
@@ -477,7 +477,7 @@ t.test('an event larger than a MiB is a page of its own', async (t) => {
 t.test('a page holds its slot until it is out', async (t) => {
   const held = gate()
   const served = await serve(t, {
-    sse: { maxClientsPerIp: 1 },
+    sse: { maxClientsPerIp: 1, overLimit: 'status' },
     setup: (app) => {
       app.addHook('onSend', async ({ url }) => {
         if (url.includes('slow')) await held.pass()
@@ -493,7 +493,7 @@ t.test('a page holds its slot until it is out', async (t) => {
 })
 
 t.test('a page that waits counts as one more open at once, and gives its place back', async (t) => {
-  const served = await serve(t, { sse: { maxClients: 1 } })
+  const served = await serve(t, { sse: { maxClients: 1, overLimit: 'status' } })
   const waiting = await ask(served, { wait: 60_000 }, false)
   while ((await served.connect()).status !== 503) for (const client of served.app.sse.clients) client.close()
   served.app.sse.broadcast('event')

@@ -11,7 +11,7 @@ import { injectClient } from './kit/inject-client.js'
 import { LogLines } from './kit/log-lines.js'
 import { type Served, serve } from './kit/server.js'
 
-const ONE_SLOT = { maxClientsPerIp: 1 }
+const ONE_SLOT = { maxClientsPerIp: 1, overLimit: 'status' } as const
 
 /** An app with one slot for each address: whoever gets in proves that nobody else holds it. */
 async function getsIn(t: Test, s: Served, what = 'the slot is free', request: Parameters<Served['connect']>[0] = {}) {
