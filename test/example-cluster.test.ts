@@ -6,6 +6,9 @@ import { withTimeout } from './kit/patience.js'
 import { startRedis } from './kit/redis-server.js'
 import { changesOf, snapshotOf } from './kit/task-board.js'
 
+// More than a quiet machine needs, since its processes take long to start on a busy one.
+t.setTimeout(300_000)
+
 const redis = (await startRedis(t))!
 const skip = !redis
 /** One for all that can share it, each in a room of its own: its processes take seconds to start. */

@@ -6,6 +6,9 @@ import { launchFirefox } from './kit/firefox.js'
 
 /* Browsers differ in keys, focus and EventSource. What does not depend on them is tried in the quicker one alone. */
 
+// More than a quiet machine needs, since one browser serves all of them.
+t.setTimeout(300_000)
+
 const browser = await launchFirefox(t)
 if (browser) {
   const stage = await BoardStage.open(t, browser)

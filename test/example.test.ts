@@ -8,6 +8,9 @@ import { offline } from './example/offline.js'
 import { BoardStage } from './kit/board-stage.js'
 import { launchChromium } from './kit/chromium.js'
 
+// More than a quiet machine needs, since one browser serves all of them.
+t.setTimeout(300_000)
+
 const browser = await launchChromium(t)
 if (browser) {
   const stage = await BoardStage.open(t, browser)
