@@ -6,6 +6,7 @@ import fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastif
 import type { Test } from 'tap'
 import type { PylonSseOptions } from '../../lib/index.js'
 import { certificate } from './certificate.js'
+import { resumeClock } from './clock.js'
 import { connectH2, type H2Client, type H2ConnectOptions } from './h2-client.js'
 import { withTimeout } from './patience.js'
 import { type ConnectOptions, connect, type SseClient } from './sse-client.js'
@@ -46,6 +47,7 @@ export async function serve(t: Test, options: ServeOptions = {}): Promise<Served
 
   const clients: (SseClient | H2Client)[] = []
   const folder = transport === 'unix' ? await mkdtemp(join(tmpdir(), 'pylon-sse-')) : undefined
+  app.addHook('preClose', async () => resumeClock())
   t.teardown(async () => {
     const failures = clients.flatMap(({ failure }) => failure ?? [])
     await Promise.all(clients.map((client) => client.abort()))
