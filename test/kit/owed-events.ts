@@ -4,6 +4,9 @@ import { type Process, range } from './backplane-faults.js'
 import type { SseEvent } from './event-record.js'
 import { resyncOf } from './numbered.js'
 
+/** Events of a process that wait for the engine: a long failover must not push out of the history what a client left at. */
+const MAX_WAITING = 200
+
 /** What clients got of the events that they were owed. All of them are counts. */
 export interface Account {
   delivered: number
@@ -83,15 +86,17 @@ export class OwedEvents {
 
   async #publish(process: number, pause: number): Promise<void> {
     const { sse } = this.#processes[process]!.app
-    const publishing: Promise<void>[] = []
+    const publishing = new Set<Promise<void>>()
     for (let number = 1; !this.#stopping.signal.aborted; number++) {
       this.published++
       const accepted = sse.publish({ run: this.#run, process, number }).then(
         () => void this.#acknowledged[process]!.add(number),
         (error) => void this.errors.push(error)
       )
-      publishing.push(accepted)
+      publishing.add(accepted)
+      void accepted.then(() => publishing.delete(accepted))
       await sleep(pause)
+      if (publishing.size >= MAX_WAITING) await Promise.race(publishing)
     }
     await Promise.all(publishing)
   }
