@@ -1,9 +1,9 @@
 import t from 'tap'
-import { redisStreams } from '../lib/backplane/redis-streams.js'
-import { LONG, publish, startProcess, waitForEvents } from './kit/backplane-faults.js'
-import { resyncOf } from './kit/numbered.js'
-import { OwedEvents } from './kit/owed-events.js'
-import { RedisCluster } from './kit/redis-cluster.js'
+import { redisStreams } from '../../lib/backplane/redis-streams.js'
+import { LONG, publish, startProcess, waitForEvents } from '../kit/backplane-faults.js'
+import { resyncOf } from '../kit/numbered.js'
+import { OwedEvents } from '../kit/owed-events.js'
+import { RedisCluster } from '../kit/redis-cluster.js'
 
 const KEY = 'pylon-sse'
 
