@@ -1,5 +1,6 @@
 import type { Client } from './client.js'
 import type { DisconnectReason } from './errors.js'
+import { waitAtMost } from './time-slices.js'
 
 /** How long is waited for what `onDisconnect` does when the app closes, ms. */
 const GRACE = 500
@@ -26,11 +27,6 @@ export class Partings {
   async settle(): Promise<void> {
     // Those just added begin in a microtask.
     await null
-    let timer: NodeJS.Timeout | undefined
-    const patience = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, GRACE)
-    })
-    await Promise.race([Promise.all(this.#underWay), patience])
-    clearTimeout(timer)
+    await waitAtMost(GRACE, Promise.all(this.#underWay))
   }
 }
