@@ -190,7 +190,6 @@ export class Clients {
   }
 
   #onAudience(client: Client): void {
-    if (this.#waiting.has(client)) return
     client.moveOut()
     this.#shardFor(client).add(client, client.audience)
   }

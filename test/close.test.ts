@@ -12,7 +12,7 @@ import { gate } from './kit/deferred.js'
 import { LogLines } from './kit/log-lines.js'
 import { withTimeout } from './kit/patience.js'
 import { type Served, type ServeOptions, serve } from './kit/server.js'
-import { KERNEL_HOLDS } from './kit/slow-reader.js'
+import { KERNEL_HOLDS, stuckClient } from './kit/slow-reader.js'
 import { slowdown } from './kit/slowdown.js'
 import { connect } from './kit/sse-client.js'
 
@@ -318,6 +318,23 @@ t.test('what preClose hooks of the app broadcast reaches every client, wherever 
     client.events.map(({ data }) => data),
     ['"added before"', '"added after"']
   )
+})
+
+t.test('a client that is behind when the app closes, and reads, gets what was sent to it alone, too', async (t) => {
+  const s = await serve(t, { transport: 'unix' })
+  const reader = await s.connect()
+  const behind = await stuckClient(s)
+  s.app.sse.broadcastMessage('x'.repeat(KERNEL_HOLDS.unix))
+  await reader.next()
+  for (const client of s.app.sse.clients) client.send('to one')
+  const closed = s.app.close()
+  await reader.waitForEnd()
+  behind.resume()
+  await behind.waitForEnd()
+  t.equal(behind.events.at(-1)?.data, '"to one"')
+  t.equal(behind.events.length, 2)
+  t.equal(behind.retries.length, 1, 'the farewell')
+  await withTimeout(closed, 'app.close()')
 })
 
 t.test('closing twice is closing once', async (t) => {

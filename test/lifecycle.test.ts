@@ -23,7 +23,9 @@ t.test('nothing runs before the app is ready, and nothing after it has closed', 
   await app.ready()
   t.equal(timers.pending.length, 1)
   t.notOk(timers.pending[0]!.hasRef(), 'what runs keeps no process alive')
+  t.equal(app.sse.ready, true, 'clients may come')
   await app.close()
+  t.equal(app.sse.ready, false)
   t.strictSame(timers.pending, [])
 })
 

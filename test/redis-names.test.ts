@@ -1,6 +1,6 @@
 import t from 'tap'
 import { compareEntryIds, idBefore, parseEntryId } from '../lib/backplane/entry-id.js'
-import { addressOf, duplicate } from '../lib/backplane/redis-client.js'
+import { addressOf, duplicate, receivedBytes } from '../lib/backplane/redis-client.js'
 import { reasonOf } from '../lib/backplane/redis-errors.js'
 
 type Client = Parameters<typeof addressOf>[0]
@@ -28,6 +28,13 @@ t.test('an address names the servers, and no password', async (t) => {
     [{ isCluster: true, options: {} }, '']
   ]
   for (const [client, address] of clients) t.equal(addressOf(client as Client), address)
+})
+
+t.test('what has come is counted over all connections, also where one has yet to be made', async (t) => {
+  const nodes = [{ stream: { bytesRead: 3 } }, {}, { stream: { bytesRead: 4 } }]
+  t.equal(receivedBytes({ isCluster: true, nodes: () => nodes } as unknown as Client), 7)
+  t.equal(receivedBytes({ stream: { bytesRead: 5 } } as unknown as Client), 5)
+  t.equal(receivedBytes({} as Client), 0)
 })
 
 t.test('by sentinels the duplicate of a client looks which server is the master', async (t) => {

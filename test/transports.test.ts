@@ -12,6 +12,7 @@ import { deferred, gate } from './kit/deferred.js'
 import type { EventReader } from './kit/event-reader.js'
 import { greetingOf } from './kit/greeting.js'
 import { injectClient } from './kit/inject-client.js'
+import { LogLines } from './kit/log-lines.js'
 import { withTimeout } from './kit/patience.js'
 import { type Served, type ServeOptions, serve } from './kit/server.js'
 import type { SseClient } from './kit/sse-client.js'
@@ -257,6 +258,47 @@ t.test('a stream that waits for its turn when the app closes is told in its turn
   await withTimeout(closed, 'app.close()')
   t.equal(s.app.sse.stats().accepted, 0)
 })
+
+t.test(
+  'a stream that waits for its turn when the app closes, and can be told nothing, is cut and logged',
+  async (t) => {
+    const log = new LogLines()
+    const slow = gate()
+    const admitted = deferred()
+    const closing = deferred()
+    const s = await serve(t, {
+      sse: false,
+      fastify: { logger: { level: 'error', stream: log } },
+      setup: async (app) => {
+        app.get('/slow', async () => {
+          await slow.pass()
+          return 'slow'
+        })
+        app.addHook('onRequest', async ({ url }, { raw }) => {
+          if (url !== '/events') return
+          raw.writeHead = () => {
+            throw new Error('no head')
+          }
+        })
+        const onSend: onSendHookHandler = (_request, _reply, payload, done) => {
+          admitted.resolve()
+          done(null, payload)
+        }
+        await app.register(pylonSse, { route: { onSend } })
+        app.addHook('preClose', async () => void setImmediate(closing.resolve))
+      }
+    })
+    const client = await s.connect(BEHIND_SLOW)
+    await admitted.promise
+    const closed = s.app.close()
+    await closing.promise
+    slow.open()
+    await client.waitForClose()
+    await withTimeout(closed, 'app.close()')
+    t.match(await log.waitFor(/cannot be written/), { err: { message: 'no head' } })
+    t.equal(client.body, '')
+  }
+)
 
 /** Long enough not to strike while a busy machine connects, ms. */
 const TIMEOUT = 400

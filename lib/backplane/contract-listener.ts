@@ -94,9 +94,9 @@ export class ContractListener implements BackplaneListener {
     return this
   }
 
-  /** What the log has since the last gap, as far as it was told. */
+  /** What the log has since the last gap, as far as it was told. To be asked once there was one. */
   get newest(): BackplaneEntry[] {
-    return [...(this.gaps.at(-1)?.history ?? []), ...this.sinceGap]
+    return [...this.gaps.at(-1)!.history, ...this.sinceGap]
   }
 
   /** The state that was told last. Whoever has joined is connected. */

@@ -27,11 +27,14 @@ export async function whileComing<T>(ms: number, promise: Promise<T>, received: 
   const settled = promise.finally(() => {
     isSettled = true
   })
-  for (let before = received(); ; before = received()) {
+  let before = received()
+  for (;;) {
     try {
       return await within(ms, settled)
     } catch (error) {
-      if (isSettled || received() === before) throw error
+      const now = received()
+      if (isSettled || now === before) throw error
+      before = now
     }
   }
 }

@@ -22,6 +22,11 @@ export async function resolve(specifier, context, nextResolve) {
 }
 
 export async function load(url, context, nextLoad) {
+  if (url.startsWith(`${root}dist/`)) {
+    // What has been built counts for nothing: its functions, mapped to the sources, would be theirs a second time.
+    const { source, ...rest } = await nextLoad(url, context)
+    return { ...rest, source: String(source).replace(/^\/\/# sourceMappingURL=.*/m, '') }
+  }
   if (!url.startsWith(root) || !url.endsWith('.ts')) return nextLoad(url, context)
   return { format: 'module', source: await stripped(readFileSync(fileURLToPath(url), 'utf8')), shortCircuit: true }
 }
