@@ -3,7 +3,7 @@ import { encodeRetry } from './encode.js'
 import type { Hub } from './hub.js'
 import type { ResolvedOptions } from './options.js'
 import { isHttp2 } from './stream.js'
-import { EVENT_STREAM, negotiate, STREAM_HEAD, takesRetry } from './stream-request.js'
+import { STREAM_HEAD, takesRetry } from './stream-request.js'
 
 /**
  * While an app closes, Fastify answers each request with 503 before any hook or route hears of it, and a browser's
@@ -24,7 +24,7 @@ export function closingAnswer(
   return (req, res) => {
     const { method, url, headers } = req
     if (!isPlain || method !== 'GET' || url?.split('?', 1)[0] !== path) return false
-    if (negotiate(headers) !== EVENT_STREAM || !takesRetry(headers, overLimit)) return false
+    if (!takesRetry(headers, overLimit)) return false
     if (headers.origin !== undefined && !isForAll) return false
     hub.reject('closing')
     connections.carry(req, res)

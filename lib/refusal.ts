@@ -5,7 +5,7 @@ import { encodeRetry } from './encode.js'
 import { ClosingError, ServerFullError, TooManyClientsError } from './errors.js'
 import type { Hub } from './hub.js'
 import type { ResolvedOptions } from './options.js'
-import { EVENT_STREAM, negotiate, STREAM_HEAD, takesRetry } from './stream-request.js'
+import { STREAM_HEAD, takesRetry } from './stream-request.js'
 
 /** Sets the headers of the answer to a request that cannot be served now. @returns what to send */
 export function refusal(
@@ -19,8 +19,7 @@ export function refusal(
   // The connection would otherwise be kept, and keep the server from closing.
   if (reason === 'closing') leaveConnection(request, reply)
   const retry = hub.clients.retryWithJitter()
-  const isForStream = request.method === 'GET' && negotiate(request.headers) === EVENT_STREAM
-  if (isForStream && takesRetry(request.headers, overLimit)) {
+  if (request.method === 'GET' && takesRetry(request.headers, overLimit)) {
     reply.code(200).headers(STREAM_HEAD).removeHeader('content-length')
     return encodeRetry(retry)
   }

@@ -23,10 +23,12 @@ export function negotiate(headers: IncomingHttpHeaders): string | undefined {
 }
 
 /**
- * Whether who asks for the stream, and cannot have it now, is told when to come back by a stream of a `retry:` alone,
- * rather than by a status. Where the option does not say, that goes for clients that name the stream in `Accept`, as
- * EventSource does: it gives up for good after any status but 200.
+ * Whether a GET request asks for the stream, and is told when to come back, where it cannot have it now, by a stream of a
+ * `retry:` alone rather than by a status. Where the option does not say, that goes for clients that name the stream in
+ * `Accept`, as EventSource does: it gives up for good after any status but 200.
  */
-export function takesRetry({ accept }: IncomingHttpHeaders, overLimit: ResolvedOptions['overLimit']): boolean {
-  return overLimit === undefined ? accept?.toLowerCase().includes(EVENT_STREAM) === true : overLimit === 'retry'
+export function takesRetry(headers: IncomingHttpHeaders, overLimit: ResolvedOptions['overLimit']): boolean {
+  if (negotiate(headers) !== EVENT_STREAM) return false
+  if (overLimit !== undefined) return overLimit === 'retry'
+  return headers.accept?.toLowerCase().includes(EVENT_STREAM) === true
 }
