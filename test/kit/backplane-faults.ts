@@ -29,6 +29,28 @@ export interface Engine {
   countConnections(): Promise<number>
 }
 
+/** A server of an engine that the tests start and stop. */
+interface EngineServer extends Pick<Engine, 'port' | 'start' | 'kill9' | 'freeze' | 'thaw'> {
+  keep(): Promise<void>
+  restore(): Promise<void>
+  /** Names of the connections that clients have to it. */
+  connectionNames(): Promise<string[]>
+}
+
+/** What is done to the server of an engine, whichever it is. */
+export function controlsOf(server: EngineServer) {
+  return {
+    port: server.port,
+    start: () => server.start(),
+    kill9: () => server.kill9(),
+    keep: () => server.keep(),
+    restore: () => server.restore(),
+    freeze: () => server.freeze(),
+    thaw: () => server.thaw(),
+    countConnections: async () => (await server.connectionNames()).filter((name) => name === 'pylon-sse').length
+  }
+}
+
 /** @returns nothing where there is no such engine on this machine */
 export type StartEngine = (t: Test) => Promise<Engine | undefined>
 

@@ -1,5 +1,6 @@
 import type { Test } from 'tap'
 import { jetStream } from '../../lib/backplane/jetstream.js'
+import { controlsOf } from './backplane-faults.js'
 import type { ForgetfulEngine } from './engine-losses.js'
 import { startNats } from './nats-server.js'
 
@@ -9,14 +10,8 @@ export async function natsEngine(t: Test): Promise<ForgetfulEngine | undefined> 
   return (
     server && {
       name: 'nats',
-      port: server.port,
+      ...controlsOf(server),
       backplane: (limits, port = server.port) => jetStream({ servers: `127.0.0.1:${port}`, ...limits }),
-      start: () => server.start(),
-      kill9: () => server.kill9(),
-      keep: () => server.keep(),
-      restore: () => server.restore(),
-      freeze: () => server.freeze(),
-      thaw: () => server.thaw(),
       async trim() {
         const { manager } = await server.admin()
         await manager.streams.purge('PYLON_SSE')
@@ -24,9 +19,6 @@ export async function natsEngine(t: Test): Promise<ForgetfulEngine | undefined> 
       async flush() {
         const { manager } = await server.admin()
         await manager.streams.delete('PYLON_SSE')
-      },
-      async countConnections() {
-        return (await server.connectionNames()).filter((name) => name === 'pylon-sse').length
       }
     }
   )

@@ -1,5 +1,6 @@
 import type { Test } from 'tap'
 import { redisStreams } from '../../lib/backplane/redis-streams.js'
+import { controlsOf } from './backplane-faults.js'
 import type { ForgetfulEngine } from './engine-losses.js'
 import { startRedis } from './redis-server.js'
 
@@ -9,22 +10,13 @@ export async function redisEngine(t: Test): Promise<ForgetfulEngine | undefined>
   return (
     server && {
       name: 'redis',
-      port: server.port,
+      ...controlsOf(server),
       backplane: (limits, port = server.port) => redisStreams({ url: `redis://127.0.0.1:${port}`, ...limits }),
-      start: () => server.start(),
-      kill9: () => server.kill9(),
-      keep: () => server.keep(),
-      restore: () => server.restore(),
-      freeze: () => server.freeze(),
-      thaw: () => server.thaw(),
       async trim() {
         await server.admin.xtrim('pylon-sse', 'MAXLEN', 0)
       },
       async flush() {
         await server.admin.flushall()
-      },
-      async countConnections() {
-        return (await server.connectionNames()).filter((name) => name === 'pylon-sse').length
       }
     }
   )
