@@ -190,7 +190,11 @@ export class Client implements SseClient, StreamListener {
     if (this.#stream.hasTaken()) this.#takenAt = Math.ceil(now)
     if (now - this.#takenAt >= stallTimeout) this.#cut('stalled')
     else if (now - this.#openedAt >= maxConnectionAge * (1 - this.#ageCut / 1000)) this.end('aged')
-    else if (!this.#isBlocked && now - this.#lastWrite >= keepAliveInterval) this.#keepAlive(now)
+    else if (this.#isQuiet(now, keepAliveInterval)) {
+      // What was broadcast within this turn keeps the connection alive, too.
+      this.#flush()
+      if (this.#isQuiet(now, keepAliveInterval)) this.#keepAlive(now)
+    }
   }
 
   send(data: unknown, options: { event?: string | undefined } = {}): boolean {
@@ -298,7 +302,6 @@ export class Client implements SseClient, StreamListener {
   }
 
   onDrain(): void {
-    if (!this.#isBlocked || this.#ended) return
     this.#isBlocked = false
     if (!this.#context.isClosing) this.#read(performance.now())
   }
@@ -389,10 +392,12 @@ export class Client implements SseClient, StreamListener {
     }
   }
 
+  #isQuiet(now: number, keepAliveInterval: number): boolean {
+    return !this.#isBlocked && !this.#ended && now - this.#lastWrite >= keepAliveInterval
+  }
+
   #keepAlive(now: number): void {
     const { log } = this.#context
-    this.#flush()
-    if (this.#isBlocked || this.#ended) return
     // Where its topics are quiet and the log is not, its last event id would grow old, and expire while it listens.
     const seq = this.#reading ? log.head : this.#told
     this.#write(seq === this.#told ? KEEP_ALIVE : new OwnChunk([encodeKeepAlive(log.cursorAt(seq))]), now)

@@ -221,14 +221,12 @@ export class EventStream {
   }
 
   /**
-   * Writes a last chunk, if any, and ends the response properly. `onClose` follows. A response that was not taken over
-   * is left to Fastify.
+   * Writes a last chunk, if any, and ends a response that was taken over properly. `onClose` follows.
    *
    * @param isTimed whether it is cut where its bytes are not out in a second
    */
   end(last?: Chunk, isTimed = true): void {
     this.#ended = true
-    if (!this.#isOurs) return
     try {
       this.#finish(last, isTimed)
     } catch (error) {

@@ -6,6 +6,7 @@ import { MemoryEngine, memoryBackplane } from '../lib/backplane/memory.js'
 import type { PylonSseOptions } from '../lib/index.js'
 import { type Process, startProcess } from './kit/backplane-faults.js'
 import { parcels } from './kit/backplane-listener.js'
+import { Connections } from './kit/connections.js'
 import { deferred } from './kit/deferred.js'
 import type { EventReader } from './kit/event-reader.js'
 import { broadcastNumbers, numberOf, readUpTo, resyncOf } from './kit/numbered.js'
@@ -384,4 +385,24 @@ t.test('what onDisconnect publishes while an app closes reaches the others', asy
   await leaving.app.close()
   t.strictSame(await data(client, 1), ['"ann has left"'])
   await t.rejects(leaving.app.sse.publish(1), { code: 'PYLON_SSE_ERR_CLOSED' })
+})
+
+t.test('a client that is closed while others are told of a gap is told nothing of it', async (t) => {
+  const unreliable = new Unreliable()
+  const process = await startProcess(t, unreliable.backplane)
+  const connections = new Connections(process.app)
+  const told = await process.connect()
+  const closed = await process.connect()
+  const [, other] = process.app.sse.clients
+  const [socket] = connections.sockets
+  const { write } = socket!
+  socket!.write = (...args: unknown[]) => {
+    other!.close()
+    return Reflect.apply(write, socket!, args)
+  }
+  unreliable.missAll()
+  t.match(resyncOf(await told.next()), { reason: 'backplane' })
+  await closed.waitForEnd()
+  t.strictSame(closed.events, [])
+  t.equal(process.app.sse.stats().resyncs.backplane, 1)
 })

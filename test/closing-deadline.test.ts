@@ -235,3 +235,22 @@ t.test('an ordinary request that is in progress when the app closes is left to f
   for (const socket of upgrades) socket.destroy()
   await withTimeout(Promise.all(closed), 'app.close()')
 })
+
+t.test('while a hook of the app delays the closing, no connection is cut', async (t) => {
+  const farewell = gate()
+  const s = await open(t, {
+    setup: (app) => {
+      app.addHook('preClose', () => farewell.pass())
+    }
+  })
+  t.teardown(() => farewell.open())
+  const socket = await s.dial()
+  const closed = s.closes()
+  await farewell.reached
+  // Several rounds in which those that have sent nothing would go.
+  await sleep(200)
+  socket.write(PLAIN)
+  await until(() => socket.received.includes('HTTP/1.1'), 'an answer')
+  farewell.open()
+  await closed
+})

@@ -109,6 +109,33 @@ t.test('an interval of 0 is none', async (t) => {
   t.strictSame(quiet.comments, ['connected'])
 })
 
+t.test('a client to which an event is about to go gets no comment beside it', async (t) => {
+  const clock = stopClock(t)
+  let connections!: Connections
+  const s = await serve(t, {
+    sse: { keepAliveInterval: INTERVAL },
+    setup: (app) => {
+      connections = new Connections(app)
+    }
+  })
+  const client = await s.connect()
+  const [socket] = connections.sockets
+  // Asked for when the client has its turn, before the event is flushed.
+  Object.defineProperty(socket, 'writableLength', {
+    configurable: true,
+    get() {
+      delete (this as { writableLength?: number }).writableLength
+      s.app.sse.broadcast('event')
+      return socket!.writableLength
+    }
+  })
+  clock.advance(INTERVAL)
+  await client.next()
+  clock.advance(INTERVAL)
+  await client.waitForComment('keepalive')
+  t.strictSame(client.comments, ['connected', 'keepalive'])
+})
+
 t.test('the comments to clients that are due at the same time are spread over many turns', async (t) => {
   const CLIENTS = 320
   const clock = stopClock(t)

@@ -165,7 +165,7 @@ for (const [reason, sse] of Object.entries({
 /** How a stream ends, and what it is asked for with. */
 const ENDINGS = ['kicked', 'left', 'aborted', 'shutdown', 'aged', 'onConnect threw'] as const
 
-for (const transport of ['http', 'http2'] as const) {
+for (const transport of ['http', 'h2c'] as const) {
   for (const ending of ENDINGS) {
     t.test(`request.signal aborts, once, in its own context: over ${transport}, ${ending}`, async (t) => {
       const aborted = deferred<string>()

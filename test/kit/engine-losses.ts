@@ -33,10 +33,15 @@ async function answerTo({ connect }: Process, lastEventId: string): Promise<stri
   return resyncOf(event)?.reason ?? event.data
 }
 
-/** Of these ids those that a process takes for good, although what followed them is lost. */
+/**
+ * Of these ids those that a process takes for good, although what followed them is lost, with what it answered. A
+ * process that has not noticed the loss yet tells its clients of it as `backplane` when it does.
+ */
 async function taken(process: Process, ids: readonly string[]): Promise<string[]> {
-  const answers = await Promise.all(ids.map((id) => answerTo(process, id)))
-  return ids.filter((_id, i) => !['expired', 'unknown'].includes(answers[i]!))
+  const answers = await Promise.all(ids.map(async (id) => ({ id, answer: await answerTo(process, id) })))
+  return answers
+    .filter(({ answer }) => !['expired', 'unknown', LOST.reason].includes(answer))
+    .map(({ id, answer }) => `${id}: ${answer}`)
 }
 
 function idsOf({ events }: SseClient): string[] {
