@@ -1,3 +1,4 @@
+import type { Chunk } from './chunk.js'
 import type { CursorContext } from './cursor.js'
 import type { DisconnectReason } from './errors.js'
 import type { EventEncoder } from './event-encoder.js'
@@ -42,6 +43,8 @@ export interface ClientContext<Member> extends CursorContext {
   readonly retry: number | undefined
   /** Interval of keepalives as clients are told of it, ms; 0 for none. */
   readonly keepAlive: number
+  /** A keepalive that carries a cursor. */
+  keepAliveAt(cursor: string): Chunk
   readonly encoder: EventEncoder
   readonly subscriptionLimits: SubscriptionLimits
   /** Those that wait for what their streams are busy with; also some that have ceased to. */

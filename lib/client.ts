@@ -5,7 +5,7 @@ import { type Chunk, OwnChunk } from './chunk.js'
 import type { Arrival, CareLimits, ClientContext, Home, Scope } from './client-context.js'
 import { type CloseOptions, checkCloseOptions } from './close-options.js'
 import { Cursor } from './cursor.js'
-import { encodeConnected, encodeFarewell, encodeKeepAlive, encodeResync, encodeRetry } from './encode.js'
+import { encodeConnected, encodeFarewell, encodeKeepAlive, encodeResync, encodeRetry, type Farewell } from './encode.js'
 import type { DisconnectReason } from './errors.js'
 import { Expiry } from './expiry.js'
 import { GzipStream } from './gzip-stream.js'
@@ -241,9 +241,9 @@ export class Client implements SseClient, StreamListener {
   /**
    * Ends the stream properly.
    *
-   * @param farewell `retry`: reconnection time to leave it with, ms; `stayAway`: whether it should not come back
+   * @param farewell what it is left with, if anything
    */
-  end(reason: DisconnectReason, farewell?: { retry?: number; stayAway?: boolean }): void {
+  end(reason: DisconnectReason, farewell?: Farewell): void {
     if (this.#ended) return
     // What was broadcast or sent before belongs to the stream that ends here.
     this.#flush()
@@ -263,7 +263,7 @@ export class Client implements SseClient, StreamListener {
     return this.#stream.turnAway(time === undefined ? undefined : encodeRetry(time))
   }
 
-  #endHere(reason: DisconnectReason, farewell: { retry?: number; stayAway?: boolean } | undefined): void {
+  #endHere(reason: DisconnectReason, farewell: Farewell | undefined): void {
     this.#finish(reason)
     const last = farewell === undefined ? undefined : new OwnChunk([encodeFarewell(farewell)])
     if (last !== undefined && this.#opened) this.#context.counters.bytes += last.size
@@ -397,10 +397,10 @@ export class Client implements SseClient, StreamListener {
   }
 
   #keepAlive(now: number): void {
-    const { log } = this.#context
+    const { log, keepAliveAt } = this.#context
     // Where its topics are quiet and the log is not, its last event id would grow old, and expire while it listens.
     const seq = this.#reading ? log.head : this.#told
-    this.#write(seq === this.#told ? KEEP_ALIVE : new OwnChunk([encodeKeepAlive(log.cursorAt(seq))]), now)
+    this.#write(seq === this.#told ? KEEP_ALIVE : keepAliveAt(log.cursorAt(seq)), now)
     this.#told = seq
   }
 

@@ -1,8 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { Caretaker } from './caretaker.js'
+import { type Chunk, OwnChunk } from './chunk.js'
 import { Client } from './client.js'
 import type { Arrival, ClientContext } from './client-context.js'
 import { DropReports } from './drop-reports.js'
+import { encodeKeepAlive } from './encode.js'
 import type { DisconnectReason } from './errors.js'
 import type { FlushQueue } from './flush-queue.js'
 import type { LogEntry } from './log-entry.js'
@@ -43,6 +45,9 @@ export class Clients {
   readonly #waiting = new Set<Client>()
   readonly #busy = new Set<Client>()
   #nextNumber = 0
+  /** The keepalive made last, and the cursor in it. */
+  #lastKeepAlive: Chunk | undefined
+  #keptAliveAt: string | undefined
 
   constructor(options: ResolvedOptions, context: ClientsContext, flushes: FlushQueue, logger: Logger) {
     this.#options = options
@@ -63,6 +68,7 @@ export class Clients {
       isClosing: false,
       retry: options.retry,
       keepAlive: Number.isFinite(options.keepAliveInterval) ? options.keepAliveInterval : 0,
+      keepAliveAt: (cursor) => this.#keepAliveAt(cursor),
       subscriptionLimits: options,
       onOpen: (client) => this.#onOpen(client),
       onAudience: (client) => this.#onAudience(client),
@@ -180,6 +186,15 @@ export class Clients {
     const home = shards[audience.number % shards.length]!
     const isFew = audience !== this.#context.audiences.everyone && home.countOf(audience) < FEW
     return isFew ? home : shards[Math.floor(number / NEIGHBOURS) % shards.length]!
+  }
+
+  /** Clients that are kept alive between two events are told the same. */
+  #keepAliveAt(cursor: string): Chunk {
+    if (this.#keptAliveAt !== cursor || this.#lastKeepAlive === undefined) {
+      this.#keptAliveAt = cursor
+      this.#lastKeepAlive = new OwnChunk([encodeKeepAlive(cursor)])
+    }
+    return this.#lastKeepAlive
   }
 
   #onOpen(client: Client): void {

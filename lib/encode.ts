@@ -185,13 +185,17 @@ export function encodeKeepAlive(id?: string): Buffer {
   return id === undefined ? Buffer.from(comment) : encodeFrame(id, 'event: keepalive\ndata: {}\n\n', comment)
 }
 
+/** What a client is left with: a reconnection time, ms, or the wish that it stays away. Never nothing: a chunk of no bytes ends a body. */
+export type Farewell = { readonly retry: number } | { readonly stayAway: true }
+
 /**
  * The last bytes of a stream: a reconnection time, ms, or the id that keeps a client away. That one comes in an event, by a
  * name for which few listen, since most clients take an id only with an event.
  */
-export function encodeFarewell({ retry, stayAway = false }: { retry?: number; stayAway?: boolean }): Buffer {
-  const time = retry === undefined ? '' : encodeRetry(retry)
-  return stayAway ? encodeFrame(STAY_AWAY, `event: ${STAY_AWAY}\ndata: {}\n\n`, time) : Buffer.from(time)
+export function encodeFarewell(farewell: Farewell): Buffer {
+  return 'retry' in farewell
+    ? Buffer.from(encodeRetry(farewell.retry))
+    : encodeFrame(STAY_AWAY, `event: ${STAY_AWAY}\ndata: {}\n\n`)
 }
 
 /** What was encoded, from a whole frame. */

@@ -1,0 +1,34 @@
+import { readFile } from 'node:fs/promises'
+import Fastify from 'fastify'
+import pylonSse from 'pylon-sse'
+
+const app = Fastify()
+await app.register(pylonSse, {
+  cors: false,
+  // sse.js keeps in memory all that it has read. Both libraries go on where they were when a stream has ended.
+  maxConnectionAge: Number(process.env.MAX_AGE ?? 3_600_000)
+})
+
+app.post('/say', async ({ body }) => {
+  app.sse.broadcast(body)
+  return { clients: app.sse.clientCount }
+})
+
+// Sends all pages away, for good. An app would ask who is asking.
+app.delete('/pages', async () => ({ sentAway: app.sse.disconnect(() => true, { reconnect: false }) }))
+
+for (const [path, file, type] of [
+  ['/fetch', './fetch.html', 'text/html'],
+  ['/sse', './sse.html', 'text/html'],
+  ['/sse.js', 'sse.js', 'text/javascript'],
+  // In place of a bundler.
+  ['/fetch-event-source/index', '@microsoft/fetch-event-source/lib/esm/index.js', 'text/javascript'],
+  ['/fetch-event-source/fetch', '@microsoft/fetch-event-source/lib/esm/fetch.js', 'text/javascript'],
+  ['/fetch-event-source/parse', '@microsoft/fetch-event-source/lib/esm/parse.js', 'text/javascript']
+]) {
+  const content = await readFile(new URL(import.meta.resolve(file)))
+  app.get(path, (_request, reply) => reply.type(type).send(content))
+}
+
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => app.close())
+console.log(await app.listen({ port: process.env.PORT ?? 3000 }))
