@@ -46,8 +46,7 @@ export class Clients {
   readonly #busy = new Set<Client>()
   #nextNumber = 0
   /** The keepalive made last, and the cursor in it. */
-  #lastKeepAlive: Chunk | undefined
-  #keptAliveAt: string | undefined
+  #lastKeepAlive: { cursor: string; chunk: Chunk } | undefined
 
   constructor(options: ResolvedOptions, context: ClientsContext, flushes: FlushQueue, logger: Logger) {
     this.#options = options
@@ -190,11 +189,9 @@ export class Clients {
 
   /** Clients that are kept alive between two events are told the same. */
   #keepAliveAt(cursor: string): Chunk {
-    if (this.#keptAliveAt !== cursor || this.#lastKeepAlive === undefined) {
-      this.#keptAliveAt = cursor
-      this.#lastKeepAlive = new OwnChunk([encodeKeepAlive(cursor)])
-    }
-    return this.#lastKeepAlive
+    let last = this.#lastKeepAlive
+    if (last?.cursor !== cursor) last = this.#lastKeepAlive = { cursor, chunk: new OwnChunk([encodeKeepAlive(cursor)]) }
+    return last.chunk
   }
 
   #onOpen(client: Client): void {

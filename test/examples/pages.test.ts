@@ -8,6 +8,7 @@ import { certificate } from '../kit/certificate.js'
 import { launchChromium } from '../kit/chromium.js'
 import { exampleFile, readExample, startExamples } from '../kit/example.js'
 import { type Served, serve } from '../kit/server.js'
+import { TcpProxy } from '../kit/tcp-proxy.js'
 
 const PAGE = `<!doctype html><title>page</title><script type="module">
   import { live } from '/live.js'
@@ -200,6 +201,40 @@ async function testPages(browser: Browser): Promise<void> {
       t.strictSame(errors, [])
     }
   )
+
+  for (const library of ['fetch', 'sse']) {
+    t.test(`libraries/: /${library} comes back after each kind of end, and stays away when it is sent`, async (t) => {
+      const { examples } = await startExamples(
+        t,
+        ['libraries/server.js', { RETRY: '20' }],
+        ['libraries/server.js', { RETRY: '20', MAX_AGE: '200' }]
+      )
+      for (const [which, example] of examples.entries()) {
+        const proxy = await TcpProxy.to(t, example.port)
+        const page = await browser.newPage()
+        t.teardown(() => page.close())
+        const errors: Error[] = []
+        page.on('pageerror', (error) => errors.push(error))
+        const opened = page.waitForResponse((answer) => answer.url().endsWith('/events'))
+        await page.goto(`http://127.0.0.1:${proxy.port}/${library}`)
+        await opened
+        // At first it is cut off before its first event; the other server ends its streams all the time.
+        const texts = which === 0 ? ['first', 'second'] : ['a', 'b', 'c']
+        for (const text of texts) {
+          if (which === 0) proxy.cut()
+          await example.call('POST', '/say', { text })
+          proxy.mend()
+          await page.waitForSelector(`li >> text=${text}`)
+        }
+        t.strictSame(await page.locator('li').allTextContents(), texts, 'each once')
+        if (which === 0) {
+          t.strictSame(await example.json('DELETE', '/pages'), { sentAway: 1 })
+          await page.waitForSelector('text=stay-away')
+        }
+        t.strictSame(errors, [])
+      }
+    })
+  }
 
   t.test('reconnecting: the list is the same on two pages, and both stay away when they are sent', async (t) => {
     const [example] = (await startExamples(t, ['reconnecting/server.js'])).examples

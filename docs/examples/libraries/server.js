@@ -5,6 +5,7 @@ import pylonSse from 'pylon-sse'
 const app = Fastify()
 await app.register(pylonSse, {
   cors: false,
+  retry: Number(process.env.RETRY ?? 1000),
   // sse.js keeps in memory all that it has read. Both libraries go on where they were when a stream has ended.
   maxConnectionAge: Number(process.env.MAX_AGE ?? 3_600_000)
 })
