@@ -28,8 +28,9 @@ const NAME = 'nats'
 /** Between two attempts to go on, ms: the first, and the longest. */
 const MIN_PAUSE = 50
 const MAX_PAUSE = 1000
-/** How long the history may take to be read, ms. */
-const LOAD_TIMEOUT = 10_000
+/** How long a process waits before it loads a history of more than so many bytes, ms at most. */
+const LOAD_JITTER = 1000
+const LARGE_LOAD = 1024 * 1024
 /** How long a message may take from its acknowledgement until it is read, ms, before the stream is asked what it is. */
 const ECHO_TIMEOUT = 250
 /** How long the server has to hear that this process reads no more, ms. */
@@ -144,13 +145,13 @@ class JetStream implements Backplane {
     await this.#link.close()
   }
 
+  /** Each answer has its time, and all of them together as long as they take. */
   async #load(linked: Linked, bounds: HistoryBounds, listener: BackplaneListener): Promise<Loaded> {
-    return within(
-      LOAD_TIMEOUT,
-      this.#stream
-        .inform(linked)
-        .then((info) => this.#stream.load(linked, info, bounds, (cursor, reason) => listener.onForeign(cursor, reason)))
-    )
+    const info = await this.#stream.inform(linked)
+    // Processes that start at once, or find a gap at once, come to load at different times.
+    const isLarge = Math.min(info.state.bytes, bounds.bytes) > LARGE_LOAD
+    if (isLarge) await sleep(Math.random() * LOAD_JITTER, undefined, { ref: false })
+    return this.#stream.load(linked, info, bounds, (cursor, reason) => listener.onForeign(cursor, reason))
   }
 
   #goOnFrom({ epoch, next, nanos }: Loaded): void {
