@@ -53,7 +53,7 @@ export class Clients {
     this.#logger = logger
     this.shards = Array.from({ length: options.shards }, () => new Shard(context.log, (shard) => flushes.add(shard)))
     const drops = new DropReports((dropped) => {
-      logger.warn({ dropped }, 'SSE clients read too slowly and missed events')
+      logger.warn({ dropped }, 'SSE: clients read too slowly and missed events')
     })
     this.#caretaker = new Caretaker(this.shards, options, (now) => drops.tell(now))
     this.#partings = new Partings((client, reason) => client.scope.run(() => this.#tellEnd(client, reason)))
@@ -198,7 +198,7 @@ export class Clients {
     this.#waiting.delete(client)
     this.#context.counters.accepted++
     this.#shardFor(client).add(client, client.audience)
-    this.#logger.debug(nameOf(client), 'SSE client connected')
+    this.#logger.debug(nameOf(client), 'SSE: client connected')
   }
 
   #onAudience(client: Client): void {
@@ -219,16 +219,19 @@ export class Clients {
 
   #onFail(client: Client, err: unknown): void {
     if (this.#waiting.has(client)) this.#context.counters.rejected.failed++
-    this.#logger.error({ err, ...nameOf(client) }, 'SSE: the response of a client cannot be written')
+    this.#logger.error(
+      { err, ...nameOf(client) },
+      'SSE: the response of a client cannot be written, and the client is disconnected'
+    )
   }
 
   async #tellEnd(client: Client, reason: DisconnectReason): Promise<void> {
     client.scope.abort()
-    this.#logger.debug({ ...nameOf(client), reason }, 'SSE client disconnected')
+    this.#logger.debug({ ...nameOf(client), reason }, 'SSE: client disconnected')
     try {
       await this.#options.onDisconnect?.(client, reason)
     } catch (err) {
-      this.#logger.error({ err, ...nameOf(client) }, 'SSE onDisconnect failed')
+      this.#logger.error({ err, ...nameOf(client) }, 'SSE: onDisconnect failed')
     }
   }
 }

@@ -1,4 +1,5 @@
 import { InvalidOptionError } from './errors.js'
+import { unknownName } from './nearest.js'
 
 /** How `client.close` and `app.sse.disconnect` end a stream. */
 export interface CloseOptions {
@@ -18,7 +19,7 @@ export function checkCloseOptions(options: unknown): CloseOptions {
     throw new InvalidOptionError('options', String(options), 'an object, { reconnect? }')
   }
   for (const [name, value] of Object.entries(options)) {
-    if (name !== 'reconnect') throw new InvalidOptionError(name, 'a value', 'nothing: there is reconnect alone')
+    if (name !== 'reconnect') throw new InvalidOptionError(name, unknownName(name, ['reconnect']))
     if (value !== undefined && typeof value !== 'boolean') {
       throw new InvalidOptionError(name, `a value of type ${typeof value}`, 'true or false')
     }

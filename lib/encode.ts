@@ -1,4 +1,5 @@
-import { EventTooLargeError, InvalidEventError, type ResyncReason, UnserializableError } from './errors.js'
+import { EventTooLargeError, endSentence, InvalidEventError, type ResyncReason, UnserializableError } from './errors.js'
+import { unknownName } from './nearest.js'
 import { isTopic, TOPIC_TAKES } from './topic.js'
 import { isUnaskedPromise } from './unasked-promise.js'
 
@@ -18,8 +19,21 @@ export interface EventOptions<Name = string> extends SendOptions<Name> {
   except?: string | undefined
 }
 
-/** Names of events that the plugin sends itself. An app's own event of such a name could not be told from it. */
-export const RESERVED_NAMES: ReadonlySet<string> = new Set(['connected', 'keepalive'])
+/** Names of events that an app may not send, since its own event could not be told from another's, and whose they are. */
+export const RESERVED_NAMES: ReadonlyMap<string, string> = new Map([
+  ['connected', 'the plugin tells a client by it that its stream has begun'],
+  ['keepalive', 'the plugin sends it to clients that get nothing else'],
+  ['resync', 'the plugin tells a client by it that it has missed events'],
+  ['stay-away', 'the plugin tells a client by it not to come back'],
+  ['open', 'an EventSource has an event of that name when it has connected'],
+  ['error', 'an EventSource has an event of that name when its connection fails']
+])
+
+/** Why an app may not send events of a name, for the end of a sentence; nothing, where it may. */
+export function whyReserved(event: string): string | undefined {
+  const owner = RESERVED_NAMES.get(event)
+  return owner === undefined ? undefined : `${owner}, and pages could not tell the two apart`
+}
 
 /** The id that a client brings back which has been asked to stay away. No log gives it, and no user may. */
 export const STAY_AWAY = 'stay-away'
@@ -47,20 +61,15 @@ export function readEventOptions(options: EventOptions, fields = FIELDS): EventO
   }
   for (const field in options) {
     if (!fields.includes(field)) {
-      throw new InvalidEventError(field, 'a value', `nothing: the fields are ${fields.join(', ')}`)
+      throw new InvalidEventError(field, unknownName(field, fields))
     }
   }
   const { event, id, topic, except } = options
   if (event !== undefined && (typeof event !== 'string' || NAME_FORBIDDEN.test(event))) {
     throw new InvalidEventError('event', show(event), 'a string without line breaks and NUL')
   }
-  if (event !== undefined && RESERVED_NAMES.has(event)) {
-    throw new InvalidEventError(
-      'event',
-      show(event),
-      `a name that is not the plugin's own: ${[...RESERVED_NAMES].join(', ')}`
-    )
-  }
+  const reserved = event === undefined ? undefined : whyReserved(event)
+  if (reserved !== undefined) throw new InvalidEventError('event', show(event), `another name: ${reserved}`)
   if (id !== undefined && !isId(id)) {
     throw new InvalidEventError(
       'id',
@@ -98,13 +107,13 @@ export function serializeData(data: unknown, serialize: (data: unknown) => strin
   try {
     text = serialize(data)
   } catch (cause) {
-    const error = new UnserializableError(cause instanceof Error ? cause.message : show(cause))
+    const error = new UnserializableError(endSentence(cause instanceof Error ? cause.message : show(cause)))
     error.cause = cause
     throw error
   }
   if (typeof text !== 'string') {
     const given = isUnaskedPromise(text) ? 'a promise' : show(text)
-    throw new UnserializableError(`serialize gave ${given}, not a string`)
+    throw new UnserializableError(`serialize gave ${given}, not a string.`)
   }
   return text
 }

@@ -2,34 +2,47 @@ import { createError, type FastifyErrorConstructor } from '@fastify/error'
 
 type ErrorClass<Args extends unknown[] = []> = FastifyErrorConstructor<{ code: string }, Args>
 
-/** An option that `register` cannot take. Names the option, what it got and what it takes. */
-export const InvalidOptionError: ErrorClass<[string, string, string]> = createError(
+/**
+ * A class of errors about something that has a name: what it got, and what it takes. Without the latter the former is the
+ * rest of the sentence.
+ */
+function fieldErrors(code: string, subject: string): ErrorClass<[name: string, got: string, takes?: string]> {
+  const Sentence = createError<[string]>(code, '%s', 500, TypeError)
+  class FieldError extends Sentence {
+    constructor(name: string, got: string, takes?: string) {
+      super(endSentence(`${subject} '${name}' ${takes === undefined ? got : `got ${got}; it takes ${takes}`}`))
+    }
+  }
+  return FieldError as unknown as ErrorClass<[string, string, string?]>
+}
+
+/** With one mark at its end: what it quotes may have one. */
+export function endSentence(text: string): string {
+  return `${text.replace(/\.+$/, '')}${text.endsWith('?') ? '' : '.'}`
+}
+
+/** An option that cannot be taken. Names the option, what it got and what it takes. */
+export const InvalidOptionError: ErrorClass<[name: string, got: string, takes?: string]> = fieldErrors(
   'PYLON_SSE_ERR_INVALID_OPTION',
-  "Option '%s' got %s; it takes %s.",
-  500,
-  TypeError
+  'Option'
 )
 
 /** A field of an event (`event`, `id`, the text, or a field that does not exist) that cannot be sent. */
-export const InvalidEventError: ErrorClass<[string, string, string]> = createError(
+export const InvalidEventError: ErrorClass<[name: string, got: string, takes?: string]> = fieldErrors(
   'PYLON_SSE_ERR_INVALID_EVENT',
-  "Event field '%s' got %s; it takes %s.",
-  500,
-  TypeError
+  'Event field'
 )
 
 /** A selector of clients that picks nothing in particular, or by something that cannot be compared. */
-export const InvalidSelectorError: ErrorClass<[string, string, string]> = createError(
+export const InvalidSelectorError: ErrorClass<[name: string, got: string, takes?: string]> = fieldErrors(
   'PYLON_SSE_ERR_INVALID_SELECTOR',
-  "Selector field '%s' got %s; it takes %s.",
-  500,
-  TypeError
+  'Selector field'
 )
 
 /** Data that `serialize` could not turn into text; `cause` holds what it threw. */
 export const UnserializableError: ErrorClass<[string]> = createError(
   'PYLON_SSE_ERR_UNSERIALIZABLE',
-  'The data of an event cannot be serialized: %s.',
+  'The data of an event cannot be serialized: %s',
   500,
   TypeError
 )
@@ -50,7 +63,11 @@ export const DuplicateIdError: ErrorClass<[string]> = createError(
 )
 
 /** `publish` after `app.close()`. */
-export const ClosedError: ErrorClass = createError('PYLON_SSE_ERR_CLOSED', 'The event stream is closed.', 503)
+export const ClosedError: ErrorClass = createError(
+  'PYLON_SSE_ERR_CLOSED',
+  'The app has closed; no event can be published any more.',
+  503
+)
 
 /** The backplane's engine cannot be reached, or not be used. Names it, and says why; `cause` holds the driver's error. */
 export const BackplaneUnavailableError: ErrorClass<[string, string]> = createError(
@@ -69,14 +86,14 @@ export const BackplaneRefusedError: ErrorClass<[string, string]> = createError(
 /** More events wait for the engine than `maxPending` or `maxPendingBytes` allow. */
 export const BackplaneFullError: ErrorClass<[number]> = createError(
   'PYLON_SSE_ERR_BACKPLANE_FULL',
-  'The backplane does not take events now, and %d of them wait already.',
+  'The backplane takes no events for now, and %d wait for it already, which is as many as maxPending or maxPendingBytes allow.',
   503
 )
 
 /** An event waited for the engine longer than `publishTimeout`. It may arrive all the same. */
 export const BackplaneTimeoutError: ErrorClass<[number]> = createError(
   'PYLON_SSE_ERR_BACKPLANE_TIMEOUT',
-  'The backplane has not acknowledged an event within %d ms.',
+  'The backplane has not acknowledged an event within %d ms (publishTimeout); it may arrive all the same.',
   503
 )
 
@@ -90,7 +107,7 @@ export const ClosingError: ErrorClass = createError(
 /** A request whose `Accept` rules out every form in which the events are served. */
 export const NotAcceptableError: ErrorClass = createError(
   'PYLON_SSE_ERR_NOT_ACCEPTABLE',
-  'This resource is served as text/event-stream, which the Accept header of the request rules out.',
+  'This resource is served as text/event-stream or application/json; the Accept header of the request allows neither.',
   406
 )
 
@@ -104,7 +121,7 @@ export const TooManyClientsError: ErrorClass<[number]> = createError(
 /** A topic that a client cannot subscribe to, or more of them than it may. */
 export const InvalidTopicError: ErrorClass<[string, string]> = createError(
   'PYLON_SSE_ERR_INVALID_TOPIC',
-  'A client cannot subscribe to %s; it takes %s.',
+  'A client cannot subscribe to %s; a subscription takes %s.',
   400
 )
 
@@ -160,7 +177,15 @@ export const UnsupportedTypeError: ErrorClass = createError(
 /** A hook wrote to the raw response, which the stream was to have. */
 export const HeadSentError: ErrorClass = createError(
   'PYLON_SSE_ERR_HEAD_SENT',
-  'A hook has sent a head on the raw response; the event stream cannot begin.',
+  'A hook has sent a head by reply.raw, so the event stream cannot begin; set headers by reply.header instead.',
+  500
+)
+
+/** The stream was asked for by `app.inject`, which would wait for its end. */
+export const InjectError: ErrorClass = createError(
+  'PYLON_SSE_ERR_INJECT',
+  'app.inject() would wait for the end of this event stream, which has none; ask for it as a stream, ' +
+    'app.inject({ url, payloadAsStream: true }), and read response.stream().',
   500
 )
 

@@ -1,12 +1,5 @@
 import fastJsonStringify from 'fast-json-stringify'
-import {
-  type EventOptions,
-  encodeBody,
-  encodeFrame,
-  RESERVED_NAMES,
-  readEventOptions,
-  serializeData
-} from './encode.js'
+import { type EventOptions, encodeBody, encodeFrame, readEventOptions, serializeData, whyReserved } from './encode.js'
 import { InvalidEventError, InvalidOptionError } from './errors.js'
 import type { Labels } from './log-entry.js'
 
@@ -38,9 +31,8 @@ export class EventEncoder {
   constructor(options: EventEncoderOptions) {
     this.#options = options
     for (const [event, schema] of Object.entries(options.events)) {
-      if (RESERVED_NAMES.has(event)) {
-        throw new InvalidOptionError(`events.${event}`, 'a schema', "nothing: the name is one of the plugin's own")
-      }
+      const reserved = whyReserved(event)
+      if (reserved !== undefined) throw new InvalidOptionError(`events.${event}`, `cannot be set: ${reserved}`)
       try {
         this.#bySchema.set(event, fastJsonStringify(schema as unknown as fastJsonStringify.Schema))
       } catch (cause) {

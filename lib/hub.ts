@@ -241,7 +241,11 @@ export class Hub {
       if (id === undefined) continue
       if (this.log.has(id) || ids.has(id.trim())) throw new DuplicateIdError(id)
       if (this.log.isReserved(id)) {
-        throw new InvalidEventError('id', `'${id}'`, 'no id of the form that the log gives events itself')
+        throw new InvalidEventError(
+          'id',
+          `'${id}'`,
+          'any id but one of the form <epoch>-<seq>, which the log gives by itself'
+        )
       }
       ids.add(id.trim())
     }

@@ -3,6 +3,7 @@ import fp from 'fastify-plugin'
 import { closingAnswer } from './closing-answer.js'
 import { Connections } from './connections.js'
 import * as errors from './errors.js'
+import { InvalidOptionError } from './errors.js'
 import { faceOf } from './face.js'
 import { Hub } from './hub.js'
 import { foreignOptions, type PylonSseOptions, resolveOptions } from './options.js'
@@ -26,6 +27,7 @@ export {
   EventTooLargeError,
   HeadSentError,
   IdempotencyKeyReusedError,
+  InjectError,
   InvalidEventError,
   InvalidOptionError,
   InvalidQueryError,
@@ -58,7 +60,12 @@ declare module 'fastify' {
 async function plugin(app: FastifyInstance, options: PylonSseOptions & RegisterOptions): Promise<void> {
   const resolved = resolveOptions(options)
   const foreign = foreignOptions(options)
-  if (foreign.length > 0) app.log.info(`SSE: options of no meaning to this plugin are ignored: ${foreign.join(', ')}`)
+  if (foreign.length > 0)
+    app.log.info(`SSE: these options are not the plugin's, and are ignored: ${foreign.join(', ')}`)
+  if (app.hasDecorator(resolved.decorator)) {
+    const taken = `is '${resolved.decorator}', which the app has already; to register the plugin again, set another one`
+    throw new InvalidOptionError('decorator', `${taken}, and another 'path'`)
+  }
   const hub = new Hub(resolved, app.log)
   const connections = new Connections()
   connections.watch(app.server)
@@ -72,7 +79,7 @@ async function plugin(app: FastifyInstance, options: PylonSseOptions & RegisterO
   const { prefix = '', logLevel, logSerializers } = options
   const scoped = { prefix, ...(logLevel && { logLevel }), ...(logSerializers && { logSerializers }) }
   await app.register(async (scope) => {
-    await addRoutes(scope, hub, connections, resolved)
+    await addRoutes(scope, hub, connections, resolved).catch((error) => refuseTakenPath(error, resolved.path))
     const answer = closingAnswer(pathIn(scope.prefix, resolved.path), hub, connections, resolved)
     app.addHook('preClose', async () => connections.answerFirst(answer))
     // Before the server stops listening, as it waits for open streams; after the hooks of the app, which may broadcast
@@ -83,6 +90,14 @@ async function plugin(app: FastifyInstance, options: PylonSseOptions & RegisterO
       await connections.close(since)
     })
   }, scoped)
+}
+
+/** Says of a route that is there already which option changes it. */
+function refuseTakenPath(error: Error & { code?: string }, path: string): never {
+  if (error.code !== 'FST_ERR_DUPLICATED_ROUTE') throw error
+  const taken = new InvalidOptionError('path', `is '${path}', where the app has a route already; set another one`)
+  taken.cause = error
+  throw taken
 }
 
 /**

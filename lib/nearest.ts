@@ -19,6 +19,13 @@ export function nearest(name: string, known: readonly string[]): string | undefi
   return best
 }
 
+/** What to say of a name that is not known: which one is near it, or which there are. For one sentence's end. */
+export function unknownName(name: string, known: readonly string[], prefix = ''): string {
+  const meant = nearest(name, known)
+  const hint = meant === undefined ? `there are ${known.join(', ')}` : `did you mean '${prefix}${meant}'?`
+  return `does not exist; ${hint}`
+}
+
 function fold(name: string): string {
   return name.toLowerCase().replace(/[_-]/g, '')
 }

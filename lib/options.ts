@@ -12,7 +12,7 @@ import type {
 import type { Backplane } from './backplane/backplane.js'
 import { type DisconnectReason, InvalidOptionError } from './errors.js'
 import type { EventSchema } from './event-encoder.js'
-import { nearest } from './nearest.js'
+import { nearest, unknownName } from './nearest.js'
 import type { SseClient } from './sse-client.js'
 
 /** Bounds of what can be replayed. */
@@ -212,7 +212,9 @@ const CHECKS: Record<keyof PylonSseOptions, Check> = {
     if (value === false) return
     object(name, value, 'an object or false')
     for (const [key, bound] of Object.entries(value as HistoryOptions)) {
-      if (!Object.hasOwn(HISTORY, key)) refuse(`${name}.${key}`, bound, 'nothing: it has events and bytes')
+      if (!Object.hasOwn(HISTORY, key)) {
+        throw new InvalidOptionError(`${name}.${key}`, unknownName(key, Object.keys(HISTORY), `${name}.`))
+      }
       if (bound !== undefined) whole(1)(`${name}.${key}`, bound)
     }
   },
@@ -260,11 +262,11 @@ const CHECKS: Record<keyof PylonSseOptions, Check> = {
 export function resolveOptions(options: PylonSseOptions): ResolvedOptions {
   const own = (options.route?.config as { cors?: unknown } | undefined)?.cors
   if (own !== undefined && options.cors !== false)
-    refuse('route.config.cors', own, 'nothing: the option cors is for that')
+    throw new InvalidOptionError('route.config.cors', "cannot be set; use the plugin's option 'cors' instead")
   for (const [name, value] of Object.entries(options)) {
     if (REGISTER_OPTIONS.includes(name)) continue
     const check = Object.hasOwn(CHECKS, name) ? CHECKS[name as keyof PylonSseOptions] : undefined
-    if (check === undefined) refuseMisspelt(name, value)
+    if (check === undefined) refuseMisspelt(name)
     else if (value !== undefined) check(name, value)
   }
   const { history } = options
@@ -312,9 +314,9 @@ export function foreignOptions(options: object): string[] {
 }
 
 /** What is near one of this plugin's names is no other plugin's option, but a mistake that would go unnoticed. */
-function refuseMisspelt(name: string, value: unknown): void {
-  const meant = nearest(name, Object.keys(CHECKS))
-  if (meant !== undefined) refuse(name, value, `nothing: there is no such option, but there is '${meant}'`)
+function refuseMisspelt(name: string): void {
+  const known = Object.keys(CHECKS)
+  if (nearest(name, known) !== undefined) throw new InvalidOptionError(name, unknownName(name, known))
 }
 
 function whole(min: number, max = Number.MAX_SAFE_INTEGER, or = ''): Check {
@@ -340,7 +342,7 @@ function routeOptions(name: string, value: unknown, takes?: string): void {
   object(name, value, takes)
   for (const key of OWN_ROUTE_OPTIONS) {
     const own = (value as Record<string, unknown>)[key]
-    if (own !== undefined) refuse(`${name}.${key}`, own, 'nothing: the plugin sets it')
+    if (own !== undefined) throw new InvalidOptionError(`${name}.${key}`, 'cannot be set: the plugin sets it itself')
   }
 }
 

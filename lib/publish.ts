@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, preParsingHookHandler } from 'fastify'
 import { serializeData } from './encode.js'
 import {
   CrossOriginError,
@@ -10,6 +10,7 @@ import {
   UnsupportedTypeError
 } from './errors.js'
 import type { Hub } from './hub.js'
+import { unknownName } from './nearest.js'
 import type { SseRouteOptions } from './options.js'
 import { MAX_KEY, MAX_REQUEST_EVENTS } from './past-answers.js'
 
@@ -40,9 +41,9 @@ export function addPublishRoute(
     ...route,
     method: 'POST',
     url,
+    // Before Fastify looks for a parser, of which it has none for forms; after the hooks that authenticate.
+    preParsing: [route.preParsing ?? [], refuseOtherTypes].flat(),
     handler: async (request: FastifyRequest, reply: FastifyReply) => {
-      // Forms, and what else a page may send without asking first, are no JSON.
-      if (!JSON_TYPE.test(request.headers['content-type'] ?? '')) throw new UnsupportedTypeError()
       if (!allowsOrigins && isCrossOrigin(request)) throw new CrossOriginError()
       try {
         const events = readEvents(request.body)
@@ -54,6 +55,12 @@ export function addPublishRoute(
       }
     }
   })
+}
+
+/** Forms, and what else a page may send without asking first, are no JSON. */
+const refuseOtherTypes: preParsingHookHandler = (request, _reply, payload, done) => {
+  if (JSON_TYPE.test(request.headers['content-type'] ?? '')) done(null, payload)
+  else done(new UnsupportedTypeError())
 }
 
 /** Whether a page of another origin sends it: browsers say so, by Fetch Metadata or by `Origin`. */
@@ -78,10 +85,10 @@ function readEvents(body: unknown): PublishedEvent[] {
         'an event, { data, event?, topic?, id? }, or an array of them'
       )
     }
-    if (!Object.hasOwn(event, 'data')) throw new InvalidEventError('data', 'nothing', 'JSON')
+    if (!Object.hasOwn(event, 'data')) throw new InvalidEventError('data', 'is missing; it takes any value of JSON')
     for (const field of Object.keys(event)) {
       if (!FIELDS.includes(field)) {
-        throw new InvalidEventError(field, 'a value', `nothing: the fields are ${FIELDS.join(', ')}`)
+        throw new InvalidEventError(field, unknownName(field, FIELDS))
       }
     }
   }

@@ -4,7 +4,7 @@ import { Admission } from './admission.js'
 import type { Connections } from './connections.js'
 import { addCorsHook } from './cors.js'
 import { STAY_AWAY } from './encode.js'
-import { NotAcceptableError } from './errors.js'
+import { InjectError, NotAcceptableError } from './errors.js'
 import type { Hub } from './hub.js'
 import { describedBy, describePublish, describeStream } from './openapi.js'
 import type { ResolvedOptions } from './options.js'
@@ -164,6 +164,10 @@ class Entrance {
       return
     }
     if (type === EVENT_STREAM) {
+      if (isInjectedWhole(request)) {
+        slot.release()
+        throw new InjectError()
+      }
       const position = this.#hub.positionOf(id)
       const scope = new RequestScope(request, this.#options.onDisconnect !== undefined)
       const arrival = { ip: request.ip, topics, position, slot, compressed, scope, req: request.raw, res: reply.raw }
@@ -175,6 +179,17 @@ class Entrance {
     untilGone(request.raw, reply.raw, () => slot.release())
     sendPage(this.#hub, topics, request, reply).catch((error) => reply.send(error))
   }
+}
+
+/** Whether `app.inject` waits for the answer's end (light-my-request). */
+function isInjectedWhole({ raw }: FastifyRequest): boolean {
+  const { isLightMyRequest, _lightMyRequest } = raw as Partial<InjectedRequest>
+  return isLightMyRequest === true && _lightMyRequest?.payloadAsStream !== true
+}
+
+interface InjectedRequest {
+  isLightMyRequest: boolean
+  _lightMyRequest: { payloadAsStream?: boolean }
 }
 
 /** What is thrown and is no error, `reply.send` would take for the answer. */

@@ -1,4 +1,5 @@
 import { InvalidSelectorError } from './errors.js'
+import { unknownName } from './nearest.js'
 import type { SseClient, SseClientState } from './sse-client.js'
 import { isPattern } from './topic.js'
 
@@ -49,8 +50,7 @@ export function checkSelector(selector: ClientSelector): ClientSelector {
   if (fields.length === 0)
     throw new InvalidSelectorError('the selector', 'no field', `at least one of ${FIELDS.join(', ')}`)
   for (const [field, value] of fields) {
-    if (!FIELDS.includes(field))
-      throw new InvalidSelectorError(field, 'a value', `nothing: the fields are ${FIELDS.join(', ')}`)
+    if (!FIELDS.includes(field)) throw new InvalidSelectorError(field, unknownName(field, FIELDS))
     if (field === 'state') checkState(value)
     else if (typeof value !== 'string') throw new InvalidSelectorError(field, `a ${typeof value}`, 'a string')
     else if (field === 'topic' && !isPattern(value))

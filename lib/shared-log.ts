@@ -123,7 +123,10 @@ export class SharedLog {
       await this.#tryToJoin()
     } catch (error) {
       if (!this.#backplane.limits.optional) throw error
-      this.#logger.warn({ err: error }, 'SSE: this process serves its own events alone until it can join the backplane')
+      this.#logger.warn(
+        { err: error },
+        `SSE: the backplane ${this.#backplane.name} cannot be joined; until it can, clients get the events of this process alone`
+      )
       void this.#keepTrying()
     }
   }
@@ -137,7 +140,7 @@ export class SharedLog {
   broadcast(message: BackplaneMessage): void {
     this.publish([message]).catch((err) => {
       if (this.#lost++ === 0 || this.#isConnected)
-        this.#logger.error({ err }, 'SSE: an event has not got to the backplane')
+        this.#logger.error({ err }, 'SSE: an event is lost, since the backplane has not taken it')
     })
   }
 
@@ -200,7 +203,11 @@ export class SharedLog {
       await sleep(pause, undefined, { ref: false, signal }).catch(() => {})
       if (signal.aborted) return
       await this.#tryToJoin().catch(() => {})
-      if (this.#isJoined) this.#logger.warn({}, 'SSE: the backplane has been joined')
+      if (this.#isJoined)
+        this.#logger.warn(
+          {},
+          `SSE: the backplane ${this.#backplane.name} has been joined; clients get the events of all processes`
+        )
     }
   }
 

@@ -113,7 +113,10 @@ export function takeOver(hub: Hub, options: ResolvedOptions): onSendHookHandler 
       scope.keep()
       client.start()
     } catch (err) {
-      guardedLogger(request.log).error({ err, ...nameOf(client) }, 'SSE onConnect failed')
+      guardedLogger(request.log).error(
+        { err, ...nameOf(client) },
+        'SSE: onConnect failed, and the client is disconnected'
+      )
       client.end('error', { retry: hub.clients.retryWithJitter() })
     }
   }

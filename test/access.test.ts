@@ -392,7 +392,7 @@ t.test('10,000 topics in one query are refused before anybody is asked about the
   t.equal(greedy.status, 400)
   t.match(await bodyOf(greedy), {
     code: 'PYLON_SSE_ERR_INVALID_TOPIC',
-    message: /10000 topics; it takes 100 at most/
+    message: /10000 topics; a subscription takes 100 at most/
   })
   t.equal(calls, 0)
   t.equal((await served.connect(asksFor(...topics.slice(0, 100)))).status, 200)

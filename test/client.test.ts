@@ -204,7 +204,7 @@ for (const [how, fail] of failures) {
       t.equal(client.events.length, how.includes('sent') ? 1 : 0)
       await guests.waitForLeaving()
       t.match(guests.left, [{ reason: 'error' }])
-      const line = await log.waitFor('SSE onConnect failed')
+      const line = await log.waitFor('SSE: onConnect failed, and the client is disconnected')
       t.match(line, { err: { message: 'no snapshot' }, sseClient: { id: guests.left[0]!.client.id } })
 
       app.sse.broadcast('still here')

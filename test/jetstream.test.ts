@@ -479,7 +479,7 @@ t.test('options that do not do are refused at once', async (t) => {
     [{}, /'backplane' got neither connection nor servers/],
     [{ servers, connection }, /'backplane' got both connection and servers/],
     [{ connection: {} }, /backplane.connection/],
-    [{ connection, user: 'x' }, /'backplane.user' got a value; it takes nothing beside a connection/],
+    [{ connection, user: 'x' }, /'backplane.user' goes with 'servers', not with a connection/],
     [{ servers: 'nats://ann:secret@localhost' }, /'backplane.servers' got something else/],
     [{ servers: 7 }, /backplane.servers/],
     [{ servers: ['a', ''] }, /backplane.servers/],
@@ -491,7 +491,7 @@ t.test('options that do not do are refused at once', async (t) => {
     [{ servers, maxBytes: '1 MB' }, /backplane.maxBytes/],
     [{ servers, replicas: 1.5 }, /backplane.replicas/],
     [{ servers, publishTimeout: 0 }, /backplane.publishTimeout/],
-    [{ servers, subjects: ['x'] }, /'backplane.subjects' got a value; it takes nothing: there is no such option/]
+    [{ servers, subjects: ['x'] }, /'backplane.subjects' does not exist; did you mean 'backplane.subject'\?/]
   ] as [JetStreamOptions, RegExp][]) {
     t.throws(() => jetStream(options), { code: 'PYLON_SSE_ERR_INVALID_OPTION', message }, JSON.stringify(options))
   }

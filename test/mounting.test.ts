@@ -5,7 +5,7 @@ import { gunzipSync } from 'node:zlib'
 import autoload from '@fastify/autoload'
 import fastify from 'fastify'
 import t from 'tap'
-import { pylonSse } from '../lib/index.js'
+import { type PylonSseOptions, pylonSse } from '../lib/index.js'
 import { serve } from './kit/server.js'
 
 for (const prefix of ['/live', '/:room', '/live/']) {
@@ -60,7 +60,7 @@ t.test('two hubs on one path without constraints are refused, as before', async 
     async () => {
       await app.register(pylonSse, { decorator: 'second' })
     },
-    { code: 'FST_ERR_DUPLICATED_ROUTE' }
+    { code: 'PYLON_SSE_ERR_INVALID_OPTION', cause: { code: 'FST_ERR_DUPLICATED_ROUTE' } }
   )
 })
 
@@ -115,3 +115,19 @@ t.test(
     await t.rejects(async () => void (await second.ready()), { code: 'PYLON_SSE_ERR_INVALID_OPTION' })
   }
 )
+
+t.test('the plugin that is registered twice under one name or path says which option to set', async (t) => {
+  const taken: [options: PylonSseOptions, message: string][] = [
+    [
+      {},
+      "Option 'decorator' is 'sse', which the app has already; to register the plugin again, set another one, and another 'path'."
+    ],
+    [{ decorator: 'second' }, "Option 'path' is '/events', where the app has a route already; set another one."]
+  ]
+  for (const [options, message] of taken) {
+    const code = 'PYLON_SSE_ERR_INVALID_OPTION'
+    const app = fastify()
+    await app.register(pylonSse)
+    await t.rejects(async () => app.register(pylonSse, options), { code, message })
+  }
+})

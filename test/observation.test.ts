@@ -255,8 +255,8 @@ for (const [reason, { act, sse, ...options }] of Object.entries(departures)) {
     t.match(
       log.matching((line) => (line.sseClient as { id: string } | undefined)?.id === id && line.level < 40),
       [
-        { level: 20, msg: 'SSE client connected', sseClient: { ip } },
-        { level: 20, msg: 'SSE client disconnected', sseClient: { ip }, reason }
+        { level: 20, msg: 'SSE: client connected', sseClient: { ip } },
+        { level: 20, msg: 'SSE: client disconnected', sseClient: { ip }, reason }
       ]
     )
     t.equal(

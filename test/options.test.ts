@@ -149,7 +149,7 @@ t.test('an option with a bad value is refused, and the error names it, what it g
   const bound = 'a whole number from 1'
   const routeOptions = (option: string): Bad[] =>
     ['method', 'url', 'path', 'handler', 'exposeHeadRoute', 'prefixTrailingSlash'].map(
-      (key): Bad => [{ [key]: 'x' }, "'x'", `${option}.${key}`, 'nothing: the plugin sets it']
+      (key): Bad => [{ [key]: 'x' }, "'x'", `${option}.${key}`, 'cannot be set: the plugin sets it itself']
     )
   const refused: Record<keyof PylonSseOptions, { takes: string; bad: Bad[] }> = {
     path: {
@@ -194,10 +194,10 @@ t.test('an option with a bad value is refused, and the error names it, what it g
         [{ events: '5' }, "'5'", 'history.events', bound],
         [{ bytes: -1 }, '-1', 'history.bytes', bound],
         [{ bytes: null }, 'null', 'history.bytes', bound],
-        [{ events: 5, byte: 5 }, '5', 'history.byte', 'nothing: it has events and bytes'],
+        [{ events: 5, byte: 5 }, '5', 'history.byte', "does not exist; did you mean 'history.bytes'?"],
         // What every object has, too.
-        [{ toString: 5 }, '5', 'history.toString', 'nothing: it has events and bytes'],
-        [{ constructor: undefined }, 'undefined', 'history.constructor', 'nothing: it has events and bytes']
+        [{ toString: 5 }, '5', 'history.toString', 'does not exist; there are events, bytes'],
+        [{ constructor: undefined }, 'undefined', 'history.constructor', 'does not exist; there are events, bytes']
       ]
     },
     keepAliveInterval: wholeNumber(`a whole number from 0 to ${MAX_DELAY}`, -1, MAX_DELAY + 1),
@@ -262,7 +262,7 @@ t.test('an option with a bad value is refused, and the error names it, what it g
             { config: { cors } },
             cors === false ? 'false' : 'an object',
             'route.config.cors',
-            'nothing: the option cors is for that'
+            "cannot be set; use the plugin's option 'cors' instead"
           ]
         )
       ]
@@ -291,7 +291,9 @@ t.test('an option with a bad value is refused, and the error names it, what it g
         {
           name: 'FastifyError',
           code: 'PYLON_SSE_ERR_INVALID_OPTION',
-          message: `Option '${name}' got ${shown}; it takes ${what}.`
+          message: what.includes('?')
+            ? `Option '${name}' ${what}`
+            : `Option '${name}' ${/^(cannot|does not)/.test(what) ? what : `got ${shown}; it takes ${what}`}.`
         },
         `${name}: ${shown}`
       )
@@ -305,7 +307,7 @@ t.test("the route's own CORS configuration is taken where CORS is left to the ap
   for (const cors of [undefined, { origin: true }, () => ({})]) {
     t.throws(() => resolve({ route, cors }), {
       code: 'PYLON_SSE_ERR_INVALID_OPTION',
-      message: "Option 'route.config.cors' got an object; it takes nothing: the option cors is for that."
+      message: "Option 'route.config.cors' cannot be set; use the plugin's option 'cors' instead."
     })
   }
 })
@@ -335,7 +337,7 @@ t.test('a misspelt option is refused, and the message names the one that is mean
       () => resolve({ [name]: 7 } as PylonSseOptions),
       {
         code: 'PYLON_SSE_ERR_INVALID_OPTION',
-        message: `Option '${name}' got 7; it takes nothing: there is no such option, but there is '${meant}'.`
+        message: `Option '${name}' does not exist; did you mean '${meant}'?`
       },
       name
     )

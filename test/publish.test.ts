@@ -282,6 +282,15 @@ t.test('what a page may send without asking first is refused, whoever parses it'
     }
   })
   const form = { 'content-type': 'application/x-www-form-urlencoded' }
+  const bare = await servePublic(t, { publish: { preParsing: async (_request, _reply, payload) => payload } })
+  for (const headers of [
+    form,
+    { 'content-type': 'multipart/form-data; boundary=x' },
+    { 'content-type': 'text/plain' }
+  ]) {
+    const refusal = await post(bare, 'data=owned', { headers })
+    t.match(refusal, { status: 415, body: { code: 'PYLON_SSE_ERR_UNSUPPORTED_TYPE' } }, headers['content-type'])
+  }
   const answer = await post(served, 'data=owned&event=x', { headers: form })
   t.match(answer, { status: 415, body: { code: 'PYLON_SSE_ERR_UNSUPPORTED_TYPE' } })
   for (const type of ['application/json', 'application/json; charset=utf-8', 'Application/JSON']) {

@@ -1,4 +1,5 @@
 import { ServerResponse } from 'node:http'
+import { json } from 'node:stream/consumers'
 import type { FastifyReply } from 'fastify'
 import t from 'tap'
 import { LogLines } from './kit/log-lines.js'
@@ -73,9 +74,9 @@ t.test('a head that cannot be written is answered with 500 through inject, too',
       })
     }
   })
-  const response = await s.app.inject('/events')
+  const response = await s.app.inject({ url: '/events', payloadAsStream: true })
   t.equal(response.statusCode, 500)
-  t.match(response.json(), { code: 'PYLON_SSE_ERR_HEAD' })
+  t.match(await json(response.stream()), { code: 'PYLON_SSE_ERR_HEAD' })
 })
 
 t.test('a response that can write no head at all ends in a cut, and is counted', async (t) => {

@@ -513,8 +513,8 @@ t.test('register fails on what it cannot serve, and says what it is', async (t) 
     ['a bad value', { path: 'events' }, { code: 'PYLON_SSE_ERR_INVALID_OPTION', message: /'path' got 'events'/ }],
     ["the plugin's own", { route: { handler: () => {} } }, { message: /'route\.handler'/ }],
     ['a bad option of cors', { cors: { hook: 'onTuesday' } }, { message: /Invalid hook option/ }],
-    ['a taken decorator', { decorator: 'taken' }, { code: 'FST_ERR_DEC_ALREADY_PRESENT' }],
-    ['a taken path', { path: '/taken' }, { code: 'FST_ERR_DUPLICATED_ROUTE' }],
+    ['a taken decorator', { decorator: 'taken' }, { message: /'decorator' is 'taken', which the app has already/ }],
+    ['a taken path', { path: '/taken' }, { message: /'path' is '\/taken', where the app has a route already/ }],
     [
       'a bad schema',
       { route: { schema: { querystring: { type: 'nothing' } } } },

@@ -214,14 +214,18 @@ t.test('an event reaches a client once, however many of its patterns match', asy
 })
 
 const refused: [what: string, topics: string[], reason: RegExp][] = [
-  ['more topics than allowed', ['a', 'b', 'c', 'd'], /cannot subscribe to 4 topics; it takes 3 at most/],
-  ['a name of too many bytes', ['ééééé'], /cannot subscribe to a topic of 10 bytes; it takes 8 bytes at most/],
-  ['no name at all', [''], /cannot subscribe to ""; it takes a name/],
+  ['more topics than allowed', ['a', 'b', 'c', 'd'], /cannot subscribe to 4 topics; a subscription takes 3 at most/],
+  [
+    'a name of too many bytes',
+    ['ééééé'],
+    /cannot subscribe to a topic of 10 bytes; a subscription takes 8 bytes at most/
+  ],
+  ['no name at all', [''], /cannot subscribe to ""; a subscription takes a name/],
   ['an empty name among others', ['a', ''], /cannot subscribe to ""/],
-  ['a line break', ['a\nb'], /cannot subscribe to "a\\nb"; it takes a name without control characters/],
+  ['a line break', ['a\nb'], /cannot subscribe to "a\\nb"; a subscription takes a name without control characters/],
   ['a NUL', ['\0'], /cannot subscribe to "\\u0000"/],
   ['a wildcard within a word', ['a*'], /cannot subscribe to "a\*"/],
-  ['** before the end', ['**.a'], /cannot subscribe to "\*\*.a"; it takes .* '\*\*', at the end/],
+  ['** before the end', ['**.a'], /cannot subscribe to "\*\*.a"; a subscription takes .* '\*\*', at the end/],
   ['***', ['***'], /cannot subscribe to "\*\*\*"/]
 ]
 const limits = { maxTopics: 3, maxTopicBytes: 8 }

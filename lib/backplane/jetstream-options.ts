@@ -1,6 +1,7 @@
 import type { NatsConnection } from '@nats-io/transport-node'
 import { InvalidOptionError } from '../errors.js'
-import type { LimitOptions } from './limits.js'
+import { unknownName } from '../nearest.js'
+import { LIMITS, type LimitOptions } from './limits.js'
 import type { ConnectOptions } from './nats-link.js'
 
 type OptionalConnecting = { [Name in keyof ConnectOptions]?: ConnectOptions[Name] | undefined }
@@ -45,8 +46,8 @@ export interface CheckedOptions {
   limits: LimitOptions
 }
 
-const LIMITS = ['optional', 'publishTimeout', 'maxPending', 'maxPendingBytes']
 const CONNECTING = ['servers', 'user', 'pass', 'token', 'authenticator', 'tls', 'inboxPrefix']
+const OPTIONS = ['connection', 'stream', 'subject', 'maxMessages', 'maxBytes', 'replicas', ...CONNECTING, ...LIMITS]
 
 /** @throws InvalidOptionError */
 export function checkOptions(options: JetStreamOptions): CheckedOptions {
@@ -78,11 +79,13 @@ export function checkOptions(options: JetStreamOptions): CheckedOptions {
       throw new InvalidOptionError(`backplane.${name}`, String(value), 'a whole number from 1')
   }
   const given = Object.entries(rest).filter(([, value]) => value !== undefined)
-  const pick = (names: string[]) => Object.fromEntries(given.filter(([name]) => names.includes(name)))
+  const pick = (names: readonly string[]) => Object.fromEntries(given.filter(([name]) => names.includes(name)))
   for (const [name] of given) {
     if (LIMITS.includes(name) || (CONNECTING.includes(name) && connection === undefined)) continue
-    const takes = CONNECTING.includes(name) ? 'nothing beside a connection' : 'nothing: there is no such option'
-    throw new InvalidOptionError(`backplane.${name}`, 'a value', takes)
+    const problem = CONNECTING.includes(name)
+      ? "goes with 'servers', not with a connection that the app has made"
+      : unknownName(name, OPTIONS, 'backplane.')
+    throw new InvalidOptionError(`backplane.${name}`, problem)
   }
   return {
     connection,

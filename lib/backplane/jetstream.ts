@@ -311,8 +311,10 @@ class JetStream implements Backplane {
   #unavailable(cause: unknown): Error {
     /* c8 ignore next: which of several waits fails first is a matter of time */
     if (cause instanceof BackplaneUnavailableError) return cause
-    const unavailable = new BackplaneUnavailableError(`${NAME} at ${this.#link.address}`, reasonOf(cause))
-    unavailable.cause = cause
+    const reason = reasonOf(cause)
+    const unavailable = new BackplaneUnavailableError(`${NAME} at ${this.#link.address}`, reason)
+    // Loggers add the message of the cause to the error's, which may have said all of it.
+    if (reason !== (cause as Error).message) unavailable.cause = cause
     return unavailable
   }
 }

@@ -11,10 +11,14 @@ const DEFAULTS: BackplaneLimits = {
   maxPendingBytes: 16 * 1024 * 1024
 }
 
+/** Names of the limits. */
+export const LIMITS: readonly string[] = Object.keys(DEFAULTS)
+
 /** The limits with their defaults. @throws InvalidOptionError */
 export function resolveLimits(options: LimitOptions): BackplaneLimits {
   const { optional = DEFAULTS.optional } = options
-  if (typeof optional !== 'boolean') throw new InvalidOptionError('backplane.optional', String(optional), 'a boolean')
+  if (typeof optional !== 'boolean')
+    throw new InvalidOptionError('backplane.optional', String(optional), 'true or false')
   return {
     optional,
     publishTimeout: whole(options, 'publishTimeout'),

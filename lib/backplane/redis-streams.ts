@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BackplaneRefusedError, BackplaneUnavailableError, InvalidOptionError } from '../errors.js'
+import { unknownName } from '../nearest.js'
 import type { Backplane, BackplaneLimits, BackplaneListener, HistoryBounds, Joined, Parcel } from './backplane.js'
 import { compareEntryIds, ORIGIN, parseEntryId } from './entry-id.js'
-import { type LimitOptions, resolveLimits } from './limits.js'
+import { LIMITS, type LimitOptions, resolveLimits } from './limits.js'
 import { addressOf, CONNECT_TIMEOUT, create, duplicate, type RedisClient, receivedBytes } from './redis-client.js'
 import { bareError, isReadOnly, isRefusal, reasonOf } from './redis-errors.js'
 import { RedisLink } from './redis-link.js'
@@ -20,6 +21,8 @@ const ANSWER_TIMEOUT = 2000
 /** Between two attempts to connect, ms: the first, and the longest. */
 const MIN_PAUSE = 50
 const MAX_PAUSE = 1000
+
+const OPTIONS = ['client', 'url', 'key', 'maxLength', ...LIMITS]
 
 /** Options of `redisStreams`. */
 export interface RedisStreamsOptions extends LimitOptions {
@@ -259,8 +262,10 @@ class RedisStreams implements Backplane {
 
   #unavailable(error: unknown): Error {
     const cause = bareError(error)
-    const unavailable = new BackplaneUnavailableError(`${NAME} at ${this.#address}`, reasonOf(cause))
-    unavailable.cause = cause
+    const reason = reasonOf(cause)
+    const unavailable = new BackplaneUnavailableError(`${NAME} at ${this.#address}`, reason)
+    // Loggers add the message of the cause to the error's, which may have said all of it.
+    if (reason !== cause.message) unavailable.cause = cause
     return unavailable
   }
 }
@@ -286,8 +291,8 @@ function check(options: RedisStreamsOptions): Checked {
   if (!Number.isSafeInteger(maxLength) || maxLength < MAX_COUNT)
     throw new InvalidOptionError('backplane.maxLength', String(maxLength), `a whole number from ${MAX_COUNT}`)
   for (const name of Object.keys(limits)) {
-    if (!['optional', 'publishTimeout', 'maxPending', 'maxPendingBytes'].includes(name))
-      throw new InvalidOptionError(`backplane.${name}`, 'a value', 'nothing: there is no such option')
+    if (!OPTIONS.includes(name))
+      throw new InvalidOptionError(`backplane.${name}`, unknownName(name, OPTIONS, 'backplane.'))
   }
   return { client, url, key, maxLength, ...limits } as Checked
 }

@@ -130,7 +130,7 @@ t.test('auth-ticket/logger.js: no ticket gets into the log', async (t) => {
   t.equal(reader.status, 200)
   t.equal((await served.connect({ path: `/events?ticket=${ticket}&topic=user.ann` })).status, 401)
   await reader.close()
-  await logs.waitFor('SSE client disconnected')
+  await logs.waitFor('SSE: client disconnected')
   const text = JSON.stringify(logs.lines)
   t.notMatch(text, ticket)
   t.match(text, '/events?topic=user.ann&ticket=***')
