@@ -1,8 +1,11 @@
-import type { FastifyRequest } from 'fastify'
+import type { ServerHttp2Stream } from 'node:http2'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { InvalidOptionError, TopicForbiddenError } from './errors.js'
 import type { Hub } from './hub.js'
 import { IpLimit, type Slot } from './ip-limit.js'
 import type { ResolvedOptions } from './options.js'
+import { isAbandoned } from './server-connections.js'
+import { isHttp2, untilGone } from './stream.js'
 import { checkSubscriptions, covers } from './topic.js'
 import { isUnaskedPromise } from './unasked-promise.js'
 
@@ -14,6 +17,8 @@ export class Admission {
   readonly #hub: Hub
   readonly #options: ResolvedOptions
   readonly #slots: IpLimit
+  /** Slots of pages over HTTP/2 that are not out yet. */
+  readonly #pages = new Map<ServerHttp2Stream, Slot>()
 
   constructor(hub: Hub, options: ResolvedOptions) {
     this.#hub = hub
@@ -54,11 +59,29 @@ export class Admission {
     const { maxClients, limitBy } = this.#options
     const { clients, waiters } = this.#hub
     if (clients.population + waiters.size >= maxClients) return 'serverFull'
-    const slot =
-      limitBy === undefined
-        ? this.#slots.acquire(request.ip)
-        : this.#slots.acquireKey(checkKey(limitBy(request) || undefined))
-    return slot ?? 'tooManyClients'
+    const key = limitBy === undefined ? undefined : checkKey(limitBy(request) || undefined)
+    const take = () => (limitBy === undefined ? this.#slots.acquire(request.ip) : this.#slots.acquireKey(key))
+    return take() ?? (this.#releaseAbandoned() ? take() : undefined) ?? 'tooManyClients'
+  }
+
+  /** Has a page give its slot back when it is out, or its client has gone. */
+  releaseWithPage(slot: Slot, { raw: req }: FastifyRequest, { raw: res }: FastifyReply): void {
+    const stream = isHttp2(res) ? res.stream : undefined
+    if (stream !== undefined) this.#pages.set(stream, slot)
+    untilGone(req, res, () => {
+      if (stream !== undefined) this.#pages.delete(stream)
+      slot.release()
+    })
+  }
+
+  /** @returns whether there were any */
+  #releaseAbandoned(): boolean {
+    const abandoned = [...this.#pages].filter(([stream]) => isAbandoned(stream))
+    for (const [stream, slot] of abandoned) {
+      this.#pages.delete(stream)
+      slot.release()
+    }
+    return abandoned.length > 0
   }
 
   async #granted(request: FastifyRequest, wanted: string[]): Promise<readonly string[]> {

@@ -12,7 +12,7 @@ import { sendPage } from './page.js'
 import { addPublishRoute } from './publish.js'
 import { refusal } from './refusal.js'
 import { RequestScope } from './request-scope.js'
-import { EventStream, untilGone } from './stream.js'
+import { EventStream } from './stream.js'
 import { EVENT_STREAM, negotiate, STREAM_HEAD } from './stream-request.js'
 import { sendStream, takeOver, zipAnswer } from './take-over.js'
 
@@ -176,7 +176,7 @@ class Entrance {
       return
     }
     if (takesZipped) zipAnswer(request)
-    untilGone(request.raw, reply.raw, () => slot.release())
+    this.#admission.releaseWithPage(slot, request, reply)
     sendPage(this.#hub, topics, request, reply).catch((error) => reply.send(error))
   }
 }

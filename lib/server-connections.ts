@@ -131,7 +131,8 @@ function isBetweenRequests({ parser, _httpMessage }: HttpSocket): boolean {
   return parser != null && _httpMessage == null
 }
 
-function isAbandoned(stream: ServerHttp2Stream): boolean {
+/** Whether its client has reset it while bytes waited: with NO_ERROR, no event tells of that. */
+export function isAbandoned(stream: ServerHttp2Stream): boolean {
   return stream.closed && stream.writableLength > 0
 }
 

@@ -364,17 +364,21 @@ function writesToSocket(res: ServerResponse): res is ServerResponse & { socket: 
   )
 }
 
-/** Calls back once, when a response is out or its client has gone. */
-export function untilGone(req: Request, res: Response, callback: () => void): void {
+/** Calls back once, when a response is out or its client has gone. @returns what has it not called back */
+export function untilGone(req: Request, res: Response, callback: () => void): () => void {
   const gone = (): void => {
+    forget()
+    callback()
+  }
+  const forget = (): void => {
     res.off('close', gone)
     res.off('finish', gone)
     offConnectionClose(req.socket, gone)
-    callback()
   }
   res.once('close', gone)
   res.once('finish', gone)
   onConnectionClose(req.socket, gone)
+  return forget
 }
 
 /**

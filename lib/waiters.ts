@@ -1,6 +1,5 @@
-import type { Socket } from 'node:net'
 import type { Audience, Listener } from './audience.js'
-import { offConnectionClose, onConnectionClose } from './connection-close.js'
+import { type Request, type Response, untilGone } from './stream.js'
 
 /** The requests that wait for an event. */
 export class Waiters {
@@ -17,23 +16,23 @@ export class Waiters {
   }
 
   /**
-   * Resolves with the next event for an audience, after `ms`, or when the connection closes.
+   * Resolves with the next event for an audience, after `ms`, or when the client has gone.
    *
    * @param look what it resolves with, at that moment: a burst may follow the event at once
    */
-  wait<Found>(audience: Audience, ms: number, connection: Socket, look: () => Found): Promise<Found> {
+  wait<Found>(audience: Audience, ms: number, req: Request, res: Response, look: () => Found): Promise<Found> {
     return new Promise((resolve) => {
       // It waits no longer from that moment on: the rest of the burst is not told to it.
       const wake = () => {
         clearTimeout(timer)
-        offConnectionClose(connection, wake)
+        forget()
         this.#waiters.delete(wake)
         audience.off(wake)
         resolve(look())
       }
       const timer = setTimeout(wake, ms)
       timer.unref()
-      onConnectionClose(connection, wake)
+      const forget = untilGone(req, res, wake)
       this.#waiters.add(wake)
       audience.once(wake)
     })

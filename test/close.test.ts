@@ -1,7 +1,7 @@
 import dns from 'node:dns'
 import { once } from 'node:events'
 import http2 from 'node:http2'
-import type { AddressInfo } from 'node:net'
+import net, { type AddressInfo } from 'node:net'
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import t, { type Test } from 'tap'
 import pylonSse, { type DisconnectReason, type PylonSseOptions } from '../lib/index.js'
@@ -384,8 +384,14 @@ t.test('an app that listens on every address of its name ends the streams on all
   const { port } = app.server.address() as AddressInfo
   const clients = await Promise.all(addresses.map((host) => connect({ host, port })))
   t.teardown(() => Promise.all(clients.map((client) => client.abort())))
+  // As browsers open spare ones, which send nothing.
+  const spares = addresses.map((host) => net.connect(port, host))
+  t.teardown(() => spares.forEach((spare) => void spare.destroy()))
+  for (const spare of spares) await once(spare, 'connect')
+  const gone = spares.map((spare) => once(spare.resume(), 'close'))
   app.sse.broadcast('the last')
-  await app.close()
+  await withTimeout(app.close(), 'app.close()', 4500)
+  await withTimeout(Promise.all(gone), 'the spare connections to go', 4500)
   for (const client of clients) {
     await client.waitForEnd()
     t.equal(client.events.at(-1)?.data, '"the last"')
