@@ -82,6 +82,8 @@ t.test('what no app would publish is refused, as are options that are none', asy
   const sse = publisher(memoryBackplane(), { serialize: String, maxEventBytes: 100, maxTopicBytes: 10 })
   t.teardown(() => sse.close())
   const id = await sse.publish('as text')
+  const [, second] = [sse.publish('one', { id: 'own' }), sse.publish('other', { id: 'own' })]
+  await t.rejects(second, { code: 'PYLON_SSE_ERR_DUPLICATE_ID' }, 'found where the engine has both')
   await t.rejects(sse.publish('x', { id }), { code: 'PYLON_SSE_ERR_INVALID_EVENT' })
   await t.rejects(sse.publish('x', { event: 'a\nb' }), { code: 'PYLON_SSE_ERR_INVALID_EVENT' })
   await t.rejects(sse.publish('x', { topic: 'a'.repeat(11) }), { code: 'PYLON_SSE_ERR_INVALID_EVENT' })

@@ -10,6 +10,9 @@ const SILENCE = 3 * HEARTBEAT
 /** After how long the server forgets a reader that has gone, ms. */
 const INACTIVE = 30_000
 const NANOS = 1_000_000
+const UNBOUNDED = { ack_policy: 'none' as AckPolicy }
+/** The server sends no more than may be unacknowledged. Nothing is ever acknowledged, and nothing sent again. */
+const BOUNDED = { ack_policy: 'all' as AckPolicy, ack_wait: 3_600_000 * NANOS }
 /** Where a message of the stream is acknowledged begins so. */
 const DELIVERY = '$JS.ACK.'
 
@@ -55,8 +58,12 @@ export class NatsFeed {
     this.#watch.unref()
   }
 
-  /** Begins with the message `from`, or the first after it. */
-  async begin(from: number): Promise<void> {
+  /**
+   * Begins with the message `from`, or the first after it.
+   *
+   * @param most messages that the server sends. Default: all, as they come
+   */
+  async begin(from: number, most?: number): Promise<void> {
     const { connection, manager } = this.#linked
     /* c8 ignore next: the driver's options are no part of its types */
     const { inboxPrefix = '_INBOX' } = (connection as { options?: { inboxPrefix?: string } }).options ?? {}
@@ -69,7 +76,7 @@ export class NatsFeed {
         filter_subject: this.#subject,
         deliver_policy: 'by_start_sequence' as DeliverPolicy,
         opt_start_seq: from,
-        ack_policy: 'none' as AckPolicy,
+        ...(most === undefined ? UNBOUNDED : { ...BOUNDED, max_ack_pending: most }),
         max_deliver: 1,
         flow_control: true,
         idle_heartbeat: HEARTBEAT * NANOS,

@@ -6,8 +6,9 @@ import { NatsFeed, type StreamMessage } from './nats-feed.js'
 import type { Linked } from './nats-link.js'
 import { streamCursor } from './stream-cursor.js'
 
-/** Messages of the history read at once. */
+/** Messages of the history read at once, and about how many bytes: what else the server says waits behind them. */
 const CHUNK = 1000
+const CHUNK_BYTES = 512 * 1024
 /** What headers take of a message at most, bytes. */
 const HEADERS = 512
 
@@ -123,6 +124,8 @@ export class NatsStream {
     const { first_seq: oldest, last_seq: newest, messages, bytes } = info.state
     const epoch = epochOf(info)
     const average = Math.max(1, bytes / Math.max(1, messages))
+    /* c8 ignore next: streams limit their consumers since nats-server 2.10 */
+    const most = Math.min(CHUNK, info.config.consumer_limits?.max_ack_pending || CHUNK)
     const chunks: BackplaneEntry[][] = []
     let { events: eventsLeft, bytes: bytesLeft } = bounds
     let to = newest
@@ -136,7 +139,7 @@ export class NatsStream {
     // Whoever may not read finds out now.
     if (messages === 0) await this.#readRange(linked, newest + 1, newest + 1)
     while (before === undefined && eventsLeft > 0 && messages > 0 && to >= oldest) {
-      const count = Math.max(1, Math.min(CHUNK, eventsLeft, Math.ceil(bytesLeft / average)))
+      const count = Math.max(1, Math.min(most, eventsLeft, Math.ceil(Math.min(CHUNK_BYTES, bytesLeft) / average)))
       const from = Math.max(oldest, to - count + 1)
       const chunk: BackplaneEntry[] = []
       for (const message of (await this.#readRange(linked, from, to)).reverse()) {
@@ -176,7 +179,7 @@ export class NatsStream {
       if (message.seq <= to) messages.push(message)
       if (message.seq >= to || message.pending === 0) setDone()
     })
-    await feed.begin(from)
+    await feed.begin(from, to - from + 1)
     if (feed.pending === 0) setDone!()
     const error = await Promise.race([done, feed.ended])
     void feed.close()
