@@ -48,7 +48,8 @@ t.test('what the docs link to and speak of is there, in the package too', async 
       if (/^(https?:|#)/.test(target!)) continue
       const file = new URL(target!, page)
       t.ok(existsSync(file), `${name}: ${target}`)
-      if (name !== 'README.md') t.match(file.href.slice(root.href.length), /^docs\//, `${name}: ${target} is shipped`)
+      if (name !== 'README.md')
+        t.match(file.href.slice(root.href.length), /^(docs\/|README\.md#)/, `${name}: ${target} is shipped`)
     }
     if (name === 'README.md') continue
     // The package has no sources, tests, benchmarks nor the example app: who speaks of them says where they are.
