@@ -1,4 +1,4 @@
-import { gzip } from './cases/gzip.js'
+import { gzip } from './cases/deflate.js'
 import { digits, short } from './numbers.js'
 import { OWN } from './peers/peers.js'
 

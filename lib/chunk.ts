@@ -1,4 +1,4 @@
-import { deflatePiece, deflatePieceLater, isLarge, store } from './gzip.js'
+import { deflatePiece, deflatePieceLater, isLarge, store } from './deflate.js'
 import type { LogEntry } from './log-entry.js'
 
 const CRLF = Buffer.from('\r\n')

@@ -1,10 +1,10 @@
 import type { Chunk } from './chunk.js'
+import type { Counters } from './counters.js'
 import type { CursorContext } from './cursor.js'
 import type { DisconnectReason } from './errors.js'
 import type { EventEncoder } from './event-encoder.js'
 import type { Position } from './event-log.js'
 import type { Slot } from './ip-limit.js'
-import type { Counters } from './stats.js'
 import type { Request, Response } from './stream.js'
 import type { SubscriptionLimits } from './topic.js'
 

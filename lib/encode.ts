@@ -1,23 +1,8 @@
+import type { EventOptions } from './api.js'
 import { EventTooLargeError, endSentence, InvalidEventError, type ResyncReason, UnserializableError } from './errors.js'
 import { unknownName } from './nearest.js'
 import { isTopic, TOPIC_TAKES } from './topic.js'
 import { isUnaskedPromise } from './unasked-promise.js'
-
-/** What can be said beside its data of an event that goes to one client. */
-export interface SendOptions<Name = string> {
-  /** Name of the event (`addEventListener(name)` in the browser). Default: none, which browsers call `message`. */
-  event?: Name | undefined
-}
-
-/** What can be said of an event beside its data. */
-export interface EventOptions<Name = string> extends SendOptions<Name> {
-  /** The event's own id, at most once in the log. Default: `<epoch>-<seq>`, given by the log. */
-  id?: string | undefined
-  /** Who hears it: the clients subscribed to this topic. Default: everyone. */
-  topic?: string | undefined
-  /** Id of a client that does not hear it: the sender's own, say. One that no client has does nothing. Default: none. */
-  except?: string | undefined
-}
 
 /** Names of events that an app may not send, since its own event could not be told from another's, and whose they are. */
 export const RESERVED_NAMES: ReadonlyMap<string, string> = new Map([

@@ -1,8 +1,9 @@
+import type { ClientSelector, CloseOptions } from './api.js'
 import type { BackplaneEntry, BackplaneEvent, PublishRequest } from './backplane/backplane.js'
-import type { CloseOptions } from './close-options.js'
+
 import { isId, RESERVED_NAMES } from './encode.js'
 import { MAX_KEY, MAX_REQUEST_EVENTS } from './past-answers.js'
-import { type ClientSelector, checkSelector } from './selector.js'
+import { checkSelector } from './selector.js'
 import { isTopic } from './topic.js'
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what a name must not have

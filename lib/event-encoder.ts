@@ -1,5 +1,6 @@
 import fastJsonStringify from 'fast-json-stringify'
-import { type EventOptions, encodeBody, encodeFrame, readEventOptions, serializeData, whyReserved } from './encode.js'
+import type { EventOptions } from './api.js'
+import { encodeBody, encodeFrame, readEventOptions, serializeData, whyReserved } from './encode.js'
 import { InvalidEventError, InvalidOptionError } from './errors.js'
 import type { Labels } from './log-entry.js'
 

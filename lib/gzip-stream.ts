@@ -1,5 +1,6 @@
 import { type Chunk, OwnChunk } from './chunk.js'
-import { deflatePiece, GZIP_HEAD, GzipTally } from './gzip.js'
+import { deflatePiece } from './deflate.js'
+import { GZIP_HEAD, GzipTally } from './gzip.js'
 import { EventStream, type Headers } from './stream.js'
 
 /**

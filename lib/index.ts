@@ -1,19 +1,17 @@
 import type { FastifyInstance, FastifyPluginAsync, RegisterOptions } from 'fastify'
 import fp from 'fastify-plugin'
+import type { ClientSelector, CloseOptions, EventOptions, Sse, SseClient } from './api.js'
 import { closingAnswer } from './closing-answer.js'
 import { Connections } from './connections.js'
 import * as errors from './errors.js'
 import { InvalidOptionError } from './errors.js'
-import { faceOf } from './face.js'
 import { Hub } from './hub.js'
 import { foreignOptions, type PylonSseOptions, resolveOptions } from './options.js'
 import { addRoutes, pathIn } from './route.js'
 import { secondaryServers } from './secondary-servers.js'
-import type { Sse } from './sse.js'
 
+export type * from './api.js'
 export type * from './backplane/backplane.js'
-export type { CloseOptions } from './close-options.js'
-export type { EventOptions, SendOptions } from './encode.js'
 export type { DisconnectReason, RejectReason, ResyncReason } from './errors.js'
 export {
   BackplaneFullError,
@@ -43,12 +41,6 @@ export {
   UnsupportedTypeError
 } from './errors.js'
 export type { HistoryOptions, PylonSseOptions, SseRequest, SseRouteOptions, TopicGrant } from './options.js'
-export type { ClientSelector } from './selector.js'
-export type { BackplaneStats } from './shared-log.js'
-export type { Sse } from './sse.js'
-export type { SseClient, SseClientState } from './sse-client.js'
-export type { EventData, EventName, SseEvents } from './sse-events.js'
-export type { SseStats } from './stats.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -72,7 +64,7 @@ async function plugin(app: FastifyInstance, options: PylonSseOptions & RegisterO
   app.addHook('onListen', async () => {
     for (const server of secondaryServers(app)) connections.watch(server)
   })
-  app.decorate(resolved.decorator, faceOf(hub))
+  app.decorate(resolved.decorator, publicSide(hub))
   app.addHook('onReady', async () => hub.start())
   app.addHook('preClose', async () => hub.beginClosing())
   // fastify-plugin has these pass by, since it gives the plugin no scope.
@@ -98,6 +90,27 @@ function refuseTakenPath(error: Error & { code?: string }, path: string): never 
   const taken = new InvalidOptionError('path', `is '${path}', where the app has a route already; set another one`)
   taken.cause = error
   throw taken
+}
+
+/** What the app gets of a hub: its public part, whose methods may be taken apart. */
+function publicSide(hub: Hub): Sse {
+  return Object.freeze({
+    broadcast: (data: unknown, options?: EventOptions) => hub.broadcast(data, options),
+    broadcastMessage: (text: string, options?: EventOptions) => hub.broadcastText(text, options),
+    publish: async (data: unknown, options?: EventOptions) => hub.publish(data, options),
+    disconnect: (who: ClientSelector | ((client: SseClient) => boolean), options?: CloseOptions) =>
+      hub.disconnect(who, options),
+    get clientCount() {
+      return hub.clients.size
+    },
+    get clients() {
+      return { [Symbol.iterator]: () => hub.clients[Symbol.iterator]() }
+    },
+    get ready() {
+      return hub.ready
+    },
+    stats: () => hub.stats()
+  }) as Sse
 }
 
 /**

@@ -9,11 +9,11 @@ import type {
   RouteGenericInterface,
   RouteShorthandOptions
 } from 'fastify'
+import type { SseClient } from './api.js'
 import type { Backplane } from './backplane/backplane.js'
 import { type DisconnectReason, InvalidOptionError } from './errors.js'
 import type { EventSchema } from './event-encoder.js'
 import { nearest, unknownName } from './nearest.js'
-import type { SseClient } from './sse-client.js'
 
 /** Bounds of what can be replayed. */
 export interface HistoryOptions {

@@ -1,4 +1,8 @@
-import type { Backplane, Parcel } from './backplane/backplane.js'
+/** What of a message tells one storing of it from all others. */
+interface Storing {
+  readonly messageId: string
+  readonly message: { readonly attempt?: number | undefined }
+}
 
 /** Of a place whose entry is not known: where a log begins, or where all that it held has left it. */
 const UNPROVEN = '0000000'
@@ -8,12 +12,16 @@ const NAME = /^(.+)-([0-9a-z]{7})$/s
  * The id of an event that an engine's log holds: its cursor, and a fingerprint of the entry there. An engine that has
  * lost its tail gives the same cursor to another entry, which has another fingerprint.
  */
-export function placeName(cursor: string, entry?: Parcel): string {
+export function placeName(cursor: string, entry?: Storing): string {
   return `${cursor}-${entry === undefined ? UNPROVEN : fingerprint(entry)}`
 }
 
 /** As `Backplane.compare`, for the names of two places. */
-export function comparePlaces(a: string, b: string, backplane: Pick<Backplane, 'compare'>): number | undefined {
+export function comparePlaces(
+  a: string,
+  b: string,
+  backplane: { compare(a: string, b: string): number | undefined }
+): number | undefined {
   const [first, second] = [NAME.exec(a)?.[1], NAME.exec(b)?.[1]]
   return first === undefined || second === undefined ? undefined : backplane.compare(first, second)
 }
@@ -24,7 +32,7 @@ export function isUnproven(name: string): boolean {
 }
 
 /** FNV-1a over what tells one storing of a message from all others. Not zero, which says that nothing is known. */
-function fingerprint({ messageId, message: { attempt = 1 } }: Parcel): string {
+function fingerprint({ messageId, message: { attempt = 1 } }: Storing): string {
   let hash = 0x811c9dc5 ^ attempt
   for (let i = 0; i < messageId.length; i++) hash = Math.imul(hash ^ messageId.charCodeAt(i), 0x01000193)
   // The last characters, which differ, reach all bits.

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { EventData, EventName, EventOptions } from './api.js'
 import type { Backplane, BackplaneEvent } from './backplane/backplane.js'
 import { within } from './backplane/within.js'
-import type { EventOptions } from './encode.js'
 import {
   BackplaneTimeoutError,
   ClosedError,
@@ -15,11 +15,9 @@ import { guardedLogger, type Logger } from './logger.js'
 import { PastAnswers } from './past-answers.js'
 import { comparePlaces } from './place-name.js'
 import { SharedLog } from './shared-log.js'
-import type { EventData, EventName } from './sse-events.js'
 
+export type { EventData, EventName, EventOptions, SseEvents } from './api.js'
 export type { Backplane } from './backplane/backplane.js'
-export type { EventOptions } from './encode.js'
-export type { EventData, EventName, SseEvents } from './sse-events.js'
 
 /** What it keeps of the log: it has no clients, and only looks for ids that events have been given. */
 const HISTORY = { events: 1000, bytes: 1024 * 1024 }

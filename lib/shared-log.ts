@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { BackplaneStats } from './api.js'
 import type { Backplane, BackplaneEntry, BackplaneMessage, HistoryBounds, Joined } from './backplane/backplane.js'
 import { Courier } from './courier.js'
 import { faultOf } from './entry-format.js'
@@ -28,22 +29,6 @@ export interface Mirror extends Omit<InboxTarget, 'settle' | 'lose'> {
   isReserved(id: string): boolean
   /** How a cursor compares with the newest of the log; nothing, where it is none of the engine's. */
   compareWithHead(cursor: string): number | undefined
-}
-
-/** How the backplane does. */
-export interface BackplaneStats {
-  /** `'redis'`, `'nats'`, or what one's own is called. */
-  name: string
-  /** Whether this process has joined, and its engine can be reached. */
-  connected: boolean
-  /** Events that wait for the engine. Gauge. */
-  pending: number
-  /** Events that have not got to the engine: refused, past the bound, past `publishTimeout`. */
-  lost: number
-  /** Entries that were passed over, since they are not of the format that this version knows. Others' entries, perhaps. */
-  foreign: number
-  /** How old the newest event was when it was read here, ms, by the clocks of both machines; `null` before the first. */
-  lag: number | null
 }
 
 /** What several processes have in common: what one of them publishes, all of them append, in one order. */
@@ -240,7 +225,7 @@ export class SharedLog {
 
   /** Tells clients of a loss after a place. Whoever shows the id that the place had before may have missed what is lost. */
   #beginAfter(cursor: string): void {
-    this.#mirror.rebase(placeName(cursor, { messageId: randomUUID(), message: { kind: 'loss', body: '' } }))
+    this.#mirror.rebase(placeName(cursor, { messageId: randomUUID(), message: {} }))
     this.#mirror.skipGap()
   }
 

@@ -4,9 +4,9 @@ import { validateHeaderValue } from 'node:http'
 import { createParser } from 'eventsource-parser'
 import fc from 'fast-check'
 import t from 'tap'
+import type { EventOptions } from '../lib/api.js'
 import {
   decodeFrame,
-  type EventOptions,
   encodeBody,
   encodeConnected,
   encodeFarewell,

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { crc32, gunzipSync, inflateRawSync } from 'node:zlib'
 import fc from 'fast-check'
 import t from 'tap'
-import { deflatePiece, deflatePieceLater, GZIP_HEAD, GzipTally, isLarge, store } from '../lib/gzip.js'
+import { deflatePiece, deflatePieceLater, isLarge, store } from '../lib/deflate.js'
+import { GZIP_HEAD, GzipTally } from '../lib/gzip.js'
 import { Deflates } from './kit/deflates.js'
 
 const KIB = 1024

@@ -1,6 +1,7 @@
 import t from 'tap'
+import type { ClientSelector } from '../lib/api.js'
 import type { SseClient } from '../lib/index.js'
-import { type ClientSelector, checkSelector, picks } from '../lib/selector.js'
+import { checkSelector, picks } from '../lib/selector.js'
 
 const ANN = {
   id: 'id-1',

@@ -1,6 +1,6 @@
 import { LEAST, OWN, RIVAL } from '../peers/peers.js'
 import { burst } from './burst.js'
-import { gzip } from './gzip.js'
+import { gzip } from './deflate.js'
 import { herd } from './herd.js'
 import { idle } from './idle.js'
 import { steady } from './steady.js'

@@ -1,31 +1,5 @@
+import type { BackplaneStats, SseStats } from './api.js'
 import type { DisconnectReason, RejectReason, ResyncReason } from './errors.js'
-import type { BackplaneStats } from './shared-log.js'
-
-/** Figures of one hub, on this process. Counters count from the start; gauges say what is now. */
-export interface SseStats {
-  /** Clients connected. Gauge. */
-  connected: number
-  /** Clients that were ever connected. */
-  accepted: number
-  /** Requests that did not become clients, by reason. */
-  rejected: Record<RejectReason, number>
-  /** Events broadcast. */
-  events: number
-  /** Events written to clients: an event that reaches ten clients counts ten times. */
-  deliveries: number
-  /** Bytes written to clients, before compression and without the transport's framing. */
-  bytes: number
-  /** Events that clients missed by being too slow. */
-  dropped: number
-  /** `resync` events sent, by reason. */
-  resyncs: Record<ResyncReason, number>
-  /** Clients that have gone, by reason. */
-  disconnects: Record<DisconnectReason, number>
-  /** Events by which the slowest client is behind. Gauge. */
-  slowestLag: number
-  /** How the backplane does; `null` without one. */
-  backplane: BackplaneStats | null
-}
 
 /** The counters. One object, that the parts count into. */
 export class Counters {

@@ -1,0 +1,235 @@
+import type { DisconnectReason, RejectReason, ResyncReason } from './errors.js'
+
+// What the app sees of the hub: its events, its clients, its figures and `app.sse` itself. Types alone.
+
+/**
+ * The app's named events and their data. Declare them by interface merging; `broadcast`, `publish` and `client.send`
+ * then check name and data. With nothing declared everything is allowed.
+ *
+ * @example
+ * declare module 'pylon-sse' {
+ *   interface SseEvents { 'todo.created': Todo }
+ * }
+ */
+// biome-ignore lint/suspicious/noEmptyInterface: users add to it
+export interface SseEvents {}
+
+/** Names that an event may have: those declared, or any where none is. */
+export type EventName = keyof SseEvents extends never ? string : keyof SseEvents & string
+
+/**
+ * Data of an event by its name. An event without a name has any: it is a `message`, whose data nobody has declared. The
+ * brackets keep it from being distributed, so that it holds in functions that are generic in the name, too.
+ */
+export type EventData<Name> = [Name] extends [keyof SseEvents] ? SseEvents[Name] : unknown
+
+/** What can be said beside its data of an event that goes to one client. */
+export interface SendOptions<Name = string> {
+  /** Name of the event (`addEventListener(name)` in the browser). Default: none, which browsers call `message`. */
+  event?: Name | undefined
+}
+
+/** What can be said of an event beside its data. */
+export interface EventOptions<Name = string> extends SendOptions<Name> {
+  /** The event's own id, at most once in the log. Default: `<epoch>-<seq>`, given by the log. */
+  id?: string | undefined
+  /** Who hears it: the clients subscribed to this topic. Default: everyone. */
+  topic?: string | undefined
+  /** Id of a client that does not hear it: the sender's own, say. One that no client has does nothing. Default: none. */
+  except?: string | undefined
+}
+
+/**
+ * The app's own data about a client, `client.state`. Declare its fields by interface merging:
+ *
+ * @example
+ * declare module 'pylon-sse' {
+ *   interface SseClientState { userId: string }
+ * }
+ */
+// biome-ignore lint/suspicious/noEmptyInterface: users add to it
+export interface SseClientState {}
+
+/** With nothing declared, anything can be kept. */
+// biome-ignore lint/suspicious/noExplicitAny: the app's data, of which nothing is known here
+type AnyState = Record<string, any>
+type State = keyof SseClientState extends never ? AnyState : SseClientState
+type PartialState = keyof SseClientState extends never ? AnyState : Partial<SseClientState>
+
+/** A connected client, as the app sees it. */
+export interface SseClient {
+  /** Unique, not to be guessed, and another one after each reconnection. */
+  readonly id: string
+  /** `request.ip`; none on a unix socket. */
+  readonly ip: string | undefined
+  /** When it connected. */
+  readonly connectedAt: Date
+  /** Whether its stream has ended. */
+  readonly closed: boolean
+  /** The topics and patterns that it is subscribed to. */
+  readonly topics: readonly string[]
+  /** The app's own data about it; empty at first, so that each field may be missing. Replaced as a whole, it is complete. */
+  get state(): PartialState
+  set state(state: State)
+  /**
+   * When its stream is ended, the expiry of a token say. Default: none. Past or present ends it at once; a Date that is
+   * not valid is refused with a TypeError.
+   */
+  expiresAt: Date | undefined
+  /**
+   * Sends an event to this client alone, in order with what it gets from broadcasts: after all that was broadcast
+   * before this call. In `onConnect` it comes before all that was broadcast since the client connected. Such an event
+   * has no id, and is not replayed.
+   *
+   * A client that reads too slowly holds at most `queueDepth` such events and `maxEventBytes` of them (always one);
+   * past that `overflow` applies.
+   *
+   * @param data turned into text by `serialize`, or by the event's schema
+   * @param options `event`: the event's name
+   * @returns false when the client has gone
+   * @throws UnserializableError, InvalidEventError, EventTooLargeError as `broadcast` does
+   */
+  send<Name extends EventName | undefined = undefined>(data: EventData<Name>, options?: SendOptions<Name>): boolean
+  /**
+   * Lets it hear a topic, or a pattern, from now on; nothing, when it does already. In `onConnect` it is as if the
+   * client had asked for it: what it is replayed holds the topic, too.
+   *
+   * @throws InvalidTopicError when it is none, or when the client would have more than `maxTopics`
+   */
+  subscribe(topic: string): void
+  /** It no longer hears a topic or pattern that it was subscribed to, not even what was broadcast and is not written. */
+  unsubscribe(topic: string): void
+  /** Ends the stream properly, after what was broadcast before. @throws InvalidOptionError */
+  close(options?: CloseOptions): void
+}
+
+/** How `client.close` and `app.sse.disconnect` end a stream. */
+export interface CloseOptions {
+  /**
+   * Whether the client may come back. Default: true, and a browser's EventSource does. With false it is left with a
+   * last event id that is answered with 204 on its return, which makes EventSource stay away (WHATWG HTML 9.2.3), and
+   * gets an event by the name of `stay-away` that tells a page so. That keeps well-behaved clients out; access control is
+   * for `route.onRequest`.
+   */
+  reconnect?: boolean | undefined
+}
+
+/** What other processes can compare. */
+type Comparable = string | number | boolean | null
+
+/** Fields of `client.state`, where they are declared, with values that can be compared. */
+type StateSelector = keyof SseClientState extends never
+  ? Record<string, Comparable>
+  : {
+      [Field in keyof SseClientState as Extract<SseClientState[Field], Comparable> extends never
+        ? never
+        : Field]?: Extract<SseClientState[Field], Comparable>
+    }
+
+/** What a client can be picked by. */
+interface SelectorFields {
+  /** `client.id`. */
+  id: string
+  /** `client.ip`. */
+  ip: string
+  /** A topic or pattern that the client is subscribed to. */
+  topic: string
+  /** Fields of `client.state` and their values: strings, numbers, booleans, null. */
+  state: StateSelector
+}
+
+type Optional<Fields> = { [Field in keyof Fields]?: Fields[Field] | undefined }
+
+/**
+ * Picks clients by what is equal in them, so that it can be told to other processes. It names at least one field, and all
+ * that it names must hold.
+ */
+export type ClientSelector = {
+  [Field in keyof SelectorFields]: Pick<SelectorFields, Field> & Optional<Omit<SelectorFields, Field>>
+}[keyof SelectorFields]
+
+/** How the backplane does. */
+export interface BackplaneStats {
+  /** `'redis'`, `'nats'`, or what one's own is called. */
+  name: string
+  /** Whether this process has joined, and its engine can be reached. */
+  connected: boolean
+  /** Events that wait for the engine. Gauge. */
+  pending: number
+  /** Events that have not got to the engine: refused, past the bound, past `publishTimeout`. */
+  lost: number
+  /** Entries that were passed over, since they are not of the format that this version knows. Others' entries, perhaps. */
+  foreign: number
+  /** How old the newest event was when it was read here, ms, by the clocks of both machines; `null` before the first. */
+  lag: number | null
+}
+
+/** Figures of one hub, on this process. Counters count from the start; gauges say what is now. */
+export interface SseStats {
+  /** Clients connected. Gauge. */
+  connected: number
+  /** Clients that were ever connected. */
+  accepted: number
+  /** Requests that did not become clients, by reason. */
+  rejected: Record<RejectReason, number>
+  /** Events broadcast. */
+  events: number
+  /** Events written to clients: an event that reaches ten clients counts ten times. */
+  deliveries: number
+  /** Bytes written to clients, before compression and without the transport's framing. */
+  bytes: number
+  /** Events that clients missed by being too slow. */
+  dropped: number
+  /** `resync` events sent, by reason. */
+  resyncs: Record<ResyncReason, number>
+  /** Clients that have gone, by reason. */
+  disconnects: Record<DisconnectReason, number>
+  /** Events by which the slowest client is behind. Gauge. */
+  slowestLag: number
+  /** How the backplane does; `null` without one. */
+  backplane: BackplaneStats | null
+}
+
+/** The hub as the app sees it, `app.sse`. */
+export interface Sse {
+  /**
+   * Sends data to every client, or to the subscribers of a topic. Returns at once; never throws because of a client.
+   *
+   * @param data turned into text by `serialize` (`JSON.stringify`), or by the event's schema
+   * @param options `event`: its name; `topic`: who hears it, default everyone; `except`: the id of a client that does
+   *   not; `id`: its own id, default `<epoch>-<seq>`
+   * @throws UnserializableError, InvalidEventError, DuplicateIdError, EventTooLargeError: then nothing is broadcast
+   */
+  broadcast<Name extends EventName | undefined = undefined>(data: EventData<Name>, options?: EventOptions<Name>): void
+  /** As `broadcast`, with text as it is: CR, LF and CRLF in it reach the client as LF. */
+  broadcastMessage(text: string, options?: EventOptions): void
+  /**
+   * As `broadcast`.
+   *
+   * @returns the event's id, once it is accepted. Rejects with what `broadcast` throws, and with `ClosedError` after
+   *   `app.close()`.
+   */
+  publish<Name extends EventName | undefined = undefined>(
+    data: EventData<Name>,
+    options?: EventOptions<Name>
+  ): Promise<string>
+  /**
+   * Ends the streams of some clients: of this process, where a function picks them; of all processes that share a
+   * backplane, where a selector does, `{ state: { userId: 7 } }` say.
+   *
+   * @returns how many they were on this process
+   * @throws InvalidSelectorError, InvalidOptionError
+   */
+  disconnect(who: ClientSelector | ((client: SseClient) => boolean), options?: CloseOptions): number
+  /**
+   * Whether this process should be sent clients: false while its backplane is out of reach, and when it closes. For the
+   * readiness probe of an orchestrator.
+   */
+  readonly ready: boolean
+  /** Clients connected to this process. */
+  readonly clientCount: number
+  /** The clients connected to this process. */
+  readonly clients: Iterable<SseClient>
+  /** Figures of this process, since it began. */
+  stats(): SseStats
+}
