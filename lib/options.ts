@@ -12,8 +12,8 @@ import type {
 import type { SseClient } from './api.js'
 import type { Backplane } from './backplane/backplane.js'
 import { type DisconnectReason, InvalidOptionError } from './errors.js'
-import type { EventSchema } from './event-encoder.js'
-import { nearest, unknownName } from './nearest.js'
+import { nearest, unknownName } from './input/nearest-name.js'
+import type { EventSchema } from './log/event-encoder.js'
 
 /** Bounds of what can be replayed. */
 export interface HistoryOptions {

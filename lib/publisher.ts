@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { EventData, EventName, EventOptions } from './api.js'
 import type { Backplane, BackplaneEvent } from './backplane/backplane.js'
+import { PastAnswers } from './backplane/idempotency.js'
+import { SharedLog } from './backplane/mirror.js'
 import { within } from './backplane/within.js'
 import {
   BackplaneTimeoutError,
@@ -9,12 +11,10 @@ import {
   InvalidEventError,
   InvalidOptionError
 } from './errors.js'
-import { EventEncoder, type EventSchema } from './event-encoder.js'
-import { EventLog } from './event-log.js'
+import { EventEncoder, type EventSchema } from './log/event-encoder.js'
+import { EventLog } from './log/event-log.js'
+import { comparePlaces } from './log/place-name.js'
 import { guardedLogger, type Logger } from './logger.js'
-import { PastAnswers } from './past-answers.js'
-import { comparePlaces } from './place-name.js'
-import { SharedLog } from './shared-log.js'
 
 export type { EventData, EventName, EventOptions, SseEvents } from './api.js'
 export type { Backplane } from './backplane/backplane.js'

@@ -1,8 +1,8 @@
 // Fails engines over while two processes publish, and says what their clients got. It takes some minutes:
 // npm run failovers [-- part of a title]
 import type { Test } from 'tap'
-import { jetStream } from '../../lib/backplane/jetstream.js'
-import { redisStreams } from '../../lib/backplane/redis-streams.js'
+import { jetStream } from '../../lib/backplane/nats/jetstream.js'
+import { redisStreams } from '../../lib/backplane/redis/redis-streams.js'
 import { eventually, LONG, startProcess } from '../kit/backplane-faults.js'
 import { NatsCluster } from '../kit/nats-cluster.js'
 import { OwedEvents } from '../kit/owed-events.js'

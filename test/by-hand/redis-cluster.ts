@@ -1,5 +1,5 @@
 import t from 'tap'
-import { redisStreams } from '../../lib/backplane/redis-streams.js'
+import { redisStreams } from '../../lib/backplane/redis/redis-streams.js'
 import { LONG, publish, startProcess, waitForEvents } from '../kit/backplane-faults.js'
 import { resyncOf } from '../kit/numbered.js'
 import { OwedEvents } from '../kit/owed-events.js'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { EventLog } from '../../lib/event-log.js'
-import type { LogEntry } from '../../lib/log-entry.js'
+import { EventLog } from '../../lib/log/event-log.js'
+import type { LogEntry } from '../../lib/log/log-entry.js'
 
 const FILLER = 'x'.repeat(6 * 1024 * 1024)
 

@@ -19,7 +19,7 @@ export class LanguageService {
 
   constructor(fixtures: readonly string[], lines: readonly string[] = []) {
     this.#code = lines.join('\n')
-    const roots = [...fixtures.map((name) => FIXTURES + name), `${ROOT}lib/qlobber.d.ts`, CODE]
+    const roots = [...fixtures.map((name) => FIXTURES + name), `${ROOT}lib/log/qlobber.d.ts`, CODE]
     const read = (path: string) => (path === CODE ? this.#code : ts.sys.readFile(path))
     const host: ts.LanguageServiceHost = {
       getCompilationSettings: () => ({ ...options, paths: { 'pylon-sse': [`${ROOT}lib/index.ts`] } }),

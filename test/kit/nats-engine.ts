@@ -1,5 +1,5 @@
 import type { Test } from 'tap'
-import { jetStream } from '../../lib/backplane/jetstream.js'
+import { jetStream } from '../../lib/backplane/nats/jetstream.js'
 import { controlsOf } from './backplane-faults.js'
 import type { ForgetfulEngine } from './engine-losses.js'
 import { startNats } from './nats-server.js'

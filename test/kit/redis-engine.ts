@@ -1,5 +1,5 @@
 import type { Test } from 'tap'
-import { redisStreams } from '../../lib/backplane/redis-streams.js'
+import { redisStreams } from '../../lib/backplane/redis/redis-streams.js'
 import { controlsOf } from './backplane-faults.js'
 import type { ForgetfulEngine } from './engine-losses.js'
 import { startRedis } from './redis-server.js'

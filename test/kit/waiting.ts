@@ -1,5 +1,5 @@
 import type { Test } from 'tap'
-import { Waiters } from '../../lib/waiters.js'
+import { Waiters } from '../../lib/clients/long-polls.js'
 import { gate } from './deferred.js'
 
 /** Resolves when so many requests wait. */

@@ -1,0 +1,117 @@
+import type { ClientSelector, CloseOptions } from '../api.js'
+import { checkSelector } from '../clients/selector.js'
+
+import { isId, RESERVED_NAMES } from '../log/encode.js'
+import { isTopic } from '../log/topic.js'
+import type { BackplaneEntry, BackplaneEvent, PublishRequest } from './backplane.js'
+import { MAX_KEY, MAX_REQUEST_EVENTS } from './idempotency.js'
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what a name must not have
+const MESSAGE_ID = /^[^\x00-\x1f\x7f]{1,200}:([1-9]\d{0,15})$/
+/** Characters of a digest. */
+const MAX_DIGEST = 255
+
+/** What a `disconnect` says. */
+export interface Disconnect {
+  readonly selector: ClientSelector
+  readonly options: CloseOptions
+}
+
+/**
+ * Why an entry is not of the format that docs/backplane.md describes. Whoever can write to the engine may have written
+ * it, so nothing is known of it but the types that JSON has.
+ *
+ * @returns nothing where the entry is of the format
+ */
+export function faultOf({ messageId, message }: BackplaneEntry): string | undefined {
+  if (!isMessageId(messageId)) return "its message id is not '<publisher>:<number>'"
+  if (typeof message !== 'object' || message === null || typeof message.body !== 'string') return 'it has no body'
+  if (message.attempt !== undefined && !isCount(message.attempt)) return 'its attempt is no number from 1'
+  switch (message.kind) {
+    case 'event':
+      return faultOfEvent(message)
+    case 'disconnect':
+      return readDisconnect(message.body) === undefined ? 'its selector or its options are not known' : undefined
+    case 'loss':
+      return isLossReport(message.body) ? undefined : 'its report is none'
+    default:
+      return 'its kind is not known'
+  }
+}
+
+/** @returns nothing where it picks nobody in particular, or by a field that is not known: that would pick too many */
+export function readDisconnect(body: string): Disconnect | undefined {
+  try {
+    const { selector, options = {} } = JSON.parse(body)
+    const { reconnect } = options
+    if (reconnect !== undefined && typeof reconnect !== 'boolean') return undefined
+    return { selector: checkSelector(selector), options: reconnect === undefined ? {} : { reconnect } }
+  } catch {
+    return undefined
+  }
+}
+
+function isMessageId(messageId: unknown): boolean {
+  const match = typeof messageId === 'string' ? MESSAGE_ID.exec(messageId) : null
+  return match !== null && Number.isSafeInteger(Number(match[1]))
+}
+
+function faultOfEvent({ body, id, topic, except, isText, request }: BackplaneEvent): string | undefined {
+  if (!isFrame(body)) return 'its body is not one whole event'
+  if (id !== undefined && !isId(id)) return 'its id cannot be one'
+  if (topic !== undefined && !isTopic(topic)) return 'its topic is none'
+  if (except !== undefined && typeof except !== 'string') return 'its except is no string'
+  if (isText !== undefined && typeof isText !== 'boolean') return 'its isText is no boolean'
+  if (request !== undefined && !isRequest(request)) return 'its request is none'
+  return undefined
+}
+
+/** Whether it is what `encodeBody` gives. By hand: an expression needs a stack, whose size a large body exceeds. */
+function isFrame(body: string): boolean {
+  if (!body.endsWith('\n\n') || body.includes('\r')) return false
+  let at = 0
+  if (body.startsWith('event: ')) {
+    at = body.indexOf('\n') + 1
+    const name = body.slice('event: '.length, at - 1)
+    if (name === '' || name.includes('\0') || RESERVED_NAMES.has(name)) return false
+  }
+  const end = body.length - 1
+  if (at >= end) return false
+  while (at < end) {
+    if (!body.startsWith('data: ', at)) return false
+    at = body.indexOf('\n', at) + 1
+  }
+  return true
+}
+
+/** See `LogLosses`. */
+function isLossReport(body: string): boolean {
+  try {
+    const { after, silence } = JSON.parse(body)
+    return (after === undefined || isMessageId(after)) && Number.isFinite(silence) && silence >= 0
+  } catch {
+    return false
+  }
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 1
+}
+
+function isRequest(request: unknown): boolean {
+  if (typeof request !== 'object' || request === null) return false
+  const { key, digest, index, count } = request as Partial<PublishRequest>
+  return (
+    isShortText(key, MAX_KEY) &&
+    isShortText(digest, MAX_DIGEST) &&
+    Number.isSafeInteger(index) &&
+    Number.isSafeInteger(count) &&
+    index! >= 0 &&
+    index! < count! &&
+    count! <= MAX_REQUEST_EVENTS
+  )
+}
+
+function isShortText(text: unknown, max: number): boolean {
+  return typeof text === 'string' && text !== '' && text.length <= max
+}

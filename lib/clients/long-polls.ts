@@ -1,0 +1,40 @@
+import type { Audience, Listener } from '../log/audience.js'
+import { type Request, type Response, untilGone } from '../wire/stream.js'
+
+/** The requests that wait for an event. */
+export class Waiters {
+  readonly #waiters = new Set<Listener>()
+
+  /** Requests that wait now. */
+  get size(): number {
+    return this.#waiters.size
+  }
+
+  /** There is an event for everyone, or nothing more to wait for. */
+  wakeAll(): void {
+    for (const wake of this.#waiters) wake()
+  }
+
+  /**
+   * Resolves with the next event for an audience, after `ms`, or when the client has gone.
+   *
+   * @param look what it resolves with, at that moment: a burst may follow the event at once
+   */
+  wait<Found>(audience: Audience, ms: number, req: Request, res: Response, look: () => Found): Promise<Found> {
+    return new Promise((resolve) => {
+      // It waits no longer from that moment on: the rest of the burst is not told to it.
+      const wake = () => {
+        clearTimeout(timer)
+        forget()
+        this.#waiters.delete(wake)
+        audience.off(wake)
+        resolve(look())
+      }
+      const timer = setTimeout(wake, ms)
+      timer.unref()
+      const forget = untilGone(req, res, wake)
+      this.#waiters.add(wake)
+      audience.once(wake)
+    })
+  }
+}

@@ -1,0 +1,41 @@
+import type { Hub } from '../hub.js'
+import { encodeRetry } from '../log/encode.js'
+import type { ResolvedOptions } from '../options.js'
+import type { Answer, Connections } from '../wire/connections.js'
+import { isHttp2 } from '../wire/stream.js'
+import { STREAM_HEAD, takesRetry } from '../wire/stream-request.js'
+
+/**
+ * While an app closes, Fastify answers each request with 503 before any hook or route hears of it, and a browser's
+ * EventSource gives up for good. What this gives answers requests for the stream before Fastify does: with 200, a
+ * reconnection time and the end. Since no hook runs, it leaves to Fastify whatever it cannot judge by itself.
+ *
+ * @param path the whole path of the stream
+ */
+export function closingAnswer(
+  path: string,
+  hub: Hub,
+  connections: Connections,
+  { route, cors, overLimit }: ResolvedOptions
+): Answer {
+  const isPlain = route.constraints === undefined && !/[:*]/.test(path)
+  // A page of another origin may read it only where the policy needs no hook.
+  const isForAll = typeof cors === 'object' && cors.origin === '*'
+  return (req, res) => {
+    const { method, url, headers } = req
+    if (!isPlain || method !== 'GET' || url?.split('?', 1)[0] !== path) return false
+    if (!takesRetry(headers, overLimit)) return false
+    if (headers.origin !== undefined && !isForAll) return false
+    hub.reject('closing')
+    connections.carry(req, res)
+    const head = isForAll ? { ...STREAM_HEAD, 'access-control-allow-origin': '*' } : STREAM_HEAD
+    const retry = encodeRetry(hub.clients.retryWithJitter())
+    if (isHttp2(res)) {
+      res.stream?.session?.close()
+      res.writeHead(200, head).end(retry)
+    } else {
+      res.writeHead(200, { ...head, connection: 'close' }).end(retry)
+    }
+    return true
+  }
+}

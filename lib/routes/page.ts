@@ -1,0 +1,130 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { InvalidQueryError, ResyncRequiredError } from '../errors.js'
+import type { Hub } from '../hub.js'
+import type { Audience } from '../log/audience.js'
+import { decodeFrame } from '../log/encode.js'
+import type { EventLog } from '../log/event-log.js'
+import type { LogEntry } from '../log/log-entry.js'
+import { leaveConnection } from './refusal.js'
+
+/** An event of a page. */
+export interface PageEvent {
+  id: string
+  event?: string
+  topic?: string
+  /** The event's data, or its text where it is not JSON. */
+  data: unknown
+}
+
+/** A part of the log, as JSON. */
+export interface Page {
+  events: PageEvent[]
+  /** What to ask for next, as `since`. */
+  cursor: string
+  /** Whether there is more already. */
+  hasMore: boolean
+}
+
+const DEFAULT_LIMIT = 100
+const MAX_LIMIT = 1000
+const MAX_WAIT = 60_000
+/** Bytes of events after which a page ends: a client that does not read keeps its page in memory. */
+const MAX_BYTES = 1024 * 1024
+
+/**
+ * Answers a page of the log: `?since=<id>&limit=100`, from the oldest event that can be replayed where `since` is `0` or
+ * absent. It ends after `limit` events or a MiB of them. With `?wait=ms` it waits so long for the first event, where there is none yet.
+ *
+ * @throws InvalidQueryError (400)
+ */
+export async function sendPage(
+  hub: Hub,
+  topics: ReadonlySet<string>,
+  request: FastifyRequest,
+  reply: FastifyReply
+): Promise<void> {
+  const query = request.query as Record<string, unknown>
+  const limit = number(query, 'limit', 1, MAX_LIMIT) ?? DEFAULT_LIMIT
+  const wait = number(query, 'wait', 0, MAX_WAIT) ?? 0
+  const { log } = hub
+  // An empty one is none, as with `lastEventId`.
+  const since = query.since || undefined
+  if (since !== undefined && typeof since !== 'string') throw new InvalidQueryError('since', 'one id')
+  const fromOldest = since === undefined || since === '0'
+  const position = fromOldest ? { seq: log.oldestCursor } : log.positionOf(since)
+  reply.header('cache-control', 'no-store')
+  if (!('seq' in position)) {
+    refuse(log, reply)
+    return
+  }
+  const audience = hub.audiences.hold(topics)
+  try {
+    let page = read(log, audience, position.seq, limit)
+    if (page.events.length === 0 && wait > 0) {
+      // What came before the event that wakes it was of no concern to it.
+      const quietUpTo = () => Math.max(position.seq, log.head - 1)
+      const { lives } = log
+      const seq = await hub.waiters.wait(audience, wait, request.raw, reply.raw, quietUpTo)
+      // A log that has begun anew has other events at the same places.
+      if ((seq < log.oldest - 1 || log.lives !== lives) && !fromOldest) {
+        refuse(log, reply)
+        return
+      }
+      if (hub.closing) leaveConnection(request, reply)
+      page = read(log, audience, Math.max(seq, log.oldest - 1), limit)
+    }
+    reply.send(page)
+  } finally {
+    hub.audiences.release(audience)
+  }
+}
+
+function refuse(log: EventLog, reply: FastifyReply): void {
+  const { code, message, statusCode } = new ResyncRequiredError()
+  reply.code(410).send({ statusCode, code, error: 'Gone', message, oldest: log.cursorAt(log.oldestCursor) })
+}
+
+function read(log: EventLog, audience: Audience, cursor: number, limit: number): Page {
+  const events: PageEvent[] = []
+  let seq = cursor
+  let bytes = 0
+  while (seq < log.head && events.length < limit) {
+    const entry = log.at(seq + 1)
+    if (audience.hears(entry)) {
+      bytes += entry.size
+      // One event always, however large.
+      if (bytes > MAX_BYTES && events.length > 0) break
+      events.push(describe(entry))
+    }
+    seq++
+  }
+  let next = seq
+  while (next < log.head && !audience.hears(log.at(next + 1))) next++
+  return { events, cursor: log.cursorAt(next), hasMore: next < log.head }
+}
+
+function describe({ id, topic, isText, frame }: LogEntry): PageEvent {
+  const { event, text } = decodeFrame(frame)
+  return {
+    id,
+    ...(event !== undefined && { event }),
+    ...(topic !== undefined && { topic }),
+    data: isText ? text : parse(text)
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
+
+function number(query: Record<string, unknown>, name: string, min: number, max: number): number | undefined {
+  const value = query[name]
+  if (value === undefined) return undefined
+  const parsed = typeof value === 'number' ? value : /^\d{1,9}$/.test(String(value)) ? Number(value) : Number.NaN
+  if (!(parsed >= min && parsed <= max)) throw new InvalidQueryError(name, `a whole number from ${min} to ${max}`)
+  return parsed
+}

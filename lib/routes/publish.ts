@@ -1,0 +1,115 @@
+import { createHash } from 'node:crypto'
+import type { FastifyInstance, FastifyReply, FastifyRequest, preParsingHookHandler } from 'fastify'
+import { MAX_KEY, MAX_REQUEST_EVENTS } from '../backplane/idempotency.js'
+import {
+  CrossOriginError,
+  DuplicateIdError,
+  EventTooLargeError,
+  InvalidEventError,
+  UnserializableError,
+  UnsupportedTypeError
+} from '../errors.js'
+import type { Hub } from '../hub.js'
+import { unknownName } from '../input/nearest-name.js'
+import { serializeData } from '../log/encode.js'
+import type { SseRouteOptions } from '../options.js'
+
+interface PublishedEvent {
+  data: unknown
+  event?: string
+  topic?: string
+  id?: string
+}
+
+const FIELDS = ['data', 'event', 'topic', 'id']
+const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i
+
+/**
+ * Adds `POST` on the path of the stream: an event or an array of them, of which all are published or none; 202 with
+ * their ids. A request with an `Idempotency-Key` that came before is answered as it was then, and publishes nothing.
+ *
+ * @param allowsOrigins whether the app has said which origins may read and write; pages of others may not, otherwise
+ */
+export function addPublishRoute(
+  scope: FastifyInstance,
+  hub: Hub,
+  url: string,
+  route: SseRouteOptions,
+  allowsOrigins: boolean
+): void {
+  scope.route({
+    ...route,
+    method: 'POST',
+    url,
+    // Before Fastify looks for a parser, of which it has none for forms; after the hooks that authenticate.
+    preParsing: [route.preParsing ?? [], refuseOtherTypes].flat(),
+    handler: async (request: FastifyRequest, reply: FastifyReply) => {
+      if (!allowsOrigins && isCrossOrigin(request)) throw new CrossOriginError()
+      try {
+        const events = readEvents(request.body)
+        const ids = await hub.publishAll(events, identify(request, events))
+        reply.code(202)
+        return { ids }
+      } catch (error) {
+        throw asRequestError(error)
+      }
+    }
+  })
+}
+
+/** Forms, and what else a page may send without asking first, are no JSON. */
+const refuseOtherTypes: preParsingHookHandler = (request, _reply, payload, done) => {
+  if (JSON_TYPE.test(request.headers['content-type'] ?? '')) done(null, payload)
+  else done(new UnsupportedTypeError())
+}
+
+/** Whether a page of another origin sends it: browsers say so, by Fetch Metadata or by `Origin`. */
+function isCrossOrigin({ headers }: FastifyRequest): boolean {
+  const site = headers['sec-fetch-site']
+  if (site !== undefined) return site !== 'same-origin' && site !== 'none'
+  const { origin, host } = headers
+  return origin !== undefined && (!URL.canParse(origin) || new URL(origin).host !== host)
+}
+
+/** By hand: Fastify's validator is the app's to set, and would drop a misspelt `topic`, so that everyone heard it. */
+function readEvents(body: unknown): PublishedEvent[] {
+  const events: unknown[] = Array.isArray(body) ? body : [body]
+  if (events.length === 0 || events.length > MAX_REQUEST_EVENTS) {
+    throw new InvalidEventError('body', `an array of ${events.length} events`, `1 to ${MAX_REQUEST_EVENTS}`)
+  }
+  for (const event of events) {
+    if (typeof event !== 'object' || event === null || Array.isArray(event)) {
+      throw new InvalidEventError(
+        'body',
+        'something else',
+        'an event, { data, event?, topic?, id? }, or an array of them'
+      )
+    }
+    if (!Object.hasOwn(event, 'data')) throw new InvalidEventError('data', 'is missing; it takes any value of JSON')
+    for (const field of Object.keys(event)) {
+      if (!FIELDS.includes(field)) {
+        throw new InvalidEventError(field, unknownName(field, FIELDS))
+      }
+    }
+  }
+  return events as PublishedEvent[]
+}
+
+/** What tells that a request is made again. */
+function identify({ headers }: FastifyRequest, events: PublishedEvent[]): { key: string; digest: string } | undefined {
+  const key = headers['idempotency-key']
+  if (typeof key !== 'string' || key === '') return undefined
+  if (key.length > MAX_KEY) {
+    throw new InvalidEventError('idempotency-key', `${key.length} characters`, `${MAX_KEY} at most`)
+  }
+  // As data are: JSON that the parser takes may be nested too deep to be written again.
+  return { key, digest: createHash('sha256').update(serializeData(events, JSON.stringify)).digest('base64') }
+}
+
+/** What is a programmer's error in the app is the requester's here. */
+function asRequestError(error: unknown): unknown {
+  if (error instanceof InvalidEventError || error instanceof UnserializableError) error.statusCode = 400
+  else if (error instanceof EventTooLargeError) error.statusCode = 413
+  else if (error instanceof DuplicateIdError) error.statusCode = 409
+  return error
+}

@@ -1,0 +1,35 @@
+import type { Http2ServerResponse } from 'node:http2'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { ClosingError, ServerFullError, TooManyClientsError } from '../errors.js'
+import type { Hub } from '../hub.js'
+import { encodeRetry } from '../log/encode.js'
+import type { ResolvedOptions } from '../options.js'
+import { STREAM_HEAD, takesRetry } from '../wire/stream-request.js'
+import type { OverLimit } from './admission.js'
+
+/** Sets the headers of the answer to a request that cannot be served now. @returns what to send */
+export function refusal(
+  hub: Hub,
+  reason: OverLimit | 'closing',
+  { overLimit, maxClientsPerIp }: ResolvedOptions,
+  request: FastifyRequest,
+  reply: FastifyReply
+): string | Error {
+  hub.reject(reason)
+  // The connection would otherwise be kept, and keep the server from closing.
+  if (reason === 'closing') leaveConnection(request, reply)
+  const retry = hub.clients.retryWithJitter()
+  if (request.method === 'GET' && takesRetry(request.headers, overLimit)) {
+    reply.code(200).headers(STREAM_HEAD).removeHeader('content-length')
+    return encodeRetry(retry)
+  }
+  reply.header('retry-after', Math.ceil(retry / 1000))
+  if (reason === 'closing') return new ClosingError()
+  return reason === 'serverFull' ? new ServerFullError() : new TooManyClientsError(maxClientsPerIp)
+}
+
+/** The connection goes with this answer. */
+export function leaveConnection(request: FastifyRequest, reply: FastifyReply): void {
+  if (request.raw.httpVersionMajor === 1) reply.header('connection', 'close')
+  else (reply.raw as unknown as Http2ServerResponse).stream?.session?.close()
+}

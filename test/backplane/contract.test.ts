@@ -1,0 +1,348 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import type {
+  Backplane,
+  BackplaneEntry,
+  BackplaneEvent,
+  BackplaneListener,
+  Joined
+} from '../../lib/backplane/backplane.js'
+import { type BackplaneHarness, backplaneContract } from '../../lib/backplane/contract/contract.js'
+import { faultOf } from '../../lib/backplane/entry-format.js'
+import { MemoryEngine, memoryBackplane } from '../../lib/backplane/memory.js'
+import { decodeMessage } from '../../lib/backplane/message-codec.js'
+import { deferred } from '../kit/deferred.js'
+import { foreignEntries } from '../kit/foreign-entries.js'
+
+/** What is wrong with a backplane: its methods, in terms of those of one that is right. */
+type Fault = (right: Backplane, engine: MemoryEngine) => Partial<Backplane>
+
+/** The log in memory, with an engine that can be out of reach, and deleted. */
+class MemoryHarness implements BackplaneHarness {
+  #engine = new MemoryEngine()
+  #kept: MemoryEngine | undefined
+  #isDown = false
+  readonly #fault: Fault
+  readonly #joined = new Map<Backplane, { listener: BackplaneListener; again: () => Promise<Joined> }>()
+
+  constructor(fault: Fault = () => ({})) {
+    this.#fault = fault
+  }
+
+  async begin(): Promise<void> {
+    this.#engine = new MemoryEngine()
+    this.#isDown = false
+    this.#joined.clear()
+  }
+
+  connect(): Backplane {
+    let inner = memoryBackplane(this.#engine)
+    const check = () => {
+      if (this.#isDown) throw new Error('the backplane memory is out of reach')
+    }
+    const right: Backplane = {
+      name: inner.name,
+      limits: inner.limits,
+      join: async (bounds, listener) => {
+        check()
+        const again = async () => {
+          await inner.close()
+          inner = memoryBackplane(this.#engine)
+          return inner.join(bounds, listener)
+        }
+        this.#joined.set(right, { listener, again })
+        return inner.join(bounds, listener)
+      },
+      publish: async (batch) => {
+        check()
+        return inner.publish(batch)
+      },
+      compare: (a, b) => inner.compare(a, b),
+      close: async () => {
+        this.#joined.delete(right)
+        return inner.close()
+      }
+    }
+    return { ...right, ...this.#fault(right, this.#engine) }
+  }
+
+  async interrupt(): Promise<void> {
+    this.#isDown = true
+    for (const { listener } of this.#joined.values()) listener.onState(false)
+  }
+
+  async resume(): Promise<void> {
+    this.#isDown = false
+    for (const { listener } of this.#joined.values()) listener.onState(true)
+  }
+
+  async intrude(): Promise<void> {
+    for (const { messageId, labels, body } of foreignEntries()) {
+      const message = decodeMessage({ labels, body }) ?? { kind: 'event', body: '' }
+      this.#engine.append([{ messageId, message }])
+    }
+  }
+
+  async replace(): Promise<void> {
+    this.#engine = new MemoryEngine()
+    for (const { listener, again } of this.#joined.values()) listener.onGap(await again())
+  }
+
+  async keep(): Promise<void> {
+    this.#kept = new MemoryEngine(this.#engine)
+  }
+
+  async restore(): Promise<void> {
+    this.#engine = new MemoryEngine(this.#kept)
+    for (const { listener, again } of this.#joined.values()) {
+      this.#engine.append([listener.onLoss()])
+      listener.onGap(await again())
+    }
+  }
+}
+
+t.test('the backplane in memory keeps the contract', async (t) => {
+  for (const { name, run } of backplaneContract(new MemoryHarness())) {
+    await t.test(name, async (t) => {
+      await t.resolves(run())
+    })
+  }
+})
+
+t.test('what a harness cannot do is left out', async (t) => {
+  const whole = new MemoryHarness()
+  const bare = { begin: () => whole.begin(), connect: () => whole.connect() }
+  t.equal(backplaneContract(whole).length - backplaneContract(bare).length, 8)
+})
+
+/** A backplane that changes what it tells. */
+function telling(change: (entries: readonly BackplaneEntry[], tell: BackplaneListener) => void): Fault {
+  return (right) => ({
+    join: (bounds, listener) =>
+      right.join(bounds, { ...bind(listener), onEntries: (entries) => change(entries, listener) })
+  })
+}
+
+function bind(listener: BackplaneListener): BackplaneListener {
+  return {
+    onEntries: (entries) => listener.onEntries(entries),
+    onGap: (joined) => listener.onGap(joined),
+    onLoss: () => listener.onLoss(),
+    onForeign: (cursor, reason) => listener.onForeign(cursor, reason),
+    onState: (isConnected) => listener.onState(isConnected)
+  }
+}
+
+function joining(change: (joined: Joined) => Joined): Fault {
+  return (right) => ({ join: async (bounds, listener) => change(await right.join(bounds, listener)) })
+}
+
+/** A backplane that loses a field of events. */
+function losing(field: keyof BackplaneEvent): Fault {
+  return telling((entries, listener) =>
+    listener.onEntries(
+      entries.map((entry) => ({
+        ...entry,
+        message: { ...entry.message, [field]: undefined } as unknown as BackplaneEvent
+      }))
+    )
+  )
+}
+
+const AMPLE = Number.MAX_SAFE_INTEGER
+
+const faults: Record<string, Fault> = {
+  'tells entries twice': telling((entries, listener) => {
+    listener.onEntries(entries)
+    listener.onEntries(entries)
+  }),
+  'loses an entry here and there': telling((entries, listener) =>
+    listener.onEntries(entries.filter(({ cursor }) => !cursor.endsWith('5')))
+  ),
+  'tells a batch backwards': telling((entries, listener) => listener.onEntries([...entries].reverse())),
+  'tells entries late, in another order': (right) => {
+    let isSecond = false
+    const late = telling((entries, listener) => {
+      isSecond = !isSecond
+      setTimeout(() => listener.onEntries(entries), isSecond ? 5 : 0)
+    })
+    return late(right, new MemoryEngine())
+  },
+  'tells before it has joined': (right) => ({
+    join: async (bounds, listener) => {
+      const told = deferred()
+      const onEntries = (entries: readonly BackplaneEntry[]) => {
+        listener.onEntries(entries)
+        told.resolve()
+      }
+      const joined = await right.join(bounds, { ...bind(listener), onEntries })
+      await Promise.race([told.promise, sleep(100)])
+      return joined
+    }
+  }),
+  'listens only after it has read the history': (right) => ({
+    join: async (bounds, listener) => {
+      const joined = await right.join(bounds, listener)
+      await right.close()
+      return joined
+    }
+  }),
+  'does not hear itself': (right) => {
+    const own = new Set<string>()
+    return {
+      publish: async (batch) => {
+        for (const { messageId } of batch) own.add(messageId)
+        return right.publish(batch)
+      },
+      ...telling((entries, listener) => listener.onEntries(entries.filter(({ messageId }) => !own.has(messageId))))(
+        right,
+        new MemoryEngine()
+      )
+    }
+  },
+  'gives all of the history': (right) => ({
+    join: (bounds, listener) => right.join({ ...bounds, events: AMPLE }, listener)
+  }),
+  'gives all bytes of the history': (right) => ({
+    join: (bounds, listener) => right.join({ ...bounds, bytes: AMPLE }, listener)
+  }),
+  'gives no history': joining(({ floor }) => ({ floor, history: [] })),
+  'gives the history backwards': joining(({ floor, history }) => ({ floor, history: [...history].reverse() })),
+  'has the floor at the oldest entry': joining(({ floor, history }) => ({
+    floor: history[0]?.cursor ?? floor,
+    history
+  })),
+  'has the floor before entries that it leaves out': joining(({ floor, history }) => ({
+    floor: floor.replace(/-.*/, '-0'),
+    history
+  })),
+  'finds all cursors equal': () => ({ compare: () => 0 }),
+  'compares cursors as texts': (right) => ({
+    compare: (a, b) => right.compare(a, b) && (a < b ? -1 : 1)
+  }),
+  'compares what is foreign': (right) => ({ compare: (a, b) => right.compare(a, b) ?? -1 }),
+  'compares what is foreign, in second place': (right) => ({
+    compare: (a, b) => (right.compare(a, a) === 0 ? (right.compare(a, b) ?? 1) : undefined)
+  }),
+  'acknowledges the cursors of a batch backwards': (right) => ({
+    publish: async (batch) => [...(await right.publish(batch))].reverse()
+  }),
+  'acknowledges the first of a batch alone': (right) => ({
+    publish: async (batch) => (await right.publish(batch)).slice(0, 1)
+  }),
+  'gives messages other ids': (right) => ({
+    publish: (batch) => right.publish(batch.map((parcel, i) => ({ ...parcel, messageId: `x:${i}` })))
+  }),
+  'takes the time in seconds': telling((entries, listener) =>
+    listener.onEntries(entries.map((entry) => ({ ...entry, at: entry.at / 1000 })))
+  ),
+  'loses topics': losing('topic'),
+  'loses own ids': losing('id'),
+  'loses who is left out': losing('except'),
+  'loses that data is text': losing('isText'),
+  'loses idempotency keys': losing('request'),
+  'loses what a message is': losing('kind'),
+  'takes a mark for its own': telling((entries, listener) =>
+    listener.onEntries(
+      entries.map((entry) => ({
+        ...entry,
+        message: { ...entry.message, body: entry.message.body.replace('\ufeff', '') }
+      }))
+    )
+  ),
+  'cuts large events': (right) => ({
+    publish: (batch) =>
+      right.publish(
+        batch.map((parcel) => ({
+          ...parcel,
+          message: { ...parcel.message, body: parcel.message.body.slice(0, 65_536) }
+        }))
+      )
+  }),
+  'stops at something strange': (right) => {
+    let isStopped = false
+    return telling((entries, listener) => {
+      isStopped ||= entries.some((entry) => faultOf(entry) !== undefined)
+      if (!isStopped) listener.onEntries(entries)
+    })(right, new MemoryEngine())
+  },
+  'cannot be joined where there is something strange': joining((joined) => {
+    if (joined.history.some((entry) => faultOf(entry) !== undefined)) throw new Error('what is that?')
+    return joined
+  }),
+  'passes over what is strange without a word': (right) => ({
+    join: async (bounds, listener) => {
+      const known = (entries: readonly BackplaneEntry[]) => entries.filter((entry) => faultOf(entry) === undefined)
+      const onEntries = (entries: readonly BackplaneEntry[]) => listener.onEntries(known(entries))
+      const joined = await right.join(bounds, { ...bind(listener), onEntries })
+      return { ...joined, history: known(joined.history) }
+    }
+  }),
+  'closes for others too': (right, engine) => ({
+    close: async () => {
+      engine.listeners.clear()
+      await right.close()
+    }
+  }),
+  'publishes after it was closed': (right) => {
+    let isClosed = false
+    return {
+      publish: async (batch) => (isClosed ? [] : right.publish(batch)),
+      close: async () => {
+        isClosed = true
+        await right.close()
+      }
+    }
+  },
+  'goes on telling after it was closed': () => ({ close: async () => {} }),
+  'cannot be joined again': (right) => {
+    let isTried = false
+    return {
+      join: async (bounds, listener) => {
+        if (isTried) throw new Error('the backplane memory was joined before')
+        isTried = true
+        return right.join(bounds, listener)
+      }
+    }
+  },
+  'publishes while its engine is out of reach': (right) => ({
+    publish: (batch) => right.publish(batch).catch(() => batch.map(({ messageId }) => messageId))
+  }),
+  'does not tell its state': (right) => ({
+    join: (bounds, listener) => right.join(bounds, { ...bind(listener), onState: () => {} })
+  }),
+  'does not report a loss': (right) => ({
+    join: (bounds, listener) =>
+      right.join(bounds, {
+        ...bind(listener),
+        onLoss: () => ({ messageId: 'none:1', message: { kind: 'loss', body: '' } })
+      })
+  }),
+  'tells again what is back': (right) => ({
+    join: (bounds, listener) =>
+      right.join(bounds, {
+        ...bind(listener),
+        onGap: (joined) => {
+          listener.onGap({ ...joined, history: [] })
+          listener.onEntries(joined.history)
+        }
+      })
+  }),
+  'does not tell of a gap': (right) => ({
+    join: (bounds, listener) => right.join(bounds, { ...bind(listener), onGap: () => {} })
+  })
+}
+
+t.test('the suite complains of a backplane that', async (t) => {
+  t.jobs = 8
+  for (const [what, fault] of Object.entries(faults)) {
+    t.test(what, async (t) => {
+      const complaints: string[] = []
+      for (const { name, run } of backplaneContract(new MemoryHarness(fault), { patience: 250 })) {
+        await run().catch(() => complaints.push(name))
+      }
+      t.ok(complaints.length > 0)
+      t.comment(complaints.join('; '))
+    })
+  }
+})

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict'
+import t from 'tap'
+import type { BackplaneEntry, BackplaneMessage, Parcel } from '../../lib/backplane/backplane.js'
+import { faultOf, readDisconnect } from '../../lib/backplane/entry-format.js'
+import { decodeMessage, encodeMessage } from '../../lib/backplane/message-codec.js'
+import { packBatch, unpackBatch } from '../../lib/backplane/nats/batch-codec.js'
+import { encodeBody } from '../../lib/log/encode.js'
+import { foreignEntries, type StoredEntry } from '../kit/foreign-entries.js'
+
+/** As an engine gives it. */
+function read({ messageId, labels, body }: StoredEntry): BackplaneEntry | undefined {
+  const message = decodeMessage({ labels, body })
+  return message && { cursor: '1', at: 0, messageId, message }
+}
+
+function isKnown(stored: StoredEntry): boolean {
+  const entry = read(stored)
+  return entry !== undefined && faultOf(entry) === undefined
+}
+
+t.test('entries of any other form are told', async (t) => {
+  for (const stored of foreignEntries()) t.notOk(isKnown(stored), JSON.stringify(stored))
+})
+
+t.test('an entry of no type at all is told', async (t) => {
+  for (const message of [undefined, null, 7, 'event', [], {}, { kind: 'event' }, { kind: 'event', body: 7 }])
+    t.ok(faultOf({ cursor: '1', at: 0, messageId: 'p:1', message: message as never }), JSON.stringify(message))
+  t.ok(faultOf({ cursor: '1', at: 0, messageId: 7 as never, message: { kind: 'event', body: 'data: x\n\n' } }))
+})
+
+t.test('all that this version writes is known, and read as it was written', async (t) => {
+  const texts = [
+    '',
+    'x',
+    '\n',
+    '\n\n',
+    'a\r\nb\rc\n',
+    '\u0000\u2028\ufeff',
+    'data: x\n\nid: 7',
+    '{"a":[1]}',
+    '\u{1f600}'
+  ]
+  const request = { key: 'k'.repeat(255), digest: 'd', index: 999, count: 1000 }
+  const labels = [
+    {},
+    { id: 'own id' },
+    { topic: 'a.b' },
+    { except: 'e' },
+    { isText: true },
+    { request },
+    { attempt: 2 }
+  ]
+  const messages: BackplaneMessage[] = [
+    { kind: 'loss', body: JSON.stringify({ silence: 0 }) },
+    { kind: 'loss', body: JSON.stringify({ after: 'p:1', silence: 12 }), attempt: 2 },
+    ...texts
+      .flatMap((text) => ['', 'name', '\ufeff', 'data: x'].map((event) => encodeBody(text, { event }, 1000)))
+      .flatMap((body) => labels.map((each) => ({ kind: 'event' as const, body, ...each }))),
+    { kind: 'disconnect', body: JSON.stringify({ selector: { id: 'x' } }) },
+    { kind: 'disconnect', body: JSON.stringify({ selector: { topic: 'a.*' }, options: { reconnect: false } }) },
+    { kind: 'disconnect', body: JSON.stringify({ selector: { ip: '::1', state: { a: 1, b: null } }, options: {} }) }
+  ]
+  for (const message of messages) {
+    const stored = { messageId: 'a:b:9007199254740991', ...encodeMessage(message) }
+    t.ok(isKnown(stored))
+    assert.deepEqual(JSON.parse(JSON.stringify(read(stored)!.message)), message)
+  }
+  const parcels: Parcel[] = messages.map((message, i) => ({ messageId: `p:${i + 1}`, message }))
+  const [pack] = packBatch(parcels, 1024 * 1024)
+  t.ok(unpackBatch(pack!.bytes).every((parcel) => faultOf({ cursor: '1', at: 0, ...parcel! }) === undefined))
+})
+
+t.test('what was written before the format had a version is read as version 1', async (t) => {
+  const entry = { messageId: 'p:1', body: 'data: 1\n\n' }
+  for (const labels of ['{}', '{"v":1}', '{"kind":"event"}', '{"topic":"a","later":true}'])
+    t.ok(isKnown({ ...entry, labels }), labels)
+  t.ok(isKnown({ ...entry, labels: '{"kind":"disconnect"}', body: '{"selector":{"id":"x"},"later":7}' }))
+})
+
+t.test('of a disconnect nothing is taken but what is known', async (t) => {
+  t.strictSame(readDisconnect('{"selector":{"id":"x"},"options":{"reconnect":false,"later":1},"later":1}'), {
+    selector: { id: 'x' },
+    options: { reconnect: false }
+  })
+  t.strictSame(readDisconnect('{"selector":{"id":"x"}}'), { selector: { id: 'x' }, options: {} })
+})
+
+t.test('a body of many lines needs no stack', async (t) => {
+  t.ok(isKnown({ messageId: 'p:1', labels: '{}', body: `${'data: \n'.repeat(3_000_000)}\n` }))
+  t.notOk(isKnown({ messageId: 'p:1', labels: '{}', body: `${'data: \n'.repeat(3_000_000)}x\n\n` }))
+})

@@ -1,0 +1,33 @@
+import t from 'tap'
+import { redisStreams } from '../../../lib/backplane/redis/redis-streams.js'
+import { dataOf, LONG, publish, range, startProcess, waitForEvents } from '../../kit/backplane-faults.js'
+import { testLosses } from '../../kit/engine-losses.js'
+import { resyncOf } from '../../kit/numbered.js'
+import { redisEngine } from '../../kit/redis-engine.js'
+import { startRedis } from '../../kit/redis-server.js'
+
+testLosses(t, redisEngine)
+
+t.test('a stream that is renamed away and back is delivered to nobody twice', async (t) => {
+  const server = await startRedis(t)
+  if (server === undefined) return
+  const start = () => startProcess(t, redisStreams({ url: server.url }))
+  const processes = [await start(), await start()] as const
+  const clients = [await processes[0].connect(), await processes[1].connect()]
+  const resyncs = () =>
+    Promise.all(clients.map((client) => client.until((event) => resyncOf(event)?.reason === 'backplane', LONG)))
+  await publish(processes[0], 1, 150)
+  await waitForEvents(clients, 150)
+  await server.admin.rename('pylon-sse', 'elsewhere')
+  await resyncs()
+  await publish(processes[1], 151, 160)
+  await waitForEvents(clients, 160)
+  await server.admin.rename('elsewhere', 'pylon-sse')
+  await resyncs()
+  await publish(processes[0], 161, 161)
+  await waitForEvents(clients, 161)
+  for (const client of clients) {
+    t.strictSame(dataOf(client).map(Number), range(1, 161))
+    t.equal(client.events.filter(resyncOf).length, 2)
+  }
+})

@@ -1,0 +1,21 @@
+import t from 'tap'
+import { TaskBoard } from '../kit/task-board.js'
+import { login } from './login.js'
+import { replica } from './replica.js'
+import { rooms } from './rooms.js'
+import { tasks } from './tasks.js'
+
+/* One process for all of them: each would take longer to start than to run. */
+
+login(t)
+rooms(t)
+tasks(t)
+replica(t)
+
+t.test('the page may load nothing from elsewhere, and run nothing that is written into it', async (t) => {
+  const { app } = await TaskBoard.serve(t)
+  const { statusCode, headers } = await app.inject('/')
+  t.equal(statusCode, 200)
+  t.match(headers['content-type'], /^text\/html/)
+  t.match(headers['content-security-policy'], /^default-src 'self'(?!.*unsafe)/)
+})
