@@ -2,13 +2,13 @@ import { randomBytes } from 'node:crypto'
 import type { ClientSelector, CloseOptions, EventOptions, SseClient, SseStats } from './api.js'
 import type { BackplaneEvent, PublishRequest } from './backplane/backplane.js'
 import { readDisconnect } from './backplane/entry-format.js'
-import { PastAnswers } from './backplane/idempotency.js'
-import { SharedLog } from './backplane/mirror.js'
+import { IdempotencyKeys } from './backplane/idempotency.js'
+import { Mirror } from './backplane/mirror.js'
 import { Clients } from './clients/clients.js'
 import { checkCloseOptions } from './clients/close-options.js'
 import { Counters } from './clients/counters.js'
 import { FlushQueue } from './clients/flush-queue.js'
-import { Waiters } from './clients/long-polls.js'
+import { LongPolls } from './clients/long-polls.js'
 import { checkSelector, picks } from './clients/selector.js'
 import { ClosedError, DuplicateIdError, InvalidEventError, InvalidOptionError, type RejectReason } from './errors.js'
 import { isUnaskedPromise } from './input/unasked-promise.js'
@@ -31,13 +31,13 @@ export class Hub {
   readonly audiences = new Audiences()
   readonly clients: Clients
   /** Requests that wait for an event. */
-  readonly waiters = new Waiters()
+  readonly longPolls = new LongPolls()
   readonly #logger: Logger
   readonly #flushes = new FlushQueue()
   readonly #encoder: EventEncoder
   readonly #counters = new Counters()
-  readonly #answers = new PastAnswers(MAX_PAST_IDS)
-  readonly #shared: SharedLog | undefined
+  readonly #answers = new IdempotencyKeys(MAX_PAST_IDS)
+  readonly #shared: Mirror | undefined
   /** Whether the log has begun anew, and clients have yet to skip what it had: they are offered nothing meanwhile. */
   #isInGap = false
   #closing = false
@@ -87,10 +87,10 @@ export class Hub {
       skipGap: () => {
         this.#isInGap = false
         this.clients.skipGap()
-        this.waiters.wakeAll()
+        this.longPolls.wakeAll()
       }
     }
-    this.#shared = new SharedLog(backplane, bounds, mirror, logger)
+    this.#shared = new Mirror(backplane, bounds, mirror, logger)
   }
 
   /** Whether nobody is let in any more, since the app closes. */
@@ -182,7 +182,7 @@ export class Hub {
     this.#closing = true
     this.#ending = true
     this.#flushes.stop()
-    this.waiters.wakeAll()
+    this.longPolls.wakeAll()
     await this.clients.close()
     this.#closed = true
     await this.#shared?.close()
@@ -226,7 +226,7 @@ export class Hub {
     if (except !== undefined) this.clients.spare(except, entry)
     if (topic === undefined) {
       for (const shard of this.clients.shards) shard.touchAll()
-      this.waiters.wakeAll()
+      this.longPolls.wakeAll()
     } else {
       for (const audience of this.audiences.of(topic)) audience.hear(entry)
     }

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { EventData, EventName, EventOptions } from './api.js'
 import type { Backplane, BackplaneEvent } from './backplane/backplane.js'
-import { PastAnswers } from './backplane/idempotency.js'
-import { SharedLog } from './backplane/mirror.js'
+import { IdempotencyKeys } from './backplane/idempotency.js'
+import { Mirror } from './backplane/mirror.js'
 import { within } from './backplane/within.js'
 import {
   BackplaneTimeoutError,
@@ -86,7 +86,7 @@ class SharedPublisher {
   readonly #backplane: Backplane
   readonly #encoder: EventEncoder
   readonly #log = new EventLog({ ...HISTORY, epoch: '', replay: HISTORY.events })
-  readonly #shared: SharedLog
+  readonly #shared: Mirror
   readonly #closing = new AbortController()
   readonly #pending = new Set<Promise<string>>()
   /** Why it could not join, the last time it tried; nothing once it has joined. */
@@ -98,7 +98,7 @@ class SharedPublisher {
     this.#backplane = backplane
     const log = this.#log
     const mirror = {
-      answers: new PastAnswers(HISTORY.events),
+      answers: new IdempotencyKeys(HISTORY.events),
       has: (id: string) => log.has(id),
       append: (event: BackplaneEvent, place: string) => log.append(event.body, event, place).id,
       isReserved: (id: string) => log.isReserved(id),
@@ -109,7 +109,7 @@ class SharedPublisher {
       disconnect: ignore,
       skipGap: ignore
     }
-    this.#shared = new SharedLog(backplane, HISTORY, mirror, guardedLogger(logger))
+    this.#shared = new Mirror(backplane, HISTORY, mirror, guardedLogger(logger))
     void this.#join()
   }
 

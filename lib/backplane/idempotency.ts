@@ -16,7 +16,7 @@ interface PastAnswer {
 }
 
 /** The answers to requests with an idempotency key, so that a request that is made again is answered as it was. */
-export class PastAnswers {
+export class IdempotencyKeys {
   readonly #max: number
   /** By key, the oldest first. */
   readonly #answers = new Map<string, PastAnswer>()

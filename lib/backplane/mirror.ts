@@ -7,8 +7,8 @@ import type { Logger } from '../logger.js'
 import type { Backplane, BackplaneEntry, BackplaneMessage, HistoryBounds, Joined } from './backplane.js'
 import { faultOf } from './entry-format.js'
 import { LogLosses } from './log-losses.js'
-import { Courier } from './publish-queue.js'
-import { Inbox, type InboxTarget } from './subscriber.js'
+import { PublishQueue } from './publish-queue.js'
+import { Subscriber, type SubscriberTarget } from './subscriber.js'
 import { UnreadAcks } from './unread-acks.js'
 
 /** Between two attempts to join, ms: the first, and the longest. */
@@ -20,7 +20,7 @@ const CATCH_UP = 2000
 const GRACE = 1000
 
 /** The process's log, as a mirror of the engine's. */
-export interface Mirror extends Omit<InboxTarget, 'settle' | 'lose'> {
+export interface LocalLog extends Omit<SubscriberTarget, 'settle' | 'lose'> {
   /** Forgets everything: what follows begins after `floor`. */
   rebase(floor: string): void
   /** Clients hear what follows, and nothing that was appended since `rebase`. They are told that they missed events. */
@@ -32,13 +32,13 @@ export interface Mirror extends Omit<InboxTarget, 'settle' | 'lose'> {
 }
 
 /** What several processes have in common: what one of them publishes, all of them append, in one order. */
-export class SharedLog {
+export class Mirror {
   readonly #backplane: Backplane
   readonly #bounds: HistoryBounds
-  readonly #mirror: Mirror
+  readonly #local: LocalLog
   readonly #logger: Logger
-  readonly #inbox: Inbox
-  readonly #courier: Courier
+  readonly #subscriber: Subscriber
+  readonly #queue: PublishQueue
   readonly #losses = new LogLosses()
   readonly #acks: UnreadAcks
   readonly #closing = new AbortController()
@@ -55,10 +55,10 @@ export class SharedLog {
   /** Called with everything that is read. */
   readonly #catchingUp = new Set<() => void>()
 
-  constructor(backplane: Backplane, bounds: HistoryBounds, mirror: Mirror, logger: Logger) {
+  constructor(backplane: Backplane, bounds: HistoryBounds, mirror: LocalLog, logger: Logger) {
     this.#backplane = backplane
     this.#bounds = bounds
-    this.#mirror = mirror
+    this.#local = mirror
     this.#logger = logger
     this.#joined = new Promise((resolve) => {
       this.#setJoined = resolve
@@ -68,13 +68,13 @@ export class SharedLog {
       const cursors = await backplane.publish(batch)
       const { messageId } = batch.at(-1)!
       // What is read is often there first. A batch is in the engine whole, so that its last message tells of all.
-      if (!this.#inbox.hasRead(messageId)) this.#acks.add(messageId, cursors.at(-1)!)
+      if (!this.#subscriber.hasRead(messageId)) this.#acks.add(messageId, cursors.at(-1)!)
       return cursors.map((cursor, i) => placeName(cursor, batch[i]))
     }
     this.#acks = new UnreadAcks((a, b) => backplane.compare(a, b))
-    this.#courier = new Courier(randomUUID(), publish, backplane.limits)
-    const settle = this.#courier.settle.bind(this.#courier)
-    this.#inbox = new Inbox({
+    this.#queue = new PublishQueue(randomUUID(), publish, backplane.limits)
+    const settle = this.#queue.settle.bind(this.#queue)
+    this.#subscriber = new Subscriber({
       answers: mirror.answers,
       has: (id) => mirror.has(id),
       append: (event, place) => mirror.append(event, place),
@@ -95,7 +95,7 @@ export class SharedLog {
     return {
       name,
       connected: this.#isConnected,
-      pending: this.#courier.pending,
+      pending: this.#queue.pending,
       lost: this.#lost,
       foreign: this.#foreign,
       lag: this.#lag
@@ -118,7 +118,7 @@ export class SharedLog {
 
   /** Resolves with the ids of all of them. @throws BackplaneFullError */
   async publish(messages: readonly BackplaneMessage[]): Promise<string[]> {
-    return Promise.all(this.#courier.send(messages))
+    return Promise.all(this.#queue.send(messages))
   }
 
   /** Nobody waits for it: what is lost is counted and logged. */
@@ -132,7 +132,7 @@ export class SharedLog {
   /** Where a client shows a cursor that other processes have read, and this one has not yet: resolves when it has. */
   catchUp(cursor: string): Promise<void> | undefined {
     const { signal } = this.#closing
-    const isAhead = () => this.#isJoined && !signal.aborted && (this.#mirror.compareWithHead(cursor) ?? 0) > 0
+    const isAhead = () => this.#isJoined && !signal.aborted && (this.#local.compareWithHead(cursor) ?? 0) > 0
     if (!isAhead()) return undefined
     return new Promise((resolve) => {
       const look = () => {
@@ -153,7 +153,7 @@ export class SharedLog {
   async close(): Promise<void> {
     this.#closing.abort()
     this.#tellCatchingUp()
-    await this.#courier.close(this.#isConnected ? GRACE : 0)
+    await this.#queue.close(this.#isConnected ? GRACE : 0)
     await this.#backplane.close()
     this.#isConnected = false
   }
@@ -172,12 +172,12 @@ export class SharedLog {
     }
     this.#isConnected = true
     this.#isJoined = true
-    this.#mirror.rebase(placeName(joined.floor))
+    this.#local.rebase(placeName(joined.floor))
     this.#place = joined.history.at(-1)?.cursor ?? joined.floor
-    for (const entry of this.#known(joined.history)) this.#inbox.receive(entry, true)
+    for (const entry of this.#known(joined.history)) this.#subscriber.receive(entry, true)
     this.#losses.noteRead()
     // Those whom an optional backplane has let in already.
-    this.#mirror.skipGap()
+    this.#local.skipGap()
     this.#tellCatchingUp()
     this.#setJoined()
   }
@@ -203,9 +203,9 @@ export class SharedLog {
     const what =
       loss === 'none' ? 'events have left the backplane before they were read' : 'the backplane has lost events'
     this.#logger.warn({}, `SSE: ${what}; clients are told to refetch`)
-    this.#mirror.rebase(placeName(floor))
-    this.#inbox.restart(history, () => {
-      if (loss !== 'untold') this.#mirror.skipGap()
+    this.#local.rebase(placeName(floor))
+    this.#subscriber.restart(history, () => {
+      if (loss !== 'untold') this.#local.skipGap()
     })
     this.#losses.noteRead()
     if (loss === 'untold') {
@@ -225,8 +225,8 @@ export class SharedLog {
 
   /** Tells clients of a loss after a place. Whoever shows the id that the place had before may have missed what is lost. */
   #beginAfter(cursor: string): void {
-    this.#mirror.rebase(placeName(cursor, { messageId: randomUUID(), message: {} }))
-    this.#mirror.skipGap()
+    this.#local.rebase(placeName(cursor, { messageId: randomUUID(), message: {} }))
+    this.#local.skipGap()
   }
 
   /** Entries that some process has read are lost. Whoever was told of a place before this one may have missed them. */
@@ -235,22 +235,22 @@ export class SharedLog {
     // What was acknowledged until now has come, or is told of by this, or will come.
     this.#acks.clear()
     if (this.#losses.isKnown(entry)) {
-      this.#mirror.addBarePlace(place)
+      this.#local.addBarePlace(place)
       return
     }
-    this.#mirror.rebase(place)
+    this.#local.rebase(place)
     if (isHistory) return
     this.#logger.warn(
       {},
       'SSE: the backplane has lost events, as another process has found; clients are told to refetch'
     )
-    this.#mirror.skipGap()
+    this.#local.skipGap()
   }
 
   #read(entries: readonly BackplaneEntry[]): void {
     const missingFor = this.#acks.read(entries)
     if (missingFor !== undefined) this.#loseOwn(missingFor)
-    for (const entry of this.#known(entries)) this.#inbox.receive(entry, false)
+    for (const entry of this.#known(entries)) this.#subscriber.receive(entry, false)
     this.#losses.noteRead()
     const newest = entries.at(-1)
     if (newest !== undefined) {
@@ -271,7 +271,7 @@ export class SharedLog {
 
   #faultOfId({ message }: BackplaneEntry): string | undefined {
     if (message.kind !== 'event' || message.id === undefined) return undefined
-    return this.#mirror.isReserved(message.id) ? 'its id has the form of those that the engine gives' : undefined
+    return this.#local.isReserved(message.id) ? 'its id has the form of those that the engine gives' : undefined
   }
 
   #passOver(cursor: string, reason: string): void {

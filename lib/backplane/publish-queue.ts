@@ -30,7 +30,7 @@ interface Waiting extends Parcel {
  * Carries messages to the engine, one batch at a time, so that they stay in order. Those that wait are bounded by
  * number, bytes and time. What fails is tried again: a reader tells by its `messageId` what has arrived twice.
  */
-export class Courier {
+export class PublishQueue {
   readonly #publisher: string
   readonly #publish: (batch: readonly Parcel[]) => Promise<readonly string[]>
   readonly #limits: BackplaneLimits

@@ -1,14 +1,14 @@
 import { DuplicateIdError } from '../errors.js'
 import { placeName } from '../log/place-name.js'
 import type { BackplaneEntry, BackplaneEvent } from './backplane.js'
-import type { PastAnswers } from './idempotency.js'
+import type { IdempotencyKeys } from './idempotency.js'
 
 /** Publishers remembered. Each life of a process is one. */
 const MAX_PUBLISHERS = 10_000
 
 /** Where the entries of an engine go. */
-export interface InboxTarget {
-  readonly answers: PastAnswers
+export interface SubscriberTarget {
+  readonly answers: IdempotencyKeys
   /** Whether the log holds an event with this id of its own. */
   has(id: string): boolean
   /**
@@ -30,12 +30,12 @@ export interface InboxTarget {
  * request that was repeated, by two processes that chose the same id. Every process comes to the same result, since all
  * read the same order.
  */
-export class Inbox {
-  readonly #target: InboxTarget
+export class Subscriber {
+  readonly #target: SubscriberTarget
   /** The number of the last message of each publisher, the one that was silent longest first. */
   readonly #lastNumbers = new Map<string, number>()
 
-  constructor(target: InboxTarget) {
+  constructor(target: SubscriberTarget) {
     this.#target = target
   }
 

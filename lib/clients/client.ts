@@ -22,7 +22,7 @@ import { checkCloseOptions } from './close-options.js'
 import { Expiry } from './expiry.js'
 import type { Slot } from './ip-limit.js'
 import { Outbox } from './outbox.js'
-import { Losses } from './pending-resync.js'
+import { PendingResync } from './pending-resync.js'
 
 /** Events that a client gets at once when the app closes, whatever they cost; for more, its time must not be over. */
 const FEW = 16
@@ -44,7 +44,7 @@ export class Client implements SseClient, StreamListener {
   /** Made when it is needed, like the next: most clients need none. */
   #outbox: Outbox | undefined
   /** Those that it has yet to be told of. */
-  #losses: Losses | undefined
+  #pendingResync: PendingResync | undefined
   /** `seq` of the last id it was told. */
   #told: number
   /** When it was last written to, ms on the clock of `performance.now()`. Whole ones: others take memory of their own. */
@@ -89,7 +89,8 @@ export class Client implements SseClient, StreamListener {
     this.#topics = topics
     const isKnown = 'seq' in position
     const seq = isKnown ? position.seq : context.log.head
-    if (!isKnown) this.#losses = new Losses(context.onLoss, { reason: position.lost, missed: position.missed })
+    if (!isKnown)
+      this.#pendingResync = new PendingResync(context.onLoss, { reason: position.lost, missed: position.missed })
     this.#cursor = new Cursor(context, this.id, this.#topics, seq)
     this.#told = seq
     this.#stream = compressed ? new GzipStream(req, res, this) : new EventStream(req, res, this)
@@ -146,7 +147,7 @@ export class Client implements SseClient, StreamListener {
   open(headers: Headers, opened: () => void): void {
     const { log, counters, retry, keepAlive } = this.#context
     // A cursor told before the resync would hide the gap, if the client were cut off between the two.
-    const id = this.#losses?.untold === undefined ? log.cursorAt(this.#cursor.seq) : undefined
+    const id = this.#pendingResync?.untold === undefined ? log.cursorAt(this.#cursor.seq) : undefined
     const first = new OwnChunk([encodeConnected({ retry, id, client: this.id, keepAlive })])
     this.#stream.open(headers, first, () => {
       this.#opened = true
@@ -187,7 +188,7 @@ export class Client implements SseClient, StreamListener {
       if (this.#reading) this.#read(now)
     } else {
       const { overdue } = this.#cursor
-      if (overdue > 0 && this.#loss.expect(overdue)) this.#overflow()
+      if (overdue > 0 && this.#resync.expect(overdue)) this.#overflow()
     }
   }
 
@@ -213,7 +214,7 @@ export class Client implements SseClient, StreamListener {
     this.#flush()
     const dropped = this.#outbox.trim()
     if (dropped > 0) {
-      this.#loss.add(dropped)
+      this.#resync.add(dropped)
       this.#overflow()
     }
     return !this.#ended
@@ -304,7 +305,7 @@ export class Client implements SseClient, StreamListener {
     if (this.#ended) return
     this.#cursor.jump()
     if (this.#isBlocked) this.#halt()
-    this.#loss.replace({ reason: 'backplane', missed: null })
+    this.#resync.replace({ reason: 'backplane', missed: null })
     this.#flush()
   }
 
@@ -340,14 +341,15 @@ export class Client implements SseClient, StreamListener {
     })
   }
 
-  get #loss(): Losses {
-    this.#losses ??= new Losses(this.#context.onLoss)
-    return this.#losses
+  get #resync(): PendingResync {
+    this.#pendingResync ??= new PendingResync(this.#context.onLoss)
+    return this.#pendingResync
   }
 
   /** Whether it has been given everything that is there for it; bytes of it may wait for its socket. */
   get #hasRead(): boolean {
-    if (this.#stream.isBusy || this.#losses?.untold !== undefined || this.#outbox?.first !== undefined) return false
+    if (this.#stream.isBusy || this.#pendingResync?.untold !== undefined || this.#outbox?.first !== undefined)
+      return false
     return !this.#reading || this.#cursor.lag === 0
   }
 
@@ -375,9 +377,9 @@ export class Client implements SseClient, StreamListener {
   #read(now: number): void {
     const { log, counters } = this.#context
     const given = this.#cursor.giveUp()
-    if ((given > 0 || this.#losses !== undefined) && this.#loss.confirm(given)) this.#overflow()
+    if ((given > 0 || this.#pendingResync !== undefined) && this.#resync.confirm(given)) this.#overflow()
     while (!this.#ended && !this.#isBlocked) {
-      if (this.#losses?.untold !== undefined) {
+      if (this.#pendingResync?.untold !== undefined) {
         this.#tellResync(now)
         continue
       }
@@ -436,8 +438,8 @@ export class Client implements SseClient, StreamListener {
   }
 
   #tellResync(now: number): void {
-    const { reason, missed } = this.#losses!.untold!
-    this.#losses = undefined
+    const { reason, missed } = this.#pendingResync!.untold!
+    this.#pendingResync = undefined
     this.#context.counters.resyncs[reason]++
     this.#told = this.#cursor.seq
     this.#write(new OwnChunk([encodeResync(this.#context.log.cursorAt(this.#told), reason, missed)]), now)

@@ -9,10 +9,10 @@ import { takesRetry } from '../wire/stream-request.js'
 import { inSlices, waitAtMost } from '../wire/time-slices.js'
 import { Client } from './client.js'
 import type { Arrival, ClientContext } from './client-context.js'
-import { Partings } from './disconnect-notices.js'
+import { DisconnectNotices } from './disconnect-notices.js'
 import { DropReports } from './drop-reports.js'
 import type { FlushQueue } from './flush-queue.js'
-import { Caretaker } from './housekeeping.js'
+import { Housekeeping } from './housekeeping.js'
 import { Shard } from './shard.js'
 
 /** Reconnection time that clients are left with where `retry` is not set, ms: what browsers take by themselves. */
@@ -36,8 +36,8 @@ export class Clients {
   readonly shards: readonly Shard[]
   readonly #options: ResolvedOptions
   readonly #logger: Logger
-  readonly #caretaker: Caretaker
-  readonly #partings: Partings
+  readonly #housekeeping: Housekeeping
+  readonly #notices: DisconnectNotices
   readonly #context: ClientContext<Client>
   /** Connected or admitted. */
   readonly #byId = new Map<string, Client>()
@@ -55,8 +55,8 @@ export class Clients {
     const drops = new DropReports((dropped) => {
       logger.warn({ dropped }, 'SSE: clients read too slowly and missed events')
     })
-    this.#caretaker = new Caretaker(this.shards, options, (now) => drops.tell(now))
-    this.#partings = new Partings((client, reason) => client.scope.run(() => this.#tellEnd(client, reason)))
+    this.#housekeeping = new Housekeeping(this.shards, options, (now) => drops.tell(now))
+    this.#notices = new DisconnectNotices((client, reason) => client.scope.run(() => this.#tellEnd(client, reason)))
     const { queueDepth, overflow, maxEventBytes } = options
     this.#context = {
       ...context,
@@ -109,7 +109,7 @@ export class Clients {
 
   /** Begins to look after quiet and stuck ones. */
   start(): void {
-    this.#caretaker.start()
+    this.#housekeeping.start()
   }
 
   /** Lets one in: gives it its place in the log. It is connected once its `open` has sent the head. */
@@ -148,7 +148,7 @@ export class Clients {
    */
   async close(): Promise<void> {
     const start = performance.now()
-    this.#caretaker.stop()
+    this.#housekeeping.stop()
     this.#context.isClosing = true
     const { overLimit } = this.#options
     const retry = (headers: IncomingHttpHeaders) =>
@@ -170,7 +170,7 @@ export class Clients {
     await inSlices(nearestFirst, (client) => client.cut())
     // A response of another class than Node's may never tell that it has closed.
     await waitAtMost(ROUND, gone)
-    await this.#partings.settle()
+    await this.#notices.settle()
     this.#context.reader.clear()
   }
 
@@ -179,7 +179,7 @@ export class Clients {
     return Math.round((this.#options.retry ?? DEFAULT_RETRY) * (1 + Math.random()))
   }
 
-  /** Few clients of one audience are kept together, to be found at once; many are spread. */
+  /** SmallSet clients of one audience are kept together, to be found at once; many are spread. */
   #shardFor({ number, audience }: Client): Shard {
     const { shards } = this
     const home = shards[audience.number % shards.length]!
@@ -214,7 +214,7 @@ export class Clients {
     }
     client.moveOut()
     this.#context.counters.disconnects[reason]++
-    this.#partings.add(client, reason)
+    this.#notices.add(client, reason)
   }
 
   #onFail(client: Client, err: unknown): void {

@@ -6,7 +6,7 @@ import type { Client } from './client.js'
 const GRACE = 500
 
 /** Tells the app of clients that have gone, never amid a flush: its code, loggers included, may broadcast. */
-export class Partings {
+export class DisconnectNotices {
   readonly #tell: (client: Client, reason: DisconnectReason) => Promise<void>
   readonly #underWay = new Set<Promise<void>>()
 

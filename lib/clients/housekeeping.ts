@@ -11,7 +11,7 @@ const MIN_TICK = 5
 const MAX_TICK = 1000
 
 /** Looks after clients that are quiet, stuck or old, a fraction of them at a time. */
-export class Caretaker {
+export class Housekeeping {
   readonly #shards: readonly Shard[]
   readonly #limits: CareLimits
   readonly #afterTurn: (now: number) => void

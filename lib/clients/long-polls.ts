@@ -2,17 +2,17 @@ import type { Audience, Listener } from '../log/audience.js'
 import { type Request, type Response, untilGone } from '../wire/stream.js'
 
 /** The requests that wait for an event. */
-export class Waiters {
-  readonly #waiters = new Set<Listener>()
+export class LongPolls {
+  readonly #waiting = new Set<Listener>()
 
   /** Requests that wait now. */
   get size(): number {
-    return this.#waiters.size
+    return this.#waiting.size
   }
 
   /** There is an event for everyone, or nothing more to wait for. */
   wakeAll(): void {
-    for (const wake of this.#waiters) wake()
+    for (const wake of this.#waiting) wake()
   }
 
   /**
@@ -26,14 +26,14 @@ export class Waiters {
       const wake = () => {
         clearTimeout(timer)
         forget()
-        this.#waiters.delete(wake)
+        this.#waiting.delete(wake)
         audience.off(wake)
         resolve(look())
       }
       const timer = setTimeout(wake, ms)
       timer.unref()
       const forget = untilGone(req, res, wake)
-      this.#waiters.add(wake)
+      this.#waiting.add(wake)
       audience.once(wake)
     })
   }

@@ -8,7 +8,7 @@ export interface Resync {
 }
 
 /** The events that one client has lost: each is counted once, and all of them are told in one resync. */
-export class Losses {
+export class PendingResync {
   readonly #count: (events: number) => void
   #untold: Resync | undefined
   /** Events counted as lost while its socket is full; which they are shows when it drains. */

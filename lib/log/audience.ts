@@ -1,6 +1,6 @@
 import qlobber from 'qlobber'
 import type { LogEntry } from './log-entry.js'
-import { countOf, type Few, withOne, withoutOne } from './small-set.js'
+import { countOf, type SmallSet, withOne, withoutOne } from './small-set.js'
 import { isWildcard, MATCHER } from './topic.js'
 
 /** Clients of one audience that are flushed together. */
@@ -29,7 +29,7 @@ export class Audience {
   /** Events with a topic of theirs, since it exists. */
   heard = 0
   #pending: LogEntry[] = NOTHING
-  #cohorts: Few<Cohort>
+  #cohorts: SmallSet<Cohort>
   /** Those who hear the next event, and are no clients: what it is they read from the log. */
   #listeners: Set<Listener> | undefined
   readonly #exact = new Set<string>()
@@ -118,7 +118,7 @@ export class Audiences {
   /** Those who hear only what has no topic. */
   readonly everyone = new Audience(0, [])
   readonly #held = new Map<string, { audience: Audience; holders: number }>()
-  readonly #exact = new Map<string, Few<Audience>>()
+  readonly #exact = new Map<string, SmallSet<Audience>>()
   readonly #wildcards = new qlobber.QlobberDedup<Audience>(MATCHER)
   #wildcardCount = 0
   #made = 0

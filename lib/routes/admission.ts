@@ -57,8 +57,8 @@ export class Admission {
   /** Takes a slot. @returns the limit that is reached, where there is none left */
   slot(request: FastifyRequest): Slot | OverLimit {
     const { maxClients, limitBy } = this.#options
-    const { clients, waiters } = this.#hub
-    if (clients.population + waiters.size >= maxClients) return 'serverFull'
+    const { clients, longPolls } = this.#hub
+    if (clients.population + longPolls.size >= maxClients) return 'serverFull'
     const key = limitBy === undefined ? undefined : checkKey(limitBy(request) || undefined)
     const take = () => (limitBy === undefined ? this.#slots.acquire(request.ip) : this.#slots.acquireKey(key))
     return take() ?? (this.#releaseAbandoned() ? take() : undefined) ?? 'tooManyClients'

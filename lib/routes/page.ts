@@ -64,7 +64,7 @@ export async function sendPage(
       // What came before the event that wakes it was of no concern to it.
       const quietUpTo = () => Math.max(position.seq, log.head - 1)
       const { lives } = log
-      const seq = await hub.waiters.wait(audience, wait, request.raw, reply.raw, quietUpTo)
+      const seq = await hub.longPolls.wait(audience, wait, request.raw, reply.raw, quietUpTo)
       // A log that has begun anew has other events at the same places.
       if ((seq < log.oldest - 1 || log.lives !== lives) && !fromOldest) {
         refuse(log, reply)

@@ -1,15 +1,15 @@
 import t from 'tap'
-import { PastAnswers } from '../../lib/backplane/idempotency.js'
+import { IdempotencyKeys } from '../../lib/backplane/idempotency.js'
 
 const at = (key: string, index = 0, count = 1, digest = 'digest') => ({ key, digest, index, count })
 
 /** Remembers a request of so many events. */
-function remember(answers: PastAnswers, key: string, count = 1): void {
+function remember(answers: IdempotencyKeys, key: string, count = 1): void {
   for (let index = 0; index < count; index++) answers.add(at(key, index, count), `${key}-${index}`)
 }
 
 t.test('an answer is found by its key, event by event', async (t) => {
-  const answers = new PastAnswers(1000)
+  const answers = new IdempotencyKeys(1000)
   t.equal(answers.find(at('a')), undefined)
   remember(answers, 'a')
   answers.add(at('b', 1, 2), 'second')
@@ -19,7 +19,7 @@ t.test('an answer is found by its key, event by event', async (t) => {
 })
 
 t.test('a key that comes with other events is refused, and keeps its answer', async (t) => {
-  const answers = new PastAnswers(1000)
+  const answers = new IdempotencyKeys(1000)
   remember(answers, 'a')
   const error = { code: 'PYLON_SSE_ERR_IDEMPOTENCY_KEY_REUSED', statusCode: 422 }
   t.throws(() => answers.find(at('a', 0, 1, 'another')), error)
@@ -27,7 +27,7 @@ t.test('a key that comes with other events is refused, and keeps its answer', as
 })
 
 t.test('the oldest answers are forgotten when too many ids are kept, those of few ids counting as ten', async (t) => {
-  const answers = new PastAnswers(100)
+  const answers = new IdempotencyKeys(100)
   remember(answers, 'large', 60)
   for (const key of ['a', 'b', 'c', 'd']) remember(answers, key)
   t.equal(answers.size, 5)

@@ -1,9 +1,9 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import type { BackplaneEntry, BackplaneListener, Joined, Parcel } from '../../lib/backplane/backplane.js'
-import { PastAnswers } from '../../lib/backplane/idempotency.js'
+import { IdempotencyKeys } from '../../lib/backplane/idempotency.js'
 import { resolveLimits } from '../../lib/backplane/limits.js'
-import { SharedLog } from '../../lib/backplane/mirror.js'
+import { Mirror } from '../../lib/backplane/mirror.js'
 import { placeName } from '../../lib/log/place-name.js'
 import { type Deferred, deferred } from '../kit/deferred.js'
 import { LibTimers } from '../kit/lib-timers.js'
@@ -23,7 +23,7 @@ class Setup {
   readonly batches: { batch: readonly Parcel[]; answer: Deferred<readonly string[]> }[] = []
   readonly log = new LogLines()
   closes = 0
-  readonly shared: SharedLog
+  readonly shared: Mirror
   readonly #watch = new Watch(() => JSON.stringify(this.told))
   #head = 0
   #messages = 0
@@ -51,7 +51,7 @@ class Setup {
       }
     }
     const mirror = {
-      answers: new PastAnswers(100),
+      answers: new IdempotencyKeys(100),
       has: () => false,
       isReserved: (id: string) => /^\d+$/.test(id),
       append: ({ body }: { body: string }, cursor: string) => {
@@ -77,7 +77,7 @@ class Setup {
     const logAt = (level: number) => (fields: object, msg: string) =>
       this.log.write(JSON.stringify({ level, msg, ...fields } satisfies LogLine))
     const logger = { debug: logAt(20), warn: logAt(40), error: logAt(50) }
-    this.shared = new SharedLog(backplane, { events: 10, bytes: 1000 }, mirror, logger)
+    this.shared = new Mirror(backplane, { events: 10, bytes: 1000 }, mirror, logger)
     t.teardown(() => this.close())
   }
 

@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
 import type { BackplaneEvent, BackplaneLimits, Parcel } from '../../lib/backplane/backplane.js'
-import { Courier } from '../../lib/backplane/publish-queue.js'
+import { PublishQueue } from '../../lib/backplane/publish-queue.js'
 import { BackplaneRefusedError, DuplicateIdError } from '../../lib/errors.js'
 import { stopClock } from '../kit/clock.js'
 import { type Deferred, deferred } from '../kit/deferred.js'
@@ -30,7 +30,7 @@ interface Attempt {
 /** An engine that answers when it is told to, and what is sent to it. */
 class Setup {
   readonly attempts: Attempt[] = []
-  readonly courier: Courier
+  readonly queue: PublishQueue
   readonly #watch = new Watch(() => `${this.attempts.length} attempts`)
 
   constructor(limits: Partial<BackplaneLimits> = {}) {
@@ -41,7 +41,7 @@ class Setup {
       this.#watch.changed()
       return answer.promise
     }
-    this.courier = new Courier('me', publish, { ...LIMITS, ...limits })
+    this.queue = new PublishQueue('me', publish, { ...LIMITS, ...limits })
   }
 
   async attempt(number: number): Promise<Attempt> {
@@ -74,21 +74,21 @@ function fulfilled(...values: string[]) {
 
 t.test('what is sent in one go goes as one batch, and resolves with its places', async (t) => {
   const s = new Setup()
-  const sent = [...s.courier.send([event('a'), event('b')]), ...s.courier.send([event('c')])]
-  sent.push(...s.courier.send([{ kind: 'disconnect', body: 'd' }]))
-  t.equal(s.courier.pending, 4)
+  const sent = [...s.queue.send([event('a'), event('b')]), ...s.queue.send([event('c')])]
+  sent.push(...s.queue.send([{ kind: 'disconnect', body: 'd' }]))
+  t.equal(s.queue.pending, 4)
   const { bodies, ids } = await s.take(1)
   t.strictSame(bodies, ['a', 'b', 'c', 'd'])
   t.strictSame(ids, ['me:1', 'me:2', 'me:3', 'me:4'])
   t.strictSame(await all(sent), fulfilled('c1', 'c2', 'c3', 'c4'))
-  t.equal(s.courier.pending, 0)
+  t.equal(s.queue.pending, 0)
 })
 
 t.test('one batch is under way at a time', async (t) => {
   const s = new Setup()
-  const sent = s.courier.send([event('a')])
+  const sent = s.queue.send([event('a')])
   await s.attempt(1)
-  sent.push(...s.courier.send([event('b')]), ...s.courier.send([event('c')]))
+  sent.push(...s.queue.send([event('b')]), ...s.queue.send([event('c')]))
   await turn()
   t.equal(s.attempts.length, 1)
   await s.take(1)
@@ -98,9 +98,9 @@ t.test('one batch is under way at a time', async (t) => {
 
 t.test('a batch is bounded by number and bytes, and has one message always', async (t) => {
   const s = new Setup()
-  const sent = s.courier.send(Array.from({ length: 501 }, () => event('x')))
+  const sent = s.queue.send(Array.from({ length: 501 }, () => event('x')))
   const large = 'x'.repeat(600 * 1024)
-  sent.push(...s.courier.send([event(large), event('y'.repeat(2 * 1024 * 1024)), event('z')]))
+  sent.push(...s.queue.send([event(large), event('y'.repeat(2 * 1024 * 1024)), event('z')]))
   t.equal((await s.take(1)).bodies.length, 500)
   t.strictSame((await s.take(2)).bodies, ['x', large])
   t.equal((await s.take(3)).bodies.length, 1, 'the large one goes alone')
@@ -110,28 +110,28 @@ t.test('a batch is bounded by number and bytes, and has one message always', asy
 
 t.test('past the number and the bytes that may wait nothing is taken, and all of what is sent or none', async (t) => {
   const s = new Setup({ maxPending: 3 })
-  const sent = s.courier.send([event('a'), event('b')])
-  t.throws(() => s.courier.send([event('c'), event('d')]), { code: 'PYLON_SSE_ERR_BACKPLANE_FULL' })
-  t.equal(s.courier.pending, 2)
-  sent.push(...s.courier.send([event('c')]))
+  const sent = s.queue.send([event('a'), event('b')])
+  t.throws(() => s.queue.send([event('c'), event('d')]), { code: 'PYLON_SSE_ERR_BACKPLANE_FULL' })
+  t.equal(s.queue.pending, 2)
+  sent.push(...s.queue.send([event('c')]))
   t.strictSame((await s.take(1)).bodies, ['a', 'b', 'c'])
   await all(sent)
-  t.doesNotThrow(() => s.courier.send([event('d'), event('e'), event('f')]).map((promise) => promise.catch(() => {})))
-  await withTimeout(s.courier.close(0), 'the closing')
+  t.doesNotThrow(() => s.queue.send([event('d'), event('e'), event('f')]).map((promise) => promise.catch(() => {})))
+  await withTimeout(s.queue.close(0), 'the closing')
 
   const narrow = new Setup({ maxPendingBytes: 10_000 })
-  const first = narrow.courier.send([event('é'.repeat(4000))])
-  t.throws(() => narrow.courier.send([event('x'.repeat(2000))]), { code: 'PYLON_SSE_ERR_BACKPLANE_FULL' })
+  const first = narrow.queue.send([event('é'.repeat(4000))])
+  t.throws(() => narrow.queue.send([event('x'.repeat(2000))]), { code: 'PYLON_SSE_ERR_BACKPLANE_FULL' })
   await narrow.take(1)
   await all(first)
-  const second = narrow.courier.send([event('x'.repeat(2000))])
+  const second = narrow.queue.send([event('x'.repeat(2000))])
   await narrow.take(2)
   t.strictSame(await all(second), fulfilled('c2'))
 })
 
 t.test('what fails is sent again as it was, and the reader tells which of the two stands', async (t) => {
   const s = new Setup()
-  const sent = s.courier.send([event('a'), event('b')])
+  const sent = s.queue.send([event('a'), event('b')])
   const first = await s.fail(1)
   const second = await s.attempt(2)
   t.strictSame(second.ids, first.ids)
@@ -140,23 +140,23 @@ t.test('what fails is sent again as it was, and the reader tells which of the tw
     [undefined, undefined, 2, 2],
     'each attempt makes entries of its own'
   )
-  s.courier.settle('me:1', 'c-of-the-first-attempt')
+  s.queue.settle('me:1', 'c-of-the-first-attempt')
   second.answer.resolve(['c9', 'c10'])
   await turn()
-  t.equal(s.courier.pending, 0, 'the engine has them')
-  s.courier.settle('me:2', 'c-of-the-first-attempt-too')
+  t.equal(s.queue.pending, 0, 'the engine has them')
+  s.queue.settle('me:2', 'c-of-the-first-attempt-too')
   t.strictSame(await all(sent), fulfilled('c-of-the-first-attempt', 'c-of-the-first-attempt-too'))
 })
 
 t.test('a message with an id of its own, or of a request, is what the reader says', async (t) => {
   const s = new Setup()
   const request = { key: 'k', digest: 'd', index: 0, count: 1 }
-  const sent = s.courier.send([event('a', { id: 'own' }), event('b', { request }), event('c', { id: 'taken' })])
+  const sent = s.queue.send([event('a', { id: 'own' }), event('b', { request }), event('c', { id: 'taken' })])
   await s.take(1)
-  s.courier.settle('me:1', 'own')
-  s.courier.settle('me:2', 'as before')
-  s.courier.settle('me:3', new DuplicateIdError('taken'))
-  s.courier.settle('other:1', 'of no concern')
+  s.queue.settle('me:1', 'own')
+  s.queue.settle('me:2', 'as before')
+  s.queue.settle('me:3', new DuplicateIdError('taken'))
+  s.queue.settle('other:1', 'of no concern')
   const results = await all(sent)
   t.strictSame(results.slice(0, 2), fulfilled('own', 'as before'))
   t.match(results[2], { status: 'rejected', reason: { code: 'PYLON_SSE_ERR_DUPLICATE_ID' } })
@@ -164,14 +164,14 @@ t.test('a message with an id of its own, or of a request, is what the reader say
 
 t.test('the reader may be before the answer', async (t) => {
   const s = new Setup()
-  const sent = s.courier.send([event('a', { id: 'own' }), event('b')])
+  const sent = s.queue.send([event('a', { id: 'own' }), event('b')])
   await s.attempt(1)
-  s.courier.settle('me:1', 'own')
-  s.courier.settle('me:2', 'c2')
-  t.equal(s.courier.pending, 0)
+  s.queue.settle('me:1', 'own')
+  s.queue.settle('me:2', 'c2')
+  t.equal(s.queue.pending, 0)
   t.strictSame(await all(sent), fulfilled('own', 'c2'))
   await s.take(1)
-  const more = s.courier.send([event('c')])
+  const more = s.queue.send([event('c')])
   t.strictSame((await s.take(2)).bodies, ['c'])
   await all(more)
 })
@@ -179,18 +179,18 @@ t.test('the reader may be before the answer', async (t) => {
 t.test('a batch that is refused is tried one by one, and only what is refused by itself is rejected', async (t) => {
   const s = new Setup()
   const refusal = new BackplaneRefusedError('memory', 'too large')
-  const sent = s.courier.send([event('a'), event('large'), event('b')])
+  const sent = s.queue.send([event('a'), event('large'), event('b')])
   await s.fail(1, refusal)
   t.strictSame((await s.take(2)).bodies, ['a'])
   t.strictSame((await s.fail(3, refusal)).bodies, ['large'])
   t.strictSame((await s.take(4)).bodies, ['b'])
-  for (const n of [1, 3]) s.courier.settle(`me:${n}`, `c${n}`)
+  for (const n of [1, 3]) s.queue.settle(`me:${n}`, `c${n}`)
   t.match(await all(sent), [
     { value: 'c1' },
     { status: 'rejected', reason: { code: 'PYLON_SSE_ERR_BACKPLANE_REFUSED' } },
     { value: 'c3' }
   ])
-  const more = s.courier.send([event('c'), event('d')])
+  const more = s.queue.send([event('c'), event('d')])
   t.strictSame((await s.take(5)).bodies, ['c', 'd'], 'then they go together again')
   await all(more)
 })
@@ -198,13 +198,13 @@ t.test('a batch that is refused is tried one by one, and only what is refused by
 t.test('what has waited too long is rejected, and what came later is not', async (t) => {
   const clock = stopClock(t)
   const s = new Setup()
-  const early = s.courier.send([event('a')])
+  const early = s.queue.send([event('a')])
   await s.attempt(1)
   clock.advance(30_000)
-  const late = s.courier.send([event('b')])
+  const late = s.queue.send([event('b')])
   clock.advance(30_000)
   t.match(await all(early), [{ status: 'rejected', reason: { code: 'PYLON_SSE_ERR_BACKPLANE_TIMEOUT' } }])
-  t.equal(s.courier.pending, 1)
+  t.equal(s.queue.pending, 1)
   await s.take(1)
   await s.take(2)
   t.strictSame(await all(late), fulfilled('c2'))
@@ -214,27 +214,27 @@ t.test('where the reader is late, what the engine has is answered with what is k
   const clock = stopClock(t)
   const s = new Setup()
   const request = { key: 'k', digest: 'd', index: 0, count: 1 }
-  const sent = s.courier.send([event('a', { id: 'own' }), event('b', { request })])
+  const sent = s.queue.send([event('a', { id: 'own' }), event('b', { request })])
   await s.take(1)
   await turn()
   clock.advance(30_000)
-  const later = s.courier.send([event('c', { id: 'later' })])
+  const later = s.queue.send([event('c', { id: 'later' })])
   await s.take(2)
   await turn()
   clock.advance(30_000)
   t.strictSame(await all(sent), fulfilled('own', 'c2'))
-  s.courier.settle('me:3', new DuplicateIdError('later'))
+  s.queue.settle('me:3', new DuplicateIdError('later'))
   t.match(await all(later), [{ status: 'rejected' }], 'what is not late is left to the reader')
 })
 
 t.test('an engine that does not answer is asked again, and does not hold up what comes after', async (t) => {
   stopClock(t)
   const s = new Setup({ publishTimeout: 50 })
-  const sent = s.courier.send([event('a')])
+  const sent = s.queue.send([event('a')])
   await s.attempt(1)
-  sent.push(...s.courier.send([event('b')]))
+  sent.push(...s.queue.send([event('b')]))
   t.strictSame((await s.take(2)).ids, ['me:1', 'me:2'])
-  s.courier.settle('me:1', 'c1')
+  s.queue.settle('me:1', 'c1')
   t.strictSame(await all(sent), fulfilled('c1', 'c2'))
 })
 
@@ -242,27 +242,27 @@ t.test('nothing runs where nothing waits', async (t) => {
   const timers = new LibTimers(t)
   const clock = stopClock(t)
   const s = new Setup()
-  const sent = s.courier.send([event('a', { id: 'own' })])
+  const sent = s.queue.send([event('a', { id: 'own' })])
   await s.take(1)
   await turn()
   t.equal(timers.pending.length, 1, 'what the reader has yet to tell is watched')
   clock.advance(60_000)
   await all(sent)
   t.equal(timers.pending.length, 0)
-  const more = s.courier.send([event('b')])
+  const more = s.queue.send([event('b')])
   t.ok(timers.pending.length > 0)
   await s.take(2)
   await all(more)
-  await withTimeout(s.courier.close(0), 'the closing')
+  await withTimeout(s.queue.close(0), 'the closing')
   t.equal(timers.pending.length, 0)
 })
 
 t.test('closing lets what is under way arrive', async (t) => {
   const s = new Setup()
-  const sent = s.courier.send([event('a')])
+  const sent = s.queue.send([event('a')])
   await s.attempt(1)
-  sent.push(...s.courier.send([event('b')]))
-  const closed = s.courier.close(60_000)
+  sent.push(...s.queue.send([event('b')]))
+  const closed = s.queue.close(60_000)
   await s.take(1)
   await s.take(2)
   await withTimeout(closed, 'the closing')
@@ -271,10 +271,10 @@ t.test('closing lets what is under way arrive', async (t) => {
 
 t.test('closing gives up what does not arrive in time', async (t) => {
   const s = new Setup()
-  const sent = s.courier.send([event('a')])
+  const sent = s.queue.send([event('a')])
   await s.attempt(1)
-  sent.push(...s.courier.send([event('b', { id: 'own' })]))
-  await withTimeout(s.courier.close(10), 'the closing')
+  sent.push(...s.queue.send([event('b', { id: 'own' })]))
+  await withTimeout(s.queue.close(10), 'the closing')
   const closed = { status: 'rejected', reason: { code: 'PYLON_SSE_ERR_CLOSED' } }
   t.match(await all(sent), [closed, closed])
   await s.fail(1)
@@ -285,19 +285,19 @@ t.test('closing gives up what does not arrive in time', async (t) => {
 t.test('closing does not wait for the reader', async (t) => {
   const s = new Setup()
   const request = { key: 'k', digest: 'd', index: 0, count: 1 }
-  const sent = s.courier.send([event('a', { id: 'own' }), event('b', { request })])
+  const sent = s.queue.send([event('a', { id: 'own' }), event('b', { request })])
   await s.take(1)
   await turn()
-  await withTimeout(s.courier.close(60_000), 'the closing')
+  await withTimeout(s.queue.close(60_000), 'the closing')
   t.strictSame(await all(sent), fulfilled('own', 'c2'))
 })
 
 t.test('closing ends the pause after a failure', async (t) => {
   const s = new Setup()
-  const sent = s.courier.send([event('a')])
+  const sent = s.queue.send([event('a')])
   await s.fail(1)
   await turn()
-  await withTimeout(s.courier.close(0), 'the closing')
+  await withTimeout(s.queue.close(0), 'the closing')
   t.match(await all(sent), [{ status: 'rejected', reason: { code: 'PYLON_SSE_ERR_CLOSED' } }])
   await turn()
   t.equal(s.attempts.length, 1)

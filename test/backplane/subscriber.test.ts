@@ -1,9 +1,9 @@
 import t from 'tap'
 import type { BackplaneEntry, BackplaneEvent, BackplaneMessage } from '../../lib/backplane/backplane.js'
-import { PastAnswers } from '../../lib/backplane/idempotency.js'
-import { Inbox } from '../../lib/backplane/subscriber.js'
+import { IdempotencyKeys } from '../../lib/backplane/idempotency.js'
+import { Subscriber } from '../../lib/backplane/subscriber.js'
 
-/** The log and the clients of a process, as far as an inbox knows them. */
+/** The log and the clients of a process, as far as an subscriber knows them. */
 class Setup {
   readonly log: { id: string; body: string }[] = []
   readonly disconnected: string[] = []
@@ -11,8 +11,8 @@ class Setup {
   readonly bare: string[] = []
   readonly losses: [cursor: string, isHistory: boolean][] = []
   readonly settled: [messageId: string, outcome: string | Error][] = []
-  readonly answers = new PastAnswers(1000)
-  readonly inbox = new Inbox({
+  readonly answers = new IdempotencyKeys(1000)
+  readonly subscriber = new Subscriber({
     answers: this.answers,
     has: (id) => this.log.some((entry) => entry.id === id),
     append: ({ id, body }, place) => {
@@ -36,7 +36,7 @@ class Setup {
   }
 
   receive(messageId: string, labels: Partial<BackplaneEvent> = {}): void {
-    this.inbox.receive(this.event(messageId, labels), false)
+    this.subscriber.receive(this.event(messageId, labels), false)
   }
 
   get bodies(): string[] {
@@ -106,9 +106,9 @@ t.test('a request whose event is refused is not remembered', async (t) => {
 
 t.test('clients are disconnected as the log says, but for what it said before this process listened', async (t) => {
   const s = new Setup()
-  s.inbox.receive(s.entry('a:1', { kind: 'disconnect', body: 'old' }), true)
-  s.inbox.receive(s.entry('a:2', { kind: 'disconnect', body: 'new' }), false)
-  s.inbox.receive(s.entry('a:2', { kind: 'disconnect', body: 'new' }), false)
+  s.subscriber.receive(s.entry('a:1', { kind: 'disconnect', body: 'old' }), true)
+  s.subscriber.receive(s.entry('a:2', { kind: 'disconnect', body: 'new' }), false)
+  s.subscriber.receive(s.entry('a:2', { kind: 'disconnect', body: 'new' }), false)
   t.strictSame(s.disconnected, ['new'])
   t.strictSame(s.settled, [
     ['a:1', 'c1'],
@@ -120,7 +120,7 @@ t.test('after a gap all that is left is entered once more, and what was missed i
   const s = new Setup()
   s.receive('a:1', { request: request(0) })
   s.receive('a:2')
-  s.inbox.receive(s.entry('b:1', { kind: 'disconnect', body: 'done' }), false)
+  s.subscriber.receive(s.entry('b:1', { kind: 'disconnect', body: 'done' }), false)
   s.log.length = s.settled.length = s.disconnected.length = 0
   const history = [
     s.event('a:2', { id: 'own' }),
@@ -130,7 +130,7 @@ t.test('after a gap all that is left is entered once more, and what was missed i
     s.event('a:3', { id: 'own' })
   ]
   let seenBefore: string[] | undefined
-  s.inbox.restart(history, () => {
+  s.subscriber.restart(history, () => {
     seenBefore = s.bodies
   })
   t.strictSame(seenBefore, ['a:2'], 'clients go on after what they have had')
@@ -144,7 +144,7 @@ t.test('after a gap all that is left is entered once more, and what was missed i
 t.test('after a gap with nothing left clients go on from there', async (t) => {
   const s = new Setup()
   let skipped = 0
-  s.inbox.restart([], () => skipped++)
+  s.subscriber.restart([], () => skipped++)
   t.equal(skipped, 1)
   s.receive('a:1')
   t.strictSame(s.bodies, ['a:1'])

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import type { Client } from '../../lib/clients/client.js'
 import type { CareLimits } from '../../lib/clients/client-context.js'
-import { Caretaker } from '../../lib/clients/housekeeping.js'
+import { Housekeeping } from '../../lib/clients/housekeeping.js'
 import { Shard } from '../../lib/clients/shard.js'
 import { Audiences } from '../../lib/log/audience.js'
 import { EventLog } from '../../lib/log/event-log.js'
@@ -61,10 +61,10 @@ function caretakerOf(
   shards: Shard[],
   limits: Partial<CareLimits>,
   afterTurn: (now: number) => void = () => {}
-): Caretaker {
+): Housekeeping {
   const none = Number.POSITIVE_INFINITY
   const all = { keepAliveInterval: none, stallTimeout: none, maxConnectionAge: none, ...limits }
-  return new Caretaker(shards, all, afterTurn)
+  return new Housekeeping(shards, all, afterTurn)
 }
 
 function ascending(a: number, b: number): number {

@@ -1,9 +1,9 @@
 import t, { type Test } from 'tap'
-import { Losses, type Resync } from '../../lib/clients/pending-resync.js'
+import { PendingResync, type Resync } from '../../lib/clients/pending-resync.js'
 
 function losses(t: Test, untold?: Resync) {
   const counted = t.captureFn((_events: number) => {})
-  const told = new Losses(counted, untold)
+  const told = new PendingResync(counted, untold)
   return { told, counted: () => counted.calls.map(({ args }) => args[0]) }
 }
 

@@ -1,9 +1,9 @@
 import t from 'tap'
-import { countOf, type Few, withOne, withoutOne } from '../../lib/log/small-set.js'
+import { countOf, type SmallSet, withOne, withoutOne } from '../../lib/log/small-set.js'
 
 t.test('one stands for itself, several are a set, and each is among them once', async (t) => {
   const [a, b, c] = [{ is: 'a' }, { is: 'b' }, { is: 'c' }]
-  let few: Few<{ is: string }>
+  let few: SmallSet<{ is: string }>
   t.equal(countOf(few), 0)
   few = withOne(few, a)
   t.equal(few, a)
