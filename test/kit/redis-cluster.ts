@@ -7,6 +7,8 @@ const SLOTS = 16_384
 const MASTERS = 3
 /** How long a node may be silent before the others elect a replica in its place, ms. */
 const NODE_TIMEOUT = 2000
+/** How long the servers try to hand over, ms. */
+const HAND_OVER = 5000
 
 /** A Redis Cluster until the end of the test: three masters, and a replica of the one that holds a key. */
 export class RedisCluster {
@@ -62,6 +64,20 @@ export class RedisCluster {
   /** Whether replicas take the place of masters that are gone. */
   async setFailover(isOn: boolean): Promise<void> {
     for (const { admin } of this.#servers) await admin.config('SET', 'cluster-replica-no-failover', isOn ? 'no' : 'yes')
+  }
+
+  /** Has a replica take over, and nothing be lost. On a busy machine an attempt may lapse. */
+  async handOver(to: RedisServer): Promise<void> {
+    let triedAt = Number.NEGATIVE_INFINITY
+    await eventually(async () => {
+      const now = performance.now()
+      if (now - triedAt > HAND_OVER) {
+        // Refused while it does not follow the other yet.
+        const isBegun = await to.admin.call('CLUSTER', 'FAILOVER').catch(() => undefined)
+        if (isBegun !== undefined) triedAt = now
+      }
+      return (await to.replication()).role === 'master'
+    }, 'the replica has taken over')
   }
 
   async #meet(): Promise<void> {
