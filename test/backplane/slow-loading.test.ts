@@ -1,10 +1,9 @@
-import t from 'tap'
-import { jetStream } from '../../lib/backplane/nats/jetstream.js'
-import { redisStreams } from '../../lib/backplane/redis/redis-streams.js'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t, { type Test } from 'tap'
 import { whileComing } from '../../lib/backplane/within.js'
 import { join, parcels } from '../kit/backplane-listener.js'
-import { startNats } from '../kit/nats-server.js'
-import { startRedis } from '../kit/redis-server.js'
+import { natsEngine } from '../kit/nats-engine.js'
+import { redisEngine } from '../kit/redis-engine.js'
 import { TcpProxy } from '../kit/tcp-proxy.js'
 
 const MIB = 1024 * 1024
@@ -16,41 +15,56 @@ const BODY = 'x'.repeat(10_000)
 
 t.jobs = 2
 
-t.test('a process on a slow network loads its history from Redis, however long that takes', async (t) => {
-  const server = await startRedis(t)
-  if (server === undefined) return
-  const near = redisStreams({ url: server.url })
-  t.teardown(() => near.close())
-  await join(near)
-  for (let i = 0; i < EVENTS; i += 20) await near.publish(parcels(...new Array<string>(20).fill(BODY)))
-  const wire = await TcpProxy.to(t, server.port, { rate: RATE })
-  const far = redisStreams({ url: `redis://127.0.0.1:${wire.port}` })
-  t.teardown(() => far.close())
-  const since = performance.now()
-  const { history, listener } = await join(far, BOUNDS)
-  t.ok(performance.now() - since > 3000, 'it has taken longer than an answer may')
-  t.equal(history.length, EVENTS)
-  await near.publish(parcels('live'))
-  t.equal((await listener.waitForEntries(1))[0]!.message.body, 'live')
-})
+for (const [name, startEngine] of [
+  ['Redis', redisEngine],
+  ['JetStream', natsEngine]
+] as const) {
+  /** An engine that has a history, and what leads to it. */
+  const startFilled = async (t: Test) => {
+    const engine = await startEngine(t)
+    if (engine === undefined) return undefined
+    const near = engine.backplane()
+    t.teardown(() => near.close())
+    await join(near)
+    for (let i = 0; i < EVENTS; i++) await near.publish(parcels(BODY))
+    const joinBy = async (wire: TcpProxy) => {
+      const far = engine.backplane({}, wire.port)
+      t.teardown(() => far.close())
+      return join(far, BOUNDS)
+    }
+    return { near, joinBy, port: engine.port }
+  }
 
-t.test('a process on a slow network loads its history from JetStream, however long that takes', async (t) => {
-  const server = await startNats(t)
-  if (server === undefined) return
-  const near = jetStream({ servers: server.servers })
-  t.teardown(() => near.close())
-  await join(near)
-  for (let i = 0; i < EVENTS; i++) await near.publish(parcels(BODY))
-  const wire = await TcpProxy.to(t, server.port, { rate: RATE })
-  const far = jetStream({ servers: `127.0.0.1:${wire.port}` })
-  t.teardown(() => far.close())
-  const since = performance.now()
-  const { history, listener } = await join(far, BOUNDS)
-  t.ok(performance.now() - since > 3000, 'it has taken longer than an answer may')
-  t.equal(history.length, EVENTS)
-  await near.publish(parcels('live'))
-  t.equal((await listener.waitForEntries(1))[0]!.message.body, 'live')
-})
+  t.test(`a process on a slow network loads its history from ${name}, however long that takes`, async (t) => {
+    const filled = await startFilled(t)
+    if (filled === undefined) return
+    const { near, joinBy, port } = filled
+    const since = performance.now()
+    const { history, listener } = await joinBy(await TcpProxy.to(t, port, { rate: RATE }))
+    t.ok(performance.now() - since > 3000, 'it has taken longer than an answer may')
+    t.equal(history.length, EVENTS)
+    await near.publish(parcels('live'))
+    t.equal((await listener.waitForEntries(1))[0]!.message.body, 'live')
+  })
+
+  t.test(`processes that start at once load what ${name} has one after another`, async (t) => {
+    const filled = await startFilled(t)
+    if (filled === undefined) return
+    const { joinBy, port } = filled
+    let asked = 0
+    t.intercept(Math, 'random', { value: () => (asked++ % 4) / 4 })
+    const begins: number[] = []
+    const start = async () => {
+      const wire = await TcpProxy.to(t, port)
+      const joining = joinBy(wire)
+      while (wire.passed < MIB / 2) await sleep(5)
+      begins.push(performance.now())
+      await joining
+    }
+    await Promise.all([start(), start(), start(), start()])
+    t.ok(Math.max(...begins) - Math.min(...begins) > 200, 'they begin within a second')
+  })
+}
 
 t.test('what is on its way is waited for, and what does not come is not', async (t) => {
   let received = 0

@@ -7,6 +7,8 @@ const TICK = 20
 
 /** A wire between clients and a server of this machine, which can be cut. */
 export class TcpProxy {
+  /** Bytes that clients have got. */
+  passed = 0
   /** What a client may get, bytes a second. */
   #rate = Number.POSITIVE_INFINITY
   readonly #target: number
@@ -30,8 +32,12 @@ export class TcpProxy {
       })
     }
     near.pipe(far)
-    if (this.#rate === Number.POSITIVE_INFINITY) far.pipe(near)
-    else this.#passSlowly(far, near)
+    if (this.#rate === Number.POSITIVE_INFINITY) {
+      far.pipe(near)
+      far.on('data', (bytes: Buffer) => {
+        this.passed += bytes.length
+      })
+    } else this.#passSlowly(far, near)
   })
 
   private constructor(target: number) {
@@ -69,7 +75,9 @@ export class TcpProxy {
     const size = Math.ceil((this.#rate * TICK) / 1000)
     const timer = setInterval(() => {
       const bytes: Buffer | null = from.read(Math.min(size, from.readableLength))
-      if (bytes !== null) to.write(bytes)
+      if (bytes === null) return
+      to.write(bytes)
+      this.passed += bytes.length
     }, TICK)
     from.on('close', () => clearInterval(timer))
   }

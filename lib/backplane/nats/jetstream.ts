@@ -12,6 +12,7 @@ import type {
 } from '../backplane.js'
 import { Echoes } from '../echoes.js'
 import { resolveLimits } from '../limits.js'
+import { spread } from '../spread.js'
 import { within } from '../within.js'
 import { TooLargeError } from './batch-codec.js'
 import { isAbsence, isRefusal, reasonOf } from './errors.js'
@@ -28,9 +29,6 @@ const NAME = 'nats'
 /** Between two attempts to go on, ms: the first, and the longest. */
 const MIN_PAUSE = 50
 const MAX_PAUSE = 1000
-/** How long a process waits before it loads a history of more than so many bytes, ms at most. */
-const LOAD_JITTER = 1000
-const LARGE_LOAD = 1024 * 1024
 /** How long a message may take from its acknowledgement until it is read, ms, before the stream is asked what it is. */
 const ECHO_TIMEOUT = 250
 /** How long the server has to hear that this process reads no more, ms. */
@@ -148,9 +146,7 @@ class JetStream implements Backplane {
   /** Each answer has its time, and all of them together as long as they take. */
   async #load(linked: Linked, bounds: HistoryBounds, listener: BackplaneListener): Promise<Loaded> {
     const info = await this.#stream.inform(linked)
-    // Processes that start at once, or find a gap at once, come to load at different times.
-    const isLarge = Math.min(info.state.bytes, bounds.bytes) > LARGE_LOAD
-    if (isLarge) await sleep(Math.random() * LOAD_JITTER, undefined, { ref: false })
+    await spread(Math.min(info.state.bytes, bounds.bytes))
     return this.#stream.load(linked, info, bounds, (cursor, reason) => listener.onForeign(cursor, reason))
   }
 

@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { BackplaneEntry, BackplaneListener, HistoryBounds, Joined, Parcel } from '../backplane.js'
 import { decodeMessage, encodeMessage, type StoredMessage } from '../message-codec.js'
+import { spread } from '../spread.js'
 import type { RedisClient } from './client.js'
 import { compareEntryIds, idBefore, ORIGIN, parseEntryId } from './entry-id.js'
 import { bareError, isReadOnly } from './errors.js'
@@ -8,8 +8,6 @@ import { bareError, isReadOnly } from './errors.js'
 /** Entries read at once, and about how many bytes. */
 export const MAX_COUNT = 1000
 const READ_BYTES = 1024 * 1024
-/** Between two answers with history, ms at most: processes that start at once come to load at different times. */
-const LOAD_PAUSE = 50
 const FIRST_COUNT = 16
 
 type RawEntry = [id: string, fields: string[] | null]
@@ -25,6 +23,8 @@ const TELLING = 200
 
 /** What a stream says of itself. */
 interface Info {
+  /** Entries that it has. */
+  readonly length: number
   /** Of the oldest entry that it has. */
   readonly firstId: string | undefined
   readonly lastId: string
@@ -155,18 +155,18 @@ export class RedisLog {
 
   /** The newest entries within the bounds. */
   async load(client: RedisClient, bounds: HistoryBounds, onForeign: BackplaneListener['onForeign']): Promise<Loaded> {
-    const { lastId, added } = await this.#inform(client)
+    const { length, lastId, added } = await this.#inform(client)
     const chunks: RawEntry[][] = []
     let { events, bytes } = bounds
     let from = '+'
     let isAll = false
     while (!isAll && events > 0 && bytes > 0) {
-      if (chunks.length > 1) await sleep(Math.random() * LOAD_PAUSE, undefined, { ref: false })
       const count = Math.min(this.#count, events)
       const chunk = (await client.call('xrevrange', this.#key, from, '-', 'COUNT', count)) as RawEntry[]
       isAll = chunk.length < count
       if (chunk.length === 0) break
-      this.#adapt(chunk)
+      const average = this.#adapt(chunk)
+      if (chunks.length === 0 && !isAll) await spread(Math.min(bytes, average * Math.min(events, length)))
       // The newest of them that fit; one at least, as the log keeps one.
       let fitting = 0
       for (const entry of chunk) {
@@ -214,17 +214,19 @@ export class RedisLog {
       /* c8 ignore next 2: Redis 6.2 does not tell how many entries there were */
       const removed = added === undefined ? undefined : added - length
       const isWhole = removed === undefined ? length < this.#maxLength : removed === 0
-      return { firstId: first?.[0], lastId: info['last-generated-id'] as string, added, removed, isWhole }
+      return { length, firstId: first?.[0], lastId: info['last-generated-id'] as string, added, removed, isWhole }
     } catch (error) {
       if (/no such key/.test((error as Error).message))
-        return { firstId: undefined, lastId: ORIGIN, added: 0, removed: 0, isWhole: true }
+        return { length: 0, firstId: undefined, lastId: ORIGIN, added: 0, removed: 0, isWhole: true }
       throw error
     }
   }
 
-  #adapt(chunk: readonly RawEntry[]): void {
+  /** @returns bytes of an entry, on the average */
+  #adapt(chunk: readonly RawEntry[]): number {
     const average = chunk.reduce((sum, entry) => sum + sizeOf(entry), 0) / chunk.length
     this.#count = Math.max(1, Math.min(MAX_COUNT, this.#count * 4, Math.floor(READ_BYTES / average)))
+    return average
   }
 }
 
