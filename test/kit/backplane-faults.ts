@@ -428,7 +428,7 @@ export function testBackplane(t: Test, start: StartEngine): void {
     await publish(present, 1, 3)
     await engine.kill9()
     const lone = await startProcess(t, engine.backplane({ optional: true }))
-    await lone.log.waitFor(/serves its own events alone/, LONG)
+    await lone.log.waitFor(/cannot be joined/, LONG)
     const client = await lone.connect()
     t.notOk(lone.app.sse.ready)
     const local = await lone.app.sse.publish('local')
