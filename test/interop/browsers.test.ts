@@ -6,7 +6,7 @@ import { type Served, serve } from '../kit/server.js'
 import { TcpProxy } from '../kit/tcp-proxy.js'
 
 /** A client for browsers that EventSource has nothing to do with. */
-const SSE_JS = new URL('../node_modules/sse.js/lib/sse.js', import.meta.url)
+const SSE_JS = new URL('../../node_modules/sse.js/lib/sse.js', import.meta.url)
 
 // A browser takes long to start on a busy machine.
 t.setTimeout(300_000)
