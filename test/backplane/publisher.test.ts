@@ -7,6 +7,7 @@ import { redisStreams } from '../../lib/backplane/redis/redis-streams.js'
 import { type PublisherOptions, publisher } from '../../lib/publisher.js'
 import { startProcess, waitForEvents } from '../kit/backplane-faults.js'
 import { requireBinary } from '../kit/binary.js'
+import { plainEnvironment } from '../kit/plain-environment.js'
 import { freePort, startRedis } from '../kit/redis-server.js'
 
 const run = promisify(execFile)
@@ -24,7 +25,7 @@ async function startApp(t: Test) {
 t.test('a script without an app publishes to the clients of one, is told the ids, and ends', async (t) => {
   const app = await startApp(t)
   if (app === undefined) return
-  const { stdout } = await run(process.execPath, [`${FIXTURES}/publish.js`, app.server.url])
+  const { stdout } = await run(process.execPath, [`${FIXTURES}/publish.js`, app.server.url], { env: plainEnvironment() })
   await waitForEvents([app.client], 3)
   t.match(app.client.events, [
     { event: 'report.done', data: '{"n":1}' },

@@ -1,9 +1,9 @@
 import t from 'tap'
-import { redisStreams } from '../../../lib/backplane/redis/redis-streams.js'
-import { LONG, startProcess } from '../../kit/backplane-faults.js'
-import { resyncOf } from '../../kit/numbered.js'
-import { OwedEvents } from '../../kit/owed-events.js'
-import { RedisSentinel } from '../../kit/redis-sentinel.js'
+import { redisStreams } from '../../lib/backplane/redis/redis-streams.js'
+import { LONG, startProcess } from '../kit/backplane-faults.js'
+import { resyncOf } from '../kit/numbered.js'
+import { OwedEvents } from '../kit/owed-events.js'
+import { RedisSentinel } from '../kit/redis-sentinel.js'
 
 for (const isCut of [false, true])
   t.test(
