@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { StreamInfo } from '@nats-io/jetstream'
-import { BackplaneRefusedError, BackplaneUnavailableError } from '../../errors.js'
+import { BackplaneUnavailableError } from '../../errors.js'
 import type {
   Backplane,
   BackplaneEntry,
@@ -11,6 +11,7 @@ import type {
   Parcel
 } from '../backplane.js'
 import { Echoes } from '../echoes.js'
+import { refused, unavailable } from '../engine-errors.js'
 import { resolveLimits } from '../limits.js'
 import { spread } from '../spread.js'
 import { within } from '../within.js'
@@ -126,9 +127,7 @@ class JetStream implements Backplane {
       // The stream may have been deleted: whoever reads it finds out, and creates it.
       if (isAbsence(error)) this.#feed?.end(error as Error)
       if (!isFinal(error)) throw this.#unavailable(error)
-      const refusal = new BackplaneRefusedError(NAME, reasonOf(error))
-      refusal.cause = error
-      throw refusal
+      throw refused(NAME, reasonOf(error), error as Error)
     }
   }
 
@@ -307,11 +306,7 @@ class JetStream implements Backplane {
   #unavailable(cause: unknown): Error {
     /* c8 ignore next: which of several waits fails first is a matter of time */
     if (cause instanceof BackplaneUnavailableError) return cause
-    const reason = reasonOf(cause)
-    const unavailable = new BackplaneUnavailableError(`${NAME} at ${this.#link.address}`, reason)
-    // Loggers add the message of the cause to the error's, which may have said all of it.
-    if (reason !== (cause as Error).message) unavailable.cause = cause
-    return unavailable
+    return unavailable(`${NAME} at ${this.#link.address}`, reasonOf(cause), cause as Error)
   }
 }
 

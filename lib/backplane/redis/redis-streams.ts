@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { BackplaneRefusedError, BackplaneUnavailableError, InvalidOptionError } from '../../errors.js'
+import { InvalidOptionError } from '../../errors.js'
 import { unknownName } from '../../input/nearest-name.js'
 import type { Backplane, BackplaneLimits, BackplaneListener, HistoryBounds, Joined, Parcel } from '../backplane.js'
+import { refused, unavailable } from '../engine-errors.js'
 import { LIMITS, type LimitOptions, resolveLimits } from '../limits.js'
 import { LateError, whileComing, within } from '../within.js'
 import { addressOf, CONNECT_TIMEOUT, create, duplicate, type RedisClient, receivedBytes } from './client.js'
@@ -122,9 +123,7 @@ class RedisStreams implements Backplane {
       // Amid a failover a server is read-only for a while.
       const isFinal = isRefusal(cause) && (this.#isReplica || !isReadOnly(cause))
       if (!isFinal) throw this.#unavailable(cause)
-      const refusal = new BackplaneRefusedError(NAME, reasonOf(cause))
-      refusal.cause = cause
-      throw refusal
+      throw refused(NAME, reasonOf(cause), cause)
     }
   }
 
@@ -262,11 +261,7 @@ class RedisStreams implements Backplane {
 
   #unavailable(error: unknown): Error {
     const cause = bareError(error)
-    const reason = reasonOf(cause)
-    const unavailable = new BackplaneUnavailableError(`${NAME} at ${this.#address}`, reason)
-    // Loggers add the message of the cause to the error's, which may have said all of it.
-    if (reason !== cause.message) unavailable.cause = cause
-    return unavailable
+    return unavailable(`${NAME} at ${this.#address}`, reasonOf(cause), cause)
   }
 }
 
