@@ -189,8 +189,15 @@ export interface ResolvedOptions {
 }
 
 /** The largest delay that timers take, ms. */
-const MAX_DELAY = 2 ** 31 - 1
+export const MAX_DELAY = 2 ** 31 - 1
 const HISTORY = { events: 10_000, bytes: 16 * 1024 * 1024 }
+/** How events become text, and how large they may be. */
+export const ENCODING = {
+  serialize: JSON.stringify as (data: unknown) => string,
+  maxEventBytes: 1024 * 1024,
+  maxTopicBytes: 256,
+  events: {} as Record<string, EventSchema>
+}
 /** Route options that are this plugin's to set. */
 const OWN_ROUTE_OPTIONS = ['method', 'url', 'path', 'handler', 'exposeHeadRoute', 'prefixTrailingSlash']
 /** What `register` takes for itself and hands to the plugin all the same. */
@@ -283,24 +290,24 @@ export function resolveOptions(options: PylonSseOptions): ResolvedOptions {
     keepAliveInterval: orNever(options.keepAliveInterval ?? 30_000),
     retry: options.retry,
     maxClientsPerIp: options.maxClientsPerIp === false ? Number.POSITIVE_INFINITY : (options.maxClientsPerIp ?? 64),
-    maxEventBytes: options.maxEventBytes ?? 1024 * 1024,
+    maxEventBytes: options.maxEventBytes ?? ENCODING.maxEventBytes,
     limitBy: options.limitBy,
     maxClients: options.maxClients ?? Number.POSITIVE_INFINITY,
     overLimit: options.overLimit,
     maxConnectionAge: orNever(options.maxConnectionAge ?? 0),
     authorizeTopics: options.authorizeTopics,
     maxTopics: options.maxTopics ?? 100,
-    maxTopicBytes: options.maxTopicBytes ?? 256,
+    maxTopicBytes: options.maxTopicBytes ?? ENCODING.maxTopicBytes,
     publish: options.publish ?? false,
     allowsOrigins: options.cors !== undefined,
-    events: options.events ?? {},
+    events: options.events ?? ENCODING.events,
     compress: options.compress ?? false,
     stallTimeout: orNever(options.stallTimeout ?? 60_000),
     cors: options.cors ?? { origin: '*' },
     route: options.route ?? {},
     onConnect: options.onConnect,
     onDisconnect: options.onDisconnect,
-    serialize: options.serialize ?? JSON.stringify,
+    serialize: options.serialize ?? ENCODING.serialize,
     backplane: options.backplane
   }
 }
@@ -311,6 +318,11 @@ export function resolveOptions(options: PylonSseOptions): ResolvedOptions {
  */
 export function foreignOptions(options: object): string[] {
   return Object.keys(options).filter((name) => !Object.hasOwn(CHECKS, name) && !REGISTER_OPTIONS.includes(name))
+}
+
+/** @throws InvalidOptionError where an option cannot be taken, by whatever has one of that name */
+export function checkOption(name: keyof PylonSseOptions, value: unknown): void {
+  CHECKS[name](name, value)
 }
 
 /** What is near one of this plugin's names is no other plugin's option, but a mistake that would go unnoticed. */

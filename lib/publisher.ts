@@ -11,10 +11,12 @@ import {
   InvalidEventError,
   InvalidOptionError
 } from './errors.js'
+import { unknownName } from './input/nearest-name.js'
 import { EventEncoder, type EventSchema } from './log/event-encoder.js'
 import { EventLog } from './log/event-log.js'
 import { comparePlaces } from './log/place-name.js'
 import { guardedLogger, type Logger } from './logger.js'
+import { checkOption, ENCODING, MAX_DELAY } from './options.js'
 
 export type { EventData, EventName, EventOptions, SseEvents } from './api.js'
 export type { Backplane } from './backplane/backplane.js'
@@ -26,8 +28,6 @@ const MIN_PAUSE = 100
 const MAX_PAUSE = 2000
 /** How long what was published has to get out when it closes, ms. */
 const GRACE = 1000
-/** The largest delay that timers take, ms. */
-const MAX_DELAY = 2 ** 31 - 1
 const ignore = () => undefined
 const SILENT: Logger = { debug: ignore, warn: ignore, error: ignore }
 
@@ -97,7 +97,7 @@ class SharedPublisher {
     this.#encoder = new EventEncoder(encoding)
     this.#backplane = backplane
     const log = this.#log
-    const mirror = {
+    const local = {
       answers: new IdempotencyKeys(HISTORY.events),
       has: (id: string) => log.has(id),
       append: (event: BackplaneEvent, place: string) => log.append(event.body, event, place).id,
@@ -109,7 +109,7 @@ class SharedPublisher {
       disconnect: ignore,
       skipGap: ignore
     }
-    this.#shared = new Mirror(backplane, HISTORY, mirror, guardedLogger(logger))
+    this.#shared = new Mirror(backplane, HISTORY, local, guardedLogger(logger))
     void this.#join()
   }
 
@@ -177,32 +177,16 @@ class SharedPublisher {
   }
 }
 
-const DEFAULTS: Required<PublisherOptions> = {
-  serialize: JSON.stringify,
-  maxEventBytes: 1024 * 1024,
-  maxTopicBytes: 256,
-  events: {},
-  logger: SILENT
-}
+const DEFAULTS: Required<PublisherOptions> = { ...ENCODING, logger: SILENT }
 
 function check(backplane: Backplane, options: PublisherOptions): Required<PublisherOptions> {
-  const { join, publish, compare, close } = (backplane ?? {}) as Partial<Backplane>
-  if (![join, publish, compare, close].every((method) => typeof method === 'function'))
-    throw new InvalidOptionError(
-      'backplane',
-      String(backplane),
-      'a backplane, as redisStreams() and jetStream() give it'
-    )
+  checkOption('backplane', backplane)
   const given = Object.entries(options).filter(([, value]) => value !== undefined)
   for (const [name, value] of given) {
-    if (!Object.hasOwn(DEFAULTS, name))
-      throw new InvalidOptionError(name, 'a value', 'nothing: there is no such option')
-    const isSize = name.startsWith('max')
-    const takes = isSize ? 'a whole number from 1' : name === 'serialize' ? 'a function' : 'an object'
-    const isGood = isSize
-      ? Number.isSafeInteger(value) && (value as number) >= 1
-      : typeof value === (name === 'serialize' ? 'function' : 'object') && value !== null
-    if (!isGood) throw new InvalidOptionError(name, String(value), takes)
+    if (!Object.hasOwn(DEFAULTS, name)) throw new InvalidOptionError(name, unknownName(name, Object.keys(DEFAULTS)))
+    if (name !== 'logger') checkOption(name as keyof typeof ENCODING, value)
+    else if (typeof value !== 'object' || value === null)
+      throw new InvalidOptionError(name, String(value), 'a logger, { debug, warn, error }')
   }
   return { ...DEFAULTS, ...Object.fromEntries(given) }
 }

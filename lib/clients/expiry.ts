@@ -1,7 +1,5 @@
 import { InvalidOptionError } from '../errors.js'
-
-/** The longest delay that timers take, ms. */
-const MAX_DELAY = 2 ** 31 - 1
+import { MAX_DELAY } from '../options.js'
 
 /** A date that something ends at, however far it is. */
 export class Expiry {

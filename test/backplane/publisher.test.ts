@@ -25,7 +25,9 @@ async function startApp(t: Test) {
 t.test('a script without an app publishes to the clients of one, is told the ids, and ends', async (t) => {
   const app = await startApp(t)
   if (app === undefined) return
-  const { stdout } = await run(process.execPath, [`${FIXTURES}/publish.js`, app.server.url], { env: plainEnvironment() })
+  const { stdout } = await run(process.execPath, [`${FIXTURES}/publish.js`, app.server.url], {
+    env: plainEnvironment()
+  })
   await waitForEvents([app.client], 3)
   t.match(app.client.events, [
     { event: 'report.done', data: '{"n":1}' },
