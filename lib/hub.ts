@@ -67,7 +67,7 @@ export class Hub {
     }
     this.clients = new Clients(options, context, this.#flushes, logger)
     if (backplane === undefined) return
-    const mirror = {
+    const local = {
       answers: this.#answers,
       has: (id: string) => this.log.has(id),
       append: (event: BackplaneEvent, cursor: string) => this.#append(event, cursor).id,
@@ -90,7 +90,7 @@ export class Hub {
         this.longPolls.wakeAll()
       }
     }
-    this.#shared = new Mirror(backplane, bounds, mirror, logger)
+    this.#shared = new Mirror(backplane, bounds, local, logger)
   }
 
   /** Whether nobody is let in any more, since the app closes. */

@@ -55,10 +55,10 @@ export class Mirror {
   /** Called with everything that is read. */
   readonly #catchingUp = new Set<() => void>()
 
-  constructor(backplane: Backplane, bounds: HistoryBounds, mirror: LocalLog, logger: Logger) {
+  constructor(backplane: Backplane, bounds: HistoryBounds, local: LocalLog, logger: Logger) {
     this.#backplane = backplane
     this.#bounds = bounds
-    this.#local = mirror
+    this.#local = local
     this.#logger = logger
     this.#joined = new Promise((resolve) => {
       this.#setJoined = resolve
@@ -75,11 +75,11 @@ export class Mirror {
     this.#queue = new PublishQueue(randomUUID(), publish, backplane.limits)
     const settle = this.#queue.settle.bind(this.#queue)
     this.#subscriber = new Subscriber({
-      answers: mirror.answers,
-      has: (id) => mirror.has(id),
-      append: (event, place) => mirror.append(event, place),
-      addBarePlace: (place) => mirror.addBarePlace(place),
-      disconnect: (body) => mirror.disconnect(body),
+      answers: local.answers,
+      has: (id) => local.has(id),
+      append: (event, place) => local.append(event, place),
+      addBarePlace: (place) => local.addBarePlace(place),
+      disconnect: (body) => local.disconnect(body),
       lose: (entry, isHistory) => this.#lose(entry, isHistory),
       settle
     })

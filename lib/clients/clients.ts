@@ -179,7 +179,7 @@ export class Clients {
     return Math.round((this.#options.retry ?? DEFAULT_RETRY) * (1 + Math.random()))
   }
 
-  /** SmallSet clients of one audience are kept together, to be found at once; many are spread. */
+  /** Few clients of one audience are kept together, to be found at once; many are spread. */
   #shardFor({ number, audience }: Client): Shard {
     const { shards } = this
     const home = shards[audience.number % shards.length]!

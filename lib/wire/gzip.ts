@@ -2,6 +2,7 @@ import { crc32 } from 'node:zlib'
 
 /** The head of a gzip member (RFC 1952 2.3.1): deflate, no name, no time, any system. */
 export const GZIP_HEAD = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255])
+
 /** What the end of a member tells of all that went before: kept as it goes. */
 export class GzipTally {
   #crc = 0

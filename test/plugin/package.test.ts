@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 
-const ROOT = new URL('../', import.meta.url)
+const ROOT = new URL('../../', import.meta.url)
 const SCRIPT = fileURLToPath(new URL('scripts/check-owner.js', ROOT))
 
 function checkOwner(cwd: string): Promise<{ code: number; errors: string[] }> {
