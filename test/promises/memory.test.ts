@@ -89,6 +89,8 @@ t.test('a burst within one turn keeps no more than the log for a request that wa
   const burst = (topic: string) => {
     for (let i = 0; i < count; i++) app.sse.broadcastMessage(data, { topic })
     collectGarbage()
+    // The next one waits until what the first found unused has been freed, which another thread does.
+    collectGarbage()
     return process.memoryUsage().rss
   }
   await connect(asksFor('client'))
@@ -98,7 +100,7 @@ t.test('a burst within one turn keeps no more than the log for a request that wa
   const before = process.memoryUsage().rss
   for (const topic of ['client', 'waiter']) {
     const more = burst(topic) - before
-    t.ok(more < LOG_BYTES + 112 * MB, `${more / MB} MiB for a ${topic}`)
+    t.ok(more < LOG_BYTES + 64 * MB, `${more / MB} MiB for a ${topic}`)
     await turn()
   }
   t.equal((await waits).status, 200)
