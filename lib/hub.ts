@@ -10,9 +10,10 @@ import { Counters } from './clients/counters.js'
 import { FlushQueue } from './clients/flush-queue.js'
 import { LongPolls } from './clients/long-polls.js'
 import { checkSelector, picks } from './clients/selector.js'
-import { ClosedError, DuplicateIdError, InvalidEventError, InvalidOptionError, type RejectReason } from './errors.js'
+import { ClosedError, DuplicateIdError, InvalidOptionError, type RejectReason } from './errors.js'
 import { isUnaskedPromise } from './input/unasked-promise.js'
 import { Audiences } from './log/audience.js'
+import { reservedIdError } from './log/encode.js'
 import { type EncodedEvent, EventEncoder } from './log/event-encoder.js'
 import { EventLog, type Position } from './log/event-log.js'
 import type { LogEntry } from './log/log-entry.js'
@@ -240,11 +241,7 @@ export class Hub {
       if (id === undefined) continue
       if (this.log.has(id) || ids.has(id.trim())) throw new DuplicateIdError(id)
       if (this.log.isReserved(id)) {
-        throw new InvalidEventError(
-          'id',
-          `'${id}'`,
-          'any id but one of the form <epoch>-<seq>, which the log gives by itself'
-        )
+        throw reservedIdError(id)
       }
       ids.add(id.trim())
     }

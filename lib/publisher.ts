@@ -4,14 +4,9 @@ import type { Backplane, BackplaneEvent } from './backplane/backplane.js'
 import { IdempotencyKeys } from './backplane/idempotency.js'
 import { Mirror } from './backplane/mirror.js'
 import { within } from './backplane/within.js'
-import {
-  BackplaneTimeoutError,
-  ClosedError,
-  DuplicateIdError,
-  InvalidEventError,
-  InvalidOptionError
-} from './errors.js'
+import { BackplaneTimeoutError, ClosedError, DuplicateIdError, InvalidOptionError } from './errors.js'
 import { unknownName } from './input/nearest-name.js'
+import { reservedIdError } from './log/encode.js'
 import { EventEncoder, type EventSchema } from './log/event-encoder.js'
 import { EventLog } from './log/event-log.js'
 import { comparePlaces } from './log/place-name.js'
@@ -139,8 +134,7 @@ class SharedPublisher {
   #checkId(id: string): void {
     if (this.#log.has(id)) throw new DuplicateIdError(id)
     const place = id.trim()
-    if (comparePlaces(place, place, this.#backplane) !== undefined)
-      throw new InvalidEventError('id', `'${id}'`, 'no id of the form that the log gives events itself')
+    if (comparePlaces(place, place, this.#backplane) !== undefined) throw reservedIdError(id)
   }
 
   async #publish(event: BackplaneEvent): Promise<string> {

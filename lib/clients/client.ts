@@ -341,6 +341,7 @@ export class Client implements SseClient, StreamListener {
     })
   }
 
+  /** `#pendingResync`, made where there is none yet. */
   get #resync(): PendingResync {
     this.#pendingResync ??= new PendingResync(this.#context.onLoss)
     return this.#pendingResync

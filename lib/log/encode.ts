@@ -29,6 +29,15 @@ export function whyReserved(event: string): string | undefined {
 /** The id that a client brings back which has been asked to stay away. No log gives it, and no user may. */
 export const STAY_AWAY = 'stay-away'
 
+/** For an event's own id that the log could give to another event. */
+export function reservedIdError(id: string): Error {
+  return new InvalidEventError(
+    'id',
+    `'${id}'`,
+    'any id but one of the form <epoch>-<seq>, which the log gives by itself'
+  )
+}
+
 const LINE_BREAK = /\r\n|\r|\n/g
 const NAME_FORBIDDEN = /[\r\n\0]/
 /** Most clients that set the header `Last-Event-ID` themselves cannot send anything else: some throw, some never come back. */
