@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import tls from 'node:tls'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
+import pylonSse from '../../lib/index.js'
 import { requireBinary } from '../kit/binary.js'
 import { type Gate, gate } from '../kit/deferred.js'
 import { withTimeout } from '../kit/patience.js'
@@ -239,8 +240,12 @@ t.test('an ordinary request that is in progress when the app closes is left to f
 t.test('while a hook of the app delays the closing, no connection is cut', async (t) => {
   const farewell = gate()
   const s = await open(t, {
-    setup: (app) => {
-      app.addHook('preClose', () => farewell.pass())
+    setup: async (app) => {
+      await app.register(pylonSse, { path: '/early', decorator: 'early' })
+      // Hooks of a scope come after those of the scopes before it: that stream has closed by then.
+      await app.register(async (scope) => {
+        scope.addHook('preClose', () => farewell.pass())
+      })
     }
   })
   t.teardown(() => farewell.open())
