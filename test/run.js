@@ -1,7 +1,9 @@
-// Runs tap. Where a program that some tests need is missing, those tests are skipped: coverage is left out, since it
-// would be incomplete, and the last line says what was not tried. With CI=true nothing may be skipped.
+// Runs tap on all tests, or on the files that are named. Starting a process takes longer than running most files, so each
+// file of test/together/ imports some and runs them in one process. Where a program that some tests need is missing, those
+// tests are skipped: coverage is left out, since it would be incomplete, and the last line says what was not tried. With
+// CI=true nothing may be skipped.
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants, existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
 const BUILT = new URL('../.tap/plugins/built', import.meta.url)
@@ -16,7 +18,9 @@ if (!existsSync(BUILT)) {
   runTap('build')
   writeFileSync(BUILT, '')
 }
-const status = runTap('run', ...coverage, ...process.argv.slice(2))
+const args = process.argv.slice(2)
+const files = args.every((arg) => arg.startsWith('-')) ? allTests() : []
+const status = runTap('run', ...coverage, ...args, ...files)
 
 if (!isComplete) {
   const programs = missing.map(([program]) => program).join(', ')
@@ -31,6 +35,18 @@ function runTap(...args) {
   const { status, error } = spawnSync('tap', args, { stdio: 'inherit', shell: process.platform === 'win32' })
   if (error !== undefined) throw error
   return status
+}
+
+/** The files of test/together/, and each test file that none of them imports. */
+function allTests() {
+  const together = readdirSync(new URL('together/', import.meta.url)).map((name) => `test/together/${name}`)
+  const imported = together.flatMap((file) =>
+    [...readFileSync(file, 'utf8').matchAll(/^import '\.\.\/(.+)\.js'$/gm)].map(([, name]) => `test/${name}.ts`)
+  )
+  const alone = readdirSync(new URL('.', import.meta.url), { recursive: true })
+    .map((name) => join('test', name).replaceAll('\\', '/'))
+    .filter((file) => file.endsWith('.test.ts') && !imported.includes(file))
+  return [...alone, ...together].sort()
 }
 
 function isInPath(program) {

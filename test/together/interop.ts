@@ -1,0 +1,8 @@
+// Run in one process: to start one for each file would take longer than its tests.
+import t from 'tap'
+import '../interop/eventsource.test.js'
+import '../interop/express.test.js'
+import '../interop/http-proxy.test.js'
+import '../interop/third-party-clients.test.js'
+
+t.setTimeout(600_000)

@@ -1,0 +1,13 @@
+// Run in one process: to start one for each file would take longer than its tests.
+import t from 'tap'
+import '../plugin/broadcast.test.js'
+import '../plugin/hub.test.js'
+import '../plugin/imports.test.js'
+import '../plugin/inject.test.js'
+import '../plugin/limits.test.js'
+import '../plugin/mounting.test.js'
+import '../plugin/observation.test.js'
+import '../plugin/options.test.js'
+import '../plugin/package.test.js'
+
+t.setTimeout(600_000)

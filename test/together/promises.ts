@@ -1,0 +1,10 @@
+// Run in one process: to start one for each file would take longer than its tests.
+import t from 'tap'
+import '../promises/backpressure.test.js'
+import '../promises/close.test.js'
+import '../promises/closing-deadline.test.js'
+import '../promises/replay.test.js'
+import '../promises/stream-properties.test.js'
+import '../promises/topics-model.test.js'
+
+t.setTimeout(600_000)

@@ -1,0 +1,10 @@
+// Run in one process: to start one for each file would take longer than its tests.
+import t from 'tap'
+import '../wire/compress-large.test.js'
+import '../wire/compress.test.js'
+import '../wire/gzip.test.js'
+import '../wire/http2-resets.test.js'
+import '../wire/time-slices.test.js'
+import '../wire/transports.test.js'
+
+t.setTimeout(600_000)
