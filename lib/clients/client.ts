@@ -295,9 +295,9 @@ export class Client implements SseClient, StreamListener {
     if (this.#hasRead || isLate) this.#endHere('shutdown', farewell)
   }
 
-  /** Cuts a stream that has ended, where its last bytes are not out. */
+  /** Cuts it for the closing of the app, where its last bytes are not out. */
   cut(): void {
-    if (!this.gone) this.#stream.destroy()
+    if (!this.gone) this.#cut('shutdown')
   }
 
   /** The process has missed events of others, nobody knows which: it goes on from the head, and is told so. */

@@ -22,6 +22,8 @@ const DEFAULT_RETRY = 3000
 const READING_TIME = 1000
 const ROUND = 20
 const CLOSING_TIME = 1500
+/** When those are cut, ms, to whom a process with many clients has not come by then: to end a stream costs as little. */
+const LEAVING_TIME = 2500
 
 /** Clients of one audience in one shard, beyond which others go elsewhere: a shard's turn is to stay short. */
 const FEW = 64
@@ -156,14 +158,19 @@ export class Clients {
     await inSlices([...this.#waiting], (client) => {
       if (client.turnAway(retry)) this.#context.counters.rejected.closing++
     })
-    const nearestFirst = [...this]
-      .map((client) => ({ client, lag: client.lag }))
-      .sort((a, b) => a.lag - b.lag)
-      .map(({ client }) => client)
-    const gone = Promise.all(nearestFirst.map((client) => client.whenGone()))
-    const isLate = () => performance.now() - start >= READING_TIME
-    for (let left = nearestFirst; left.length > 0; left = left.filter(({ closed }) => !closed)) {
-      await inSlices(left, (client) => client.leave({ retry: this.retryWithJitter() }, isLate()))
+    const lags = new Map<Client, number>()
+    const ends: Promise<void>[] = []
+    await inSlices([...this], (client) => {
+      lags.set(client, client.lag)
+      ends.push(client.whenGone())
+    })
+    const nearestFirst = [...lags.keys()].sort((a, b) => lags.get(a)! - lags.get(b)!)
+    const gone = Promise.all(ends)
+    const lasts = (ms: number) => performance.now() - start < ms
+    for (let left = nearestFirst; left.length > 0 && lasts(LEAVING_TIME); left = left.filter(({ closed }) => !closed)) {
+      await inSlices(left, (client) => {
+        if (lasts(LEAVING_TIME)) client.leave({ retry: this.retryWithJitter() }, !lasts(READING_TIME))
+      })
       await waitAtMost(ROUND, gone)
     }
     await waitAtMost(start + CLOSING_TIME - performance.now(), gone)

@@ -237,6 +237,8 @@ export class EventStream {
 
   #finish(last: Chunk | undefined, isTimed: boolean): void {
     const res = this.#res
+    // Both in one packet: the end uncorks.
+    this.#socket?.cork()
     if (last !== undefined) this.#write(last)
     // For what follows on the connection. Node replaces it where nothing does.
     if (isHttp1(res)) res.socket?.setTimeout?.(this.#timeout)

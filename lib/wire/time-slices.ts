@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
 /** How long one turn of the event loop may be held, ms. What it causes (microtasks, I/O) comes on top. */
-const SLICE = 20
+const SLICE = 5
 
 /** Does something with each of many, a slice of time a turn, so that the process answers others meanwhile. */
 export async function inSlices<Item>(items: Iterable<Item>, act: (item: Item) => void): Promise<void> {

@@ -83,6 +83,25 @@ t.test(
   }
 )
 
+t.test('Closing is bounded by the clock: clients to whom a slow process has not come in time are cut', async (t) => {
+  const s = await serve(t, {
+    setup: (app) => {
+      app.addHook('onRequest', async (_request, { raw }) => {
+        const write = raw.write.bind(raw) as (bytes: Buffer) => boolean
+        raw.write = (bytes: Buffer) => {
+          if (bytes.toString().startsWith('retry:')) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2600)
+          return write(bytes)
+        }
+      })
+    }
+  })
+  const clients = [await s.connect(), await s.connect(), await s.connect()]
+  await withTimeout(s.app.close(), 'app.close()')
+  await Promise.all(clients.map(({ closed }) => closed))
+  t.equal(clients.filter(({ ended }) => ended).length, 1)
+  t.equal(s.app.sse.stats().disconnects.shutdown, clients.length)
+})
+
 for (const transport of ['h2c', 'http2'] as const) {
   t.test(`connections of HTTP/2 do not keep an app from closing, over ${transport}`, async (t) => {
     if (transport === 'http2' && !requireBinary(t, 'openssl')) return
