@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import type { Browser, Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { BROWSERS } from '../kit/browsers.js'
+import { withTimeout } from '../kit/patience.js'
 import { type Served, serve } from '../kit/server.js'
 import { TcpProxy } from '../kit/tcp-proxy.js'
 
@@ -83,6 +84,16 @@ function testIn(name: string, browser: Browser): void {
     await page.waitForFunction('errors > 1')
     proxy.mend()
     await page.waitForFunction('heard.includes(\'"meanwhile"\')')
+  })
+
+  t.test(`Closing ends: a page in ${name} and the browser's idle connections do not hold app.close()`, async (t) => {
+    const s = await serve(t, { setup: addPage })
+    const page = await newPage(t)
+    await page.goto(s.url)
+    await listen(page, '/events')
+    await page.evaluate(`Promise.all([1, 2, 3].map(() => fetch('/'))).then(() => {})`)
+    await withTimeout(s.app.close(), 'app.close()', 4500)
+    await page.waitForFunction('errors > 0')
   })
 
   t.test(`in ${name} a status past a limit is the end of an EventSource, and it comes back by default`, async (t) => {
