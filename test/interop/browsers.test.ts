@@ -69,7 +69,7 @@ function testIn(name: string, browser: Browser): void {
     }
   )
 
-  t.test(`in ${name} a page to which the stream is another origin does what the README says`, async (t) => {
+  t.test(`in ${name} a page to which the stream is another origin does what the docs say`, async (t) => {
     const s = await serve(t, { sse: { retry: 10 }, setup: addPage })
     const proxy = await TcpProxy.to(t, s.port!)
     const page = await newPage(t)
