@@ -8,7 +8,10 @@ type OptionalConnecting = { [Name in keyof ConnectOptions]?: ConnectOptions[Name
 
 /** Options of `jetStream`. */
 export interface JetStreamOptions extends LimitOptions, OptionalConnecting {
-  /** A connection that the app owns. It is left open when the app closes. */
+  /**
+   * A connection that the app owns. It is left open when the app closes. Connect it with `maxReconnectAttempts: -1`: one
+   * that NATS has closed, by default after 10 attempts, cannot be replaced, and `app.sse.ready` is false from then on.
+   */
   connection?: NatsConnection | undefined
   /**
    * Instead of a connection: `'nats://localhost:4222'`, or several servers of one cluster. Needs the package

@@ -112,6 +112,14 @@ export function hearErrors(client: RedisClient): void {
   for (const { stream } of client.isCluster ? client.nodes!() : [client]) stream?.on('error', () => {})
 }
 
+/**
+ * Ends what is left of a client that has ended. With Sentinel and `failoverDetector: true` a driver keeps its connections to
+ * the sentinels, where the connection to the server was lost and not ended by itself: they would hold the process.
+ */
+export function release(client: RedisClient): void {
+  if ((client.options as Whereabouts).sentinels) client.disconnect()
+}
+
 /** Bytes that have come by its connections. */
 export function receivedBytes(client: RedisClient): number {
   const nodes = client.isCluster ? client.nodes!() : [client]

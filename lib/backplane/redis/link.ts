@@ -1,5 +1,5 @@
 import { within } from '../within.js'
-import { CONNECT_TIMEOUT, hearErrors, type RedisClient } from './client.js'
+import { CONNECT_TIMEOUT, hearErrors, type RedisClient, release } from './client.js'
 import { bareError } from './errors.js'
 
 /** How long a connection has to end properly, ms. */
@@ -22,6 +22,10 @@ export class RedisLink {
   /** What was wrong with the connection: a driver may tell the reason there alone. */
   get reason(): Error | undefined {
     return this.#reason
+  }
+
+  get isOpen(): boolean {
+    return this.#client?.status === 'ready'
   }
 
   /** The connected client. */
@@ -62,7 +66,10 @@ export class RedisLink {
       hearErrors(client)
     })
     const ended = new Promise<never>((_resolve, reject) => {
-      client.once('end', () => reject(new Error('Connection is closed.')))
+      client.once('end', () => {
+        release(client)
+        reject(new Error('Connection is closed.'))
+      })
     })
     try {
       await within(CONNECT_TIMEOUT, Promise.race([client.connect(), ended]))

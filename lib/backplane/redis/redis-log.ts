@@ -3,7 +3,7 @@ import { decodeMessage, encodeMessage, type StoredMessage } from '../message-cod
 import { spread } from '../spread.js'
 import type { RedisClient } from './client.js'
 import { compareEntryIds, idBefore, ORIGIN, parseEntryId } from './entry-id.js'
-import { bareError, isReadOnly } from './errors.js'
+import { bareError, isReadOnly, isRefusal } from './errors.js'
 
 /** Entries read at once, and about how many bytes. */
 export const MAX_COUNT = 1000
@@ -77,14 +77,15 @@ export class RedisLog {
     this.#maxLength = maxLength
   }
 
-  /** Whether the server takes no writes. It is given an entry that no stream can have. */
-  async isReadOnly(client: RedisClient): Promise<boolean> {
+  /** What keeps the server from taking entries of any kind, if anything does. It is given one that no stream can have. */
+  async findObstacle(client: RedisClient): Promise<Error | undefined> {
     try {
       await client.call('xadd', this.#key, '0-0', 'm', '')
       /* c8 ignore next 2: no server takes it */
-      return false
+      return undefined
     } catch (error) {
-      return isReadOnly(bareError(error))
+      const cause = bareError(error)
+      return isRefusal(cause) && !isReadOnly(cause) ? undefined : cause
     }
   }
 

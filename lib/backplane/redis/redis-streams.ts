@@ -4,12 +4,13 @@ import { unknownName } from '../../input/nearest-name.js'
 import type { Backplane, BackplaneLimits, BackplaneListener, HistoryBounds, Joined, Parcel } from '../backplane.js'
 import { refused, unavailable } from '../engine-errors.js'
 import { LIMITS, type LimitOptions, resolveLimits } from '../limits.js'
-import { LateError, whileComing, within } from '../within.js'
+import { whileComing, within } from '../within.js'
 import { addressOf, CONNECT_TIMEOUT, create, duplicate, type RedisClient, receivedBytes } from './client.js'
 import { compareEntryIds, ORIGIN, parseEntryId } from './entry-id.js'
 import { bareError, isReadOnly, isRefusal, reasonOf } from './errors.js'
 import { RedisLink } from './link.js'
 import { type Continuity, type Loaded, MAX_COUNT, type Mark, RedisLog, START } from './redis-log.js'
+import { RedisWriter } from './writer.js'
 
 export type { Backplane, BackplaneLimits } from '../backplane.js'
 export type { RedisClient } from './client.js'
@@ -28,8 +29,9 @@ const OPTIONS = ['client', 'url', 'key', 'maxLength', ...LIMITS]
 /** Options of `redisStreams`. */
 export interface RedisStreamsOptions extends LimitOptions {
   /**
-   * A client that the app owns, by which events are published: `Redis` or `Cluster` of ioredis or iovalkey, or
-   * @fastify/redis's `app.redis`. They are read by a connection of the plugin's own, a duplicate of it.
+   * A client that the app owns: `Redis` or `Cluster` of ioredis or iovalkey, or @fastify/redis's `app.redis`. Events are
+   * published and read by two connections of the plugin's own, duplicates of it. Nothing is sent by the client itself, and
+   * it may be closed or end.
    */
   client?: RedisClient | undefined
   /** Instead of a client: `redis://user:password@host:port/db`, `rediss://` for TLS. Needs the package ioredis. */
@@ -58,20 +60,16 @@ class RedisStreams implements Backplane {
   readonly name = NAME
   readonly limits: BackplaneLimits
   readonly #log: RedisLog
-  /** Of the app, where it gave one. */
-  readonly #client: RedisClient | undefined
   readonly #address: string
   readonly #reading: RedisLink
-  readonly #writing: RedisLink
-  /** What the app's client has not answered yet: it gets no more before it has. */
-  #unanswered: Promise<unknown> | undefined
+  readonly #writer: RedisWriter
   readonly #closing = new AbortController()
   #isJoined = false
   #isConnected = true
+  /** What of it does not work. */
+  readonly #down = new Set<'reading' | 'writing'>()
   #bounds!: HistoryBounds
   #listener!: BackplaneListener
-  /** Whether the server took no events when this process began, and has taken none since. */
-  #isReplica = false
   /** How far the stream was read. */
   #mark: Mark = START
   /** When the loss was found that the stream does not tell of yet, ms on the clock of `performance.now()`. */
@@ -83,19 +81,17 @@ class RedisStreams implements Backplane {
     const { client, url, key, maxLength, ...limits } = check(options)
     this.limits = resolveLimits(limits)
     this.#log = new RedisLog(key, maxLength)
-    this.#client = client
     this.#address = client ? addressOf(client) : hostOf(url!)
     const make = async () => (client ? duplicate(client) : create(url!))
     this.#reading = new RedisLink(make)
-    this.#writing = new RedisLink(make)
+    this.#writer = new RedisWriter(this.#log, make, (isWorking, error) => this.#tell('writing', isWorking, error))
   }
 
   async join(bounds: HistoryBounds, listener: BackplaneListener): Promise<Joined> {
     if (this.#isJoined)
       throw this.#unavailable(new Error('it has been joined already; each plugin needs one of its own'))
     try {
-      const [client] = await Promise.all([this.#reading.open(), this.#client ? undefined : this.#writing.open()])
-      this.#isReplica = await within(ANSWER_TIMEOUT, this.#log.isReadOnly(client))
+      const [client] = await Promise.all([this.#reading.open(), this.#writer.open()])
       const loading = this.#log.load(client, bounds, (cursor, reason) => listener.onForeign(cursor, reason))
       const loaded = await whileComing(CONNECT_TIMEOUT, loading, () => receivedBytes(client))
       this.#closing.signal.throwIfAborted()
@@ -104,10 +100,11 @@ class RedisStreams implements Backplane {
       this.#isJoined = true
       this.#goOnFrom(loaded)
       void this.#run()
+      void this.#writer.watch()
       return loaded
     } catch (error) {
       this.#reading.drop()
-      this.#writing.drop()
+      this.#writer.drop()
       throw this.#unavailable(this.#reading.reason ?? error)
     }
   }
@@ -115,14 +112,10 @@ class RedisStreams implements Backplane {
   async publish(batch: readonly Parcel[]): Promise<readonly string[]> {
     try {
       if (this.#closing.signal.aborted) throw new Error('it is closed')
-      const cursors = await (this.#client ? this.#publishBy(this.#client, batch) : this.#publishByOwn(batch))
-      this.#isReplica = false
-      return cursors
+      return await this.#writer.append(batch)
     } catch (error) {
-      const cause = bareError(error)
-      // Amid a failover a server is read-only for a while.
-      const isFinal = isRefusal(cause) && (this.#isReplica || !isReadOnly(cause))
-      if (!isFinal) throw this.#unavailable(cause)
+      if (!this.#writer.isFinal(error)) throw this.#unavailable(error)
+      const cause = error as Error
       throw refused(NAME, reasonOf(cause), cause)
     }
   }
@@ -134,7 +127,7 @@ class RedisStreams implements Backplane {
 
   async close(): Promise<void> {
     this.#closing.abort()
-    await Promise.all([this.#reading.close(), this.#writing.close()])
+    await Promise.all([this.#reading.close(), this.#writer.close()])
   }
 
   /** Before the first entry there is the origin, and no other place: what is shown is of a stream that was deleted. */
@@ -142,31 +135,6 @@ class RedisStreams implements Backplane {
     const id = parseEntryId(cursor)
     if (id === undefined || this.#first === undefined || cursor === ORIGIN) return id
     return compareEntryIds(id, parseEntryId(this.#first)!) < 0 ? undefined : id
-  }
-
-  async #publishByOwn(batch: readonly Parcel[]): Promise<string[]> {
-    const client = await this.#writing.open()
-    try {
-      return await within(ANSWER_TIMEOUT, this.#log.append(client, batch))
-    } catch (error) {
-      if (error instanceof LateError || isReadOnly(bareError(error))) this.#writing.drop()
-      throw error
-    }
-  }
-
-  /** The app's connection is left as it is. It may keep what it cannot send, so it is not given the same again and again. */
-  async #publishBy(client: RedisClient, batch: readonly Parcel[]): Promise<string[]> {
-    if (this.#unanswered !== undefined) await within(ANSWER_TIMEOUT, this.#unanswered)
-    if (client.status === 'wait') await within(CONNECT_TIMEOUT, client.connect())
-    if (client.status !== 'ready')
-      throw new Error(`the app's client is not connected; its status is '${client.status}'`)
-    const answer = this.#log.append(client, batch)
-    const settled = () => {
-      if (this.#unanswered === unanswered) this.#unanswered = undefined
-    }
-    const unanswered = answer.then(settled, settled)
-    this.#unanswered = unanswered
-    return within(ANSWER_TIMEOUT, answer)
   }
 
   #goOnFrom({ floor, first, mark }: Loaded): void {
@@ -186,7 +154,7 @@ class RedisStreams implements Backplane {
         if (isUnsure) await this.#makeSure(client, isSameServer)
         const hasRead = await this.#read(client, isUnsure ? 0 : BLOCK)
         signal.throwIfAborted()
-        this.#tell(true)
+        this.#tell('reading', true)
         pause = MIN_PAUSE
         isSameServer = true
         // Where nothing came, and it has been waited for.
@@ -196,7 +164,7 @@ class RedisStreams implements Backplane {
         if (signal.aborted) return
         isUnsure = true
         isSameServer = false
-        this.#tell(false, this.#unavailable(this.#reading.reason ?? error))
+        this.#tell('reading', false, this.#reading.reason ?? error)
         await sleep(pause, undefined, { ref: false, signal }).catch(() => {})
         pause = Math.min(pause * 2, MAX_PAUSE)
       }
@@ -205,10 +173,13 @@ class RedisStreams implements Backplane {
 
   readonly #onForeign = (cursor: string, reason: string) => this.#listener.onForeign(cursor, reason)
 
-  #tell(isConnected: boolean, error?: Error): void {
-    if (isConnected === this.#isConnected) return
+  #tell(part: 'reading' | 'writing', isWorking: boolean, error?: unknown): void {
+    if (isWorking) this.#down.delete(part)
+    else this.#down.add(part)
+    const isConnected = this.#down.size === 0
+    if (isConnected === this.#isConnected || !this.#isJoined || this.#closing.signal.aborted) return
     this.#isConnected = isConnected
-    this.#listener.onState(isConnected, error)
+    this.#listener.onState(isConnected, isConnected ? undefined : this.#unavailable(error))
   }
 
   /** Passes on what follows. @returns whether there was anything */
