@@ -8,6 +8,6 @@ const app = Fastify({ logger: true })
 await addEvents(app, { secret })
 
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => app.close())
-await app.listen({ port: process.env.PORT ?? 3000 })
+await app.listen({ port: Number(process.env.PORT ?? 3000) })
 
 setInterval(() => app.sse.broadcast({ it: new Date().toISOString() }, { topic: 'user.ann' }), 1000).unref()

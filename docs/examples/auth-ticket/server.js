@@ -18,6 +18,6 @@ for (const [path, file, type] of [
 }
 
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => app.close())
-await app.listen({ port: process.env.PORT ?? 3000 })
+await app.listen({ port: Number(process.env.PORT ?? 3000) })
 
 setInterval(() => app.sse.broadcast({ it: new Date().toISOString() }, { topic: 'user.ann' }), 1000).unref()

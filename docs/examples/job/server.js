@@ -53,4 +53,4 @@ const page = await readFile(new URL('page.html', import.meta.url))
 app.get('/', (_request, reply) => reply.type('text/html').send(page))
 
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => app.close())
-console.log(await app.listen({ port: process.env.PORT ?? 3000 }))
+console.log(await app.listen({ port: Number(process.env.PORT ?? 3000) }))

@@ -9,4 +9,4 @@ app.post('/say', async (request) => {
   return { clients: app.sse.clientCount }
 })
 
-console.log(await app.listen({ port: process.env.PORT ?? 3000 }))
+console.log(await app.listen({ port: Number(process.env.PORT ?? 3000) }))

@@ -8,7 +8,7 @@ const FINAL = [400, 401, 403, 406]
  * handler of the data for each name of an event. `onEnd` is called once, when the server wants this page no more: with
  * the status, or with 'stay-away'.
  */
-export function live(url, { load, on, onEnd = () => {}, delay = 1000, withCredentials = false }) {
+export function live(url, { load, on, onEnd = (_reason) => {}, delay = 1000, withCredentials = false }) {
   let source
   let timer
   let lastId = ''

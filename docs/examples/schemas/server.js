@@ -35,4 +35,4 @@ app.post('/todos', async (request) => {
 app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
 
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => app.close())
-console.log(await app.listen({ port: process.env.PORT ?? 3000 }))
+console.log(await app.listen({ port: Number(process.env.PORT ?? 3000) }))

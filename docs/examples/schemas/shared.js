@@ -32,4 +32,4 @@ await app.register(pylonSse, {
 app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
 
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => app.close())
-console.log(await app.listen({ port: process.env.PORT ?? 3000 }))
+console.log(await app.listen({ port: Number(process.env.PORT ?? 3000) }))

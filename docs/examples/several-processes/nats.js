@@ -19,4 +19,4 @@ app.post('/say', async (request) => {
 app.get('/ready', (_request, reply) => reply.code(app.sse.ready ? 204 : 503).send())
 
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => app.close())
-console.log(await app.listen({ port: process.env.PORT ?? 3000, host: process.env.HOST ?? 'localhost' }))
+console.log(await app.listen({ port: Number(process.env.PORT ?? 3000), host: process.env.HOST ?? 'localhost' }))

@@ -35,4 +35,4 @@ app.addHook('onRequest', async (_request, reply) => {
 // #region signals
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => app.close())
 // #endregion
-console.log(await app.listen({ port: process.env.PORT ?? 3000, host: process.env.HOST ?? 'localhost' }))
+console.log(await app.listen({ port: Number(process.env.PORT ?? 3000), host: process.env.HOST ?? 'localhost' }))

@@ -40,7 +40,7 @@ app.post('/teams/:team', { onRequest: authenticate }, async ({ params, body, use
 
 // #region except
 app.post('/say', { onRequest: authenticate }, async (request) => {
-  const except = request.headers['x-client-id']
+  const except = request.headers['x-client-id']?.toString()
   app.sse.broadcast({ text: String(request.body.text) }, { event: 'said', topic: 'news', ...(except && { except }) })
   return {}
 })
@@ -72,4 +72,4 @@ const page = await readFile(new URL('page.html', import.meta.url))
 app.get('/', (_request, reply) => reply.type('text/html').send(page))
 
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => app.close())
-console.log(await app.listen({ port: process.env.PORT ?? 3000 }))
+console.log(await app.listen({ port: Number(process.env.PORT ?? 3000) }))

@@ -20,7 +20,7 @@ app.post('/say', async ({ body }, reply) => {
 
 // Turbo posts forms.
 app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_request, text, done) =>
-  done(null, Object.fromEntries(new URLSearchParams(text)))
+  done(null, Object.fromEntries(new URLSearchParams(String(text))))
 )
 
 for (const [path, file, type] of [
@@ -32,4 +32,4 @@ for (const [path, file, type] of [
 }
 
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => app.close())
-console.log(await app.listen({ port: process.env.PORT ?? 3000 }))
+console.log(await app.listen({ port: Number(process.env.PORT ?? 3000) }))
