@@ -12,7 +12,8 @@
  *   <!-- example: chat/server.js#login -->
  *
  * A region stands between the lines `// #region login` and `// #endregion` (`#` or `<!-- … -->` in other languages).
- * A block of code that belongs to no program says why: `<!-- fragment: a signature, not a program -->`.
+ * A block of code that belongs to no program says why: `<!-- fragment: a signature, not a program -->`, or, if its types
+ * cannot be checked either, `<!-- unchecked: REASON -->`; see check-code-blocks.js.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, extname, join, relative } from 'node:path'
@@ -40,7 +41,8 @@ const LANGUAGES = {
   Dockerfile: ['dockerfile', '# ', '']
 }
 const REGION = /^\s*(?:\/\/|#|<!--) #(?:region (?<name>[\w-]+)|(?<end>endregion))\b.*$/
-const BLOCK = /(?:<!-- (?<kind>example|fragment): (?<what>.+?) -->\n)?^```(?<language>[\w-]*)\n(?<code>[\s\S]*?)^```$/gm
+const BLOCK =
+  /(?:<!-- (?<kind>example|fragment|unchecked): (?<what>.+?) -->\n)?^```(?<language>[\w-]*)\n(?<code>[\s\S]*?)^```$/gm
 
 const problems = []
 const isCheck = process.argv.includes('--check')
