@@ -66,6 +66,16 @@ export interface SseClient {
   readonly connectedAt: Date
   /** Whether its stream has ended. */
   readonly closed: boolean
+  /**
+   * Whether it came back with a last event id from which the log could go on, and has missed nothing since: `onConnect` need
+   * not send it everything again. False for one that shows none, or is told a `resync`.
+   */
+  readonly resumed: boolean
+  /**
+   * Aborts when its stream ends, whoever ends it: for what the app does for this client alone. `signal.reason` is a
+   * `StreamEndedError`, whose `reason` is what `onDisconnect` is told. Of an ended client it is aborted.
+   */
+  readonly signal: AbortSignal
   /** The topics and patterns that it is subscribed to. */
   readonly topics: readonly string[]
   /** The app's own data about it; empty at first, so that each field may be missing. Replaced as a whole, it is complete. */
@@ -221,6 +231,33 @@ export interface Sse {
    * @throws InvalidSelectorError, InvalidOptionError
    */
   disconnect(who: ClientSelector | ((client: SseClient) => boolean), options?: CloseOptions): number
+  /**
+   * Lets some clients hear a topic, or a pattern, as `client.subscribe` does; picked as by `disconnect`. Nobody is asked
+   * whether they may. Where processes share a backplane, a selector's clients hear what is broadcast to the topic after this
+   * call. Who has `maxTopics` already is passed over, with a line in the log. A client that reconnects is another one, and
+   * has the topics that it asks for.
+   *
+   * @returns how many they are on this process
+   * @throws InvalidTopicError, InvalidSelectorError, InvalidOptionError
+   */
+  subscribe(who: ClientSelector | ((client: SseClient) => boolean), topic: string): number
+  /** As `subscribe`, the other way round: at once on this process. */
+  unsubscribe(who: ClientSelector | ((client: SseClient) => boolean), topic: string): number
+  /**
+   * Sends an event to some clients, as `client.send` does; picked as by `disconnect`. The data are encoded once. The event has
+   * no id, and is not replayed: for what must arrive, broadcast to a topic.
+   *
+   * @param options `event`: the event's name
+   * @returns how many they are on this process
+   * @throws UnserializableError, InvalidEventError, EventTooLargeError, InvalidSelectorError, InvalidOptionError
+   */
+  send<Name extends EventName | undefined = undefined>(
+    who: ClientSelector | ((client: SseClient) => boolean),
+    data: EventData<Name>,
+    options?: SendOptions<Name>
+  ): number
+  /** The client with this id, if it is connected to this process. */
+  client(id: string): SseClient | undefined
   /**
    * Whether this process should be sent clients: false while its backplane is out of reach, and when it closes. For the
    * readiness probe of an orchestrator.

@@ -196,6 +196,23 @@ export const StreamConsumedError: ErrorClass = createError(
   500
 )
 
+const StreamEndedSentence: ErrorClass<[string]> = createError(
+  'PYLON_SSE_ERR_STREAM_ENDED',
+  'The stream of this client has ended: %s.'
+)
+
+/** What `client.signal` aborts with. It has the name of what an AbortSignal aborts with by itself (WHATWG DOM 3.2). */
+export class StreamEndedError extends StreamEndedSentence {
+  override readonly name = 'AbortError'
+  /** Why the stream ended, as `onDisconnect` is told it. */
+  readonly reason: DisconnectReason
+
+  constructor(reason: DisconnectReason) {
+    super(reason)
+    this.reason = reason
+  }
+}
+
 /**
  * Why a client's stream ended:
  *

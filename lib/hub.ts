@@ -1,17 +1,15 @@
 import { randomBytes } from 'node:crypto'
-import type { ClientSelector, CloseOptions, EventOptions, SseClient, SseStats } from './api.js'
-import type { BackplaneEvent, PublishRequest } from './backplane/backplane.js'
-import { readDisconnect } from './backplane/entry-format.js'
+import type { EventOptions, SseStats } from './api.js'
+import type { BackplaneCommand, BackplaneEvent, PublishRequest } from './backplane/backplane.js'
+import { encodeOrder, readOrder } from './backplane/command-format.js'
 import { IdempotencyKeys } from './backplane/idempotency.js'
 import { Mirror } from './backplane/mirror.js'
 import { Clients } from './clients/clients.js'
-import { checkCloseOptions } from './clients/close-options.js'
+import { Commands, type Order } from './clients/commands.js'
 import { Counters } from './clients/counters.js'
 import { FlushQueue } from './clients/flush-queue.js'
 import { LongPolls } from './clients/long-polls.js'
-import { checkSelector, picks } from './clients/selector.js'
-import { ClosedError, DuplicateIdError, InvalidOptionError, type RejectReason } from './errors.js'
-import { isUnaskedPromise } from './input/unasked-promise.js'
+import { ClosedError, DuplicateIdError, type RejectReason } from './errors.js'
 import { Audiences } from './log/audience.js'
 import { reservedIdError } from './log/encode.js'
 import { type EncodedEvent, EventEncoder } from './log/event-encoder.js'
@@ -31,6 +29,8 @@ export class Hub {
   /** Who hears what. */
   readonly audiences = new Audiences()
   readonly clients: Clients
+  /** What is done to clients that are picked. */
+  readonly commands: Commands
   /** Requests that wait for an event. */
   readonly longPolls = new LongPolls()
   readonly #logger: Logger
@@ -67,15 +67,13 @@ export class Hub {
       encoder: this.#encoder
     }
     this.clients = new Clients(options, context, this.#flushes, logger)
+    this.commands = new Commands(this.clients, this.#encoder, options, (order) => this.#tellOthers(order))
     if (backplane === undefined) return
     const local = {
       answers: this.#answers,
       has: (id: string) => this.log.has(id),
       append: (event: BackplaneEvent, cursor: string) => this.#append(event, cursor).id,
-      disconnect: (body: string) => {
-        const { selector, options } = readDisconnect(body)!
-        this.#disconnectPicked(selector, options)
-      },
+      order: (message: BackplaneCommand) => this.commands.execute(readOrder(message)!),
       isReserved: (id: string) => this.log.isReserved(id),
       compareWithHead: (cursor: string) => this.log.compareWithHead(cursor),
       addBarePlace: (place: string) => this.log.addBarePlace(place),
@@ -151,16 +149,6 @@ export class Hub {
   /** Counts a request that did not become a client. */
   reject(reason: RejectReason): void {
     this.#counters.rejected[reason]++
-  }
-
-  /** As `Sse.disconnect`. */
-  disconnect(who: ClientSelector | ((client: SseClient) => boolean), options?: CloseOptions): number {
-    checkCloseOptions(options)
-    if (typeof who === 'function') return this.#disconnect(who, options)
-    const selector = checkSelector(who)
-    if (this.#shared?.isInUse)
-      this.#shared.broadcast({ kind: 'disconnect', body: JSON.stringify({ selector, options }) })
-    return this.#disconnectPicked(selector, options)
   }
 
   /** As `Sse.ready`. */
@@ -247,20 +235,11 @@ export class Hub {
     }
   }
 
-  #disconnect(predicate: (client: SseClient) => boolean, options?: CloseOptions): number {
-    const picked = [...this.clients].filter((client) => {
-      const answer: unknown = predicate(client)
-      // A promise would pick everybody.
-      if (isUnaskedPromise(answer))
-        throw new InvalidOptionError('predicate', 'a function that gives a promise', 'one that gives a boolean')
-      return answer
-    })
-    for (const client of picked) client.close(options)
-    return picked.length
-  }
-
-  #disconnectPicked(selector: ClientSelector, options?: CloseOptions): number {
-    return this.#disconnect((client) => picks(selector, client), options)
+  /** @returns whether it goes to all processes */
+  #tellOthers(order: Order): boolean {
+    if (this.#shared?.isInUse !== true) return false
+    this.#shared.broadcast(encodeOrder(order))
+    return true
   }
 
   #sayClosed(): void {

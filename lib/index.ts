@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyPluginAsync, RegisterOptions } from 'fastify'
 import fp from 'fastify-plugin'
-import type { ClientSelector, CloseOptions, EventOptions, Sse, SseClient } from './api.js'
+import type { CloseOptions, EventOptions, SendOptions, Sse } from './api.js'
+import type { Who } from './clients/commands.js'
 import * as errors from './errors.js'
 import { InvalidOptionError } from './errors.js'
 import { Hub } from './hub.js'
@@ -35,6 +36,7 @@ export {
   ResyncRequiredError,
   ServerFullError,
   StreamConsumedError,
+  StreamEndedError,
   TooManyClientsError,
   TopicForbiddenError,
   UnserializableError,
@@ -98,8 +100,11 @@ function publicSide(hub: Hub): Sse {
     broadcast: (data: unknown, options?: EventOptions) => hub.broadcast(data, options),
     broadcastMessage: (text: string, options?: EventOptions) => hub.broadcastText(text, options),
     publish: async (data: unknown, options?: EventOptions) => hub.publish(data, options),
-    disconnect: (who: ClientSelector | ((client: SseClient) => boolean), options?: CloseOptions) =>
-      hub.disconnect(who, options),
+    disconnect: (who: Who, options?: CloseOptions) => hub.commands.disconnect(who, options),
+    subscribe: (who: Who, topic: string) => hub.commands.subscribe(who, topic),
+    unsubscribe: (who: Who, topic: string) => hub.commands.unsubscribe(who, topic),
+    send: (who: Who, data: unknown, options?: SendOptions) => hub.commands.send(who, data, options),
+    client: (id: string) => hub.clients.find(id),
     get clientCount() {
       return hub.clients.size
     },

@@ -78,6 +78,11 @@ export interface PylonSseOptions<
   history?: HistoryOptions | false | undefined
   /** A comment goes to clients that got nothing for so many ms; `0` for none. Default: 30,000 ms. */
   keepAliveInterval?: number | undefined
+  /**
+   * What a keepalive is. `'comment'` (default): a line that no page sees, and an event `keepalive` only where it brings a new
+   * last event id. `'event'`: always the event, so that a page with an EventSource can watch for silence itself.
+   */
+  keepAlive?: 'comment' | 'event' | undefined
   /** Reconnection time given to clients, ms. Default: none; browsers then take about 3,000 ms. */
   retry?: number | undefined
   /**
@@ -164,6 +169,7 @@ export interface ResolvedOptions {
   overflow: 'drop-oldest' | 'disconnect'
   history: { events: number; bytes: number }
   keepAliveInterval: number
+  keepAlive: 'comment' | 'event'
   retry: number | undefined
   maxClientsPerIp: number
   limitBy: PylonSseOptions['limitBy']
@@ -226,6 +232,7 @@ const CHECKS: Record<keyof PylonSseOptions, Check> = {
     }
   },
   keepAliveInterval: whole(0, MAX_DELAY),
+  keepAlive: oneOf('comment', 'event'),
   retry: whole(0, MAX_DELAY),
   maxClientsPerIp: (name, value) => {
     if (value !== false && value !== Number.POSITIVE_INFINITY) whole(1, undefined, ', or false')(name, value)
@@ -288,6 +295,7 @@ export function resolveOptions(options: PylonSseOptions): ResolvedOptions {
       bytes: (history !== false && history?.bytes) || HISTORY.bytes
     },
     keepAliveInterval: orNever(options.keepAliveInterval ?? 30_000),
+    keepAlive: options.keepAlive ?? 'comment',
     retry: options.retry,
     maxClientsPerIp: options.maxClientsPerIp === false ? Number.POSITIVE_INFINITY : (options.maxClientsPerIp ?? 64),
     maxEventBytes: options.maxEventBytes ?? ENCODING.maxEventBytes,

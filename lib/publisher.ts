@@ -101,7 +101,7 @@ class SharedPublisher {
       // These are about clients.
       compareWithHead: ignore,
       addBarePlace: ignore,
-      disconnect: ignore,
+      order: ignore,
       skipGap: ignore
     }
     this.#shared = new Mirror(backplane, HISTORY, local, guardedLogger(logger))

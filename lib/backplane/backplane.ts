@@ -30,10 +30,10 @@ export interface PublishRequest {
   readonly count: number
 }
 
-/** Says that clients are to be disconnected, on all processes. */
-export interface BackplaneDisconnect extends Attempted {
-  readonly kind: 'disconnect'
-  /** JSON of what picks them, and how their streams end. */
+/** Says what is to be done to some clients, on all processes. */
+export interface BackplaneCommand extends Attempted {
+  readonly kind: 'disconnect' | 'subscribe' | 'unsubscribe' | 'send'
+  /** JSON of what picks them, and of what is said beside; see `docs/backplane.md`. */
   readonly body: string
 }
 
@@ -44,7 +44,7 @@ export interface BackplaneLoss extends Attempted {
   readonly body: string
 }
 
-export type BackplaneMessage = BackplaneEvent | BackplaneDisconnect | BackplaneLoss
+export type BackplaneMessage = BackplaneEvent | BackplaneCommand | BackplaneLoss
 
 /** A message that the engine has, at its place. */
 export interface BackplaneEntry {

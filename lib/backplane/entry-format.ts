@@ -1,21 +1,14 @@
-import type { ClientSelector, CloseOptions } from '../api.js'
-import { checkSelector } from '../clients/selector.js'
-
-import { isId, RESERVED_NAMES } from '../log/encode.js'
+import { isId } from '../log/encode.js'
 import { isTopic } from '../log/topic.js'
 import type { BackplaneEntry, BackplaneEvent, PublishRequest } from './backplane.js'
+import { readOrder } from './command-format.js'
+import { isFrame } from './frame.js'
 import { MAX_KEY, MAX_REQUEST_EVENTS } from './idempotency.js'
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what a name must not have
 const MESSAGE_ID = /^[^\x00-\x1f\x7f]{1,200}:([1-9]\d{0,15})$/
 /** Characters of a digest. */
 const MAX_DIGEST = 255
-
-/** What a `disconnect` says. */
-export interface Disconnect {
-  readonly selector: ClientSelector
-  readonly options: CloseOptions
-}
 
 /**
  * Why an entry is not of the format that docs/backplane.md describes. Whoever can write to the engine may have written
@@ -31,23 +24,14 @@ export function faultOf({ messageId, message }: BackplaneEntry): string | undefi
     case 'event':
       return faultOfEvent(message)
     case 'disconnect':
-      return readDisconnect(message.body) === undefined ? 'its selector or its options are not known' : undefined
+    case 'subscribe':
+    case 'unsubscribe':
+    case 'send':
+      return readOrder(message) === undefined ? 'its selector or its options are not known' : undefined
     case 'loss':
       return isLossReport(message.body) ? undefined : 'its report is none'
     default:
       return 'its kind is not known'
-  }
-}
-
-/** @returns nothing where it picks nobody in particular, or by a field that is not known: that would pick too many */
-export function readDisconnect(body: string): Disconnect | undefined {
-  try {
-    const { selector, options = {} } = JSON.parse(body)
-    const { reconnect } = options
-    if (reconnect !== undefined && typeof reconnect !== 'boolean') return undefined
-    return { selector: checkSelector(selector), options: reconnect === undefined ? {} : { reconnect } }
-  } catch {
-    return undefined
   }
 }
 
@@ -64,24 +48,6 @@ function faultOfEvent({ body, id, topic, except, isText, request }: BackplaneEve
   if (isText !== undefined && typeof isText !== 'boolean') return 'its isText is no boolean'
   if (request !== undefined && !isRequest(request)) return 'its request is none'
   return undefined
-}
-
-/** Whether it is what `encodeBody` gives. By hand: an expression needs a stack, whose size a large body exceeds. */
-function isFrame(body: string): boolean {
-  if (!body.endsWith('\n\n') || body.includes('\r')) return false
-  let at = 0
-  if (body.startsWith('event: ')) {
-    at = body.indexOf('\n') + 1
-    const name = body.slice('event: '.length, at - 1)
-    if (name === '' || name.includes('\0') || RESERVED_NAMES.has(name)) return false
-  }
-  const end = body.length - 1
-  if (at >= end) return false
-  while (at < end) {
-    if (!body.startsWith('data: ', at)) return false
-    at = body.indexOf('\n', at) + 1
-  }
-  return true
 }
 
 /** See `LogLosses`. */

@@ -79,7 +79,7 @@ export class Mirror {
       has: (id) => local.has(id),
       append: (event, place) => local.append(event, place),
       addBarePlace: (place) => local.addBarePlace(place),
-      disconnect: (body) => local.disconnect(body),
+      order: (message) => local.order(message),
       lose: (entry, isHistory) => this.#lose(entry, isHistory),
       settle
     })

@@ -1,6 +1,6 @@
 import { DuplicateIdError } from '../errors.js'
 import { placeName } from '../log/place-name.js'
-import type { BackplaneEntry, BackplaneEvent } from './backplane.js'
+import type { BackplaneCommand, BackplaneEntry, BackplaneEvent } from './backplane.js'
 import type { IdempotencyKeys } from './idempotency.js'
 
 /** Publishers remembered. Each life of a process is one. */
@@ -18,7 +18,8 @@ export interface SubscriberTarget {
   append(event: BackplaneEvent, place: string): string
   /** A place whose event has been appended before, under another name. */
   addBarePlace(place: string): void
-  disconnect(body: string): void
+  /** Something is to be done to clients. */
+  order(message: BackplaneCommand): void
   /** The log has lost entries. @param isHistory as for `receive` */
   lose(entry: BackplaneEntry, isHistory: boolean): void
   /** What has become of a message of this process. */
@@ -60,7 +61,7 @@ export class Subscriber {
       return
     }
     if (message.kind === 'loss') this.#target.lose(entry, isHistory)
-    else if (!isHistory) this.#target.disconnect(message.body)
+    else if (!isHistory) this.#target.order(message)
     this.#target.settle(messageId, entry.cursor)
   }
 

@@ -4,6 +4,7 @@ import type { CursorContext } from '../log/cursor.js'
 import type { EventEncoder } from '../log/event-encoder.js'
 import type { Position } from '../log/event-log.js'
 import type { SubscriptionLimits } from '../log/topic.js'
+import type { Logger } from '../logger.js'
 import type { Request, Response } from '../wire/stream.js'
 import type { Counters } from './counters.js'
 import type { Slot } from './ip-limit.js'
@@ -30,6 +31,8 @@ export interface Scope {
   run<Result>(callback: () => Result): Result
   /** Aborts the request's signal. */
   abort(): void
+  /** The request's own logger. */
+  readonly log: Logger
 }
 
 /** What the clients of a hub have in common. */
@@ -43,8 +46,8 @@ export interface ClientContext<Member> extends CursorContext {
   readonly retry: number | undefined
   /** Interval of keepalives as clients are told of it, ms; 0 for none. */
   readonly keepAlive: number
-  /** A keepalive that carries a cursor. */
-  keepAliveAt(cursor: string): Chunk
+  /** A keepalive; with a cursor, where the log has moved on. */
+  keepAliveAt(cursor: string | undefined): Chunk
   readonly encoder: EventEncoder
   readonly subscriptionLimits: SubscriptionLimits
   /** Those that wait for what their streams are busy with; also some that have ceased to. */
@@ -66,6 +69,8 @@ export interface Arrival {
   readonly ip: string | undefined
   readonly topics: ReadonlySet<string>
   readonly position: Position
+  /** Whether it has shown a last event id that is to tell its place. */
+  readonly resumes: boolean
   /** What it holds while it is here. */
   readonly slot: Slot
   /** Whether it gets gzip. */

@@ -5,20 +5,14 @@ import type { DisconnectReason } from '../errors.js'
 import type { Audience } from '../log/audience.js'
 import { type Chunk, OwnChunk } from '../log/chunk.js'
 import { Cursor } from '../log/cursor.js'
-import {
-  encodeConnected,
-  encodeFarewell,
-  encodeKeepAlive,
-  encodeResync,
-  encodeRetry,
-  type Farewell
-} from '../log/encode.js'
+import { encodeConnected, encodeFarewell, encodeResync, encodeRetry, type Farewell } from '../log/encode.js'
 import type { LogEntry } from '../log/log-entry.js'
 import { checkSubscriptions } from '../log/topic.js'
 import { GzipStream } from '../wire/gzip-stream.js'
 import { EventStream, type Headers, type StreamListener } from '../wire/stream.js'
 import type { Arrival, CareLimits, ClientContext, Home, Scope } from './client-context.js'
 import { checkCloseOptions } from './close-options.js'
+import { endSignalOf } from './end-signal.js'
 import { Expiry } from './expiry.js'
 import type { Slot } from './ip-limit.js'
 import { Outbox } from './outbox.js'
@@ -55,6 +49,8 @@ export class Client implements SseClient, StreamListener {
   // A copy in one piece: what `randomUUID` gives is a tree of pieces, which takes ten times the memory.
   readonly id = Buffer.from(randomUUID(), 'latin1').toString('latin1')
   readonly ip: string | undefined
+  /** Whether it came with a cursor that was good, and has missed nothing since. */
+  resumed: boolean
   /** Whether it gets gzip. */
   readonly compressed: boolean
   /** Where the app's callbacks run. */
@@ -66,6 +62,8 @@ export class Client implements SseClient, StreamListener {
   readonly #arrivedAt = Date.now()
   #state: SseClient['state'] | undefined
   #expiry: Expiry | undefined
+  /** Why it has ended. */
+  #endReason: DisconnectReason | undefined
   #opened = false
   /** When it was last seen to have taken bytes, or to have none to take, same clock. */
   #takenAt = 0
@@ -78,7 +76,7 @@ export class Client implements SseClient, StreamListener {
   constructor(
     context: ClientContext<Client>,
     number: number,
-    { ip, topics, position, slot, req, res, compressed, scope }: Arrival
+    { ip, topics, position, resumes, slot, req, res, compressed, scope }: Arrival
   ) {
     this.#context = context
     this.number = number
@@ -88,12 +86,17 @@ export class Client implements SseClient, StreamListener {
     this.#slot = slot
     this.#topics = topics
     const isKnown = 'seq' in position
+    this.resumed = isKnown && resumes
     const seq = isKnown ? position.seq : context.log.head
     if (!isKnown)
       this.#pendingResync = new PendingResync(context.onLoss, { reason: position.lost, missed: position.missed })
     this.#cursor = new Cursor(context, this.id, this.#topics, seq)
     this.#told = seq
     this.#stream = compressed ? new GzipStream(req, res, this) : new EventStream(req, res, this)
+  }
+
+  get signal(): AbortSignal {
+    return endSignalOf(this, this.#endReason)
   }
 
   get connectedAt(): Date {
@@ -205,9 +208,13 @@ export class Client implements SseClient, StreamListener {
     }
   }
 
-  send(data: unknown, options: { event?: string | undefined } = {}): boolean {
-    const { log, encoder } = this.#context
-    const chunk = new OwnChunk([encoder.encodeDirect(data, options)])
+  send(data: unknown, options?: { event?: string | undefined }): boolean {
+    return this.deliver(new OwnChunk([this.#context.encoder.encodeDirect(data, options)]))
+  }
+
+  /** As `send`, of an event that is encoded already. */
+  deliver(chunk: Chunk): boolean {
+    const { log } = this.#context
     if (this.#ended) return false
     this.#outbox ??= new Outbox(this.#context.queueDepth, this.#context.maxEventBytes)
     this.#outbox.push({ after: this.#reading ? log.head : this.#cursor.seq, chunk })
@@ -304,6 +311,7 @@ export class Client implements SseClient, StreamListener {
   skipGap(): void {
     if (this.#ended) return
     this.#cursor.jump()
+    this.resumed = false
     if (this.#isBlocked) this.#halt()
     this.#resync.replace({ reason: 'backplane', missed: null })
     this.#flush()
@@ -362,6 +370,7 @@ export class Client implements SseClient, StreamListener {
   #finish(reason: DisconnectReason): void {
     if (this.#ended) return
     this.#ended = true
+    this.#endReason = reason
     this.#reading = false
     this.#expiry?.stop()
     this.#outbox?.clear()
@@ -410,7 +419,7 @@ export class Client implements SseClient, StreamListener {
     const { log, keepAliveAt } = this.#context
     // Where its topics are quiet and the log is not, its last event id would grow old, and expire while it listens.
     const seq = this.#reading ? log.head : this.#told
-    this.#write(seq === this.#told ? KEEP_ALIVE : keepAliveAt(log.cursorAt(seq)), now)
+    this.#write(keepAliveAt(seq === this.#told ? undefined : log.cursorAt(seq)), now)
     this.#told = seq
   }
 
@@ -446,5 +455,3 @@ export class Client implements SseClient, StreamListener {
     this.#write(new OwnChunk([encodeResync(this.#context.log.cursorAt(this.#told), reason, missed)]), now)
   }
 }
-
-const KEEP_ALIVE = new OwnChunk([encodeKeepAlive()])

@@ -11,6 +11,7 @@ import { Client } from './client.js'
 import type { Arrival, ClientContext } from './client-context.js'
 import { DisconnectNotices } from './disconnect-notices.js'
 import { DropReports } from './drop-reports.js'
+import { abortEndSignal } from './end-signal.js'
 import type { FlushQueue } from './flush-queue.js'
 import { Housekeeping } from './housekeeping.js'
 import { Shard } from './shard.js'
@@ -37,7 +38,6 @@ export type ClientsContext = Pick<ClientContext<Client>, 'log' | 'reader' | 'aud
 export class Clients {
   readonly shards: readonly Shard[]
   readonly #options: ResolvedOptions
-  readonly #logger: Logger
   readonly #housekeeping: Housekeeping
   readonly #notices: DisconnectNotices
   readonly #context: ClientContext<Client>
@@ -47,12 +47,14 @@ export class Clients {
   readonly #waiting = new Set<Client>()
   readonly #busy = new Set<Client>()
   #nextNumber = 0
+  /** The keepalive for those whose cursor has not moved. */
+  readonly #quietKeepAlive: Chunk
   /** The keepalive made last, and the cursor in it. */
   #lastKeepAlive: { cursor: string; chunk: Chunk } | undefined
 
   constructor(options: ResolvedOptions, context: ClientsContext, flushes: FlushQueue, logger: Logger) {
     this.#options = options
-    this.#logger = logger
+    this.#quietKeepAlive = new OwnChunk([encodeKeepAlive(options.keepAlive === 'event')])
     this.shards = Array.from({ length: options.shards }, () => new Shard(context.log, (shard) => flushes.add(shard)))
     const drops = new DropReports((dropped) => {
       logger.warn({ dropped }, 'SSE: clients read too slowly and missed events')
@@ -107,6 +109,12 @@ export class Clients {
     let slowest = 0
     for (const client of this) slowest = Math.max(slowest, client.lag)
     return slowest
+  }
+
+  /** The connected one with this id. */
+  find(id: string): Client | undefined {
+    const client = this.#byId.get(id)
+    return client !== undefined && this.#waiting.has(client) ? undefined : client
   }
 
   /** Begins to look after quiet and stuck ones. */
@@ -195,9 +203,11 @@ export class Clients {
   }
 
   /** Clients that are kept alive between two events are told the same. */
-  #keepAliveAt(cursor: string): Chunk {
+  #keepAliveAt(cursor: string | undefined): Chunk {
+    if (cursor === undefined) return this.#quietKeepAlive
     let last = this.#lastKeepAlive
-    if (last?.cursor !== cursor) last = this.#lastKeepAlive = { cursor, chunk: new OwnChunk([encodeKeepAlive(cursor)]) }
+    if (last?.cursor !== cursor)
+      last = this.#lastKeepAlive = { cursor, chunk: new OwnChunk([encodeKeepAlive(true, cursor)]) }
     return last.chunk
   }
 
@@ -205,7 +215,7 @@ export class Clients {
     this.#waiting.delete(client)
     this.#context.counters.accepted++
     this.#shardFor(client).add(client, client.audience)
-    this.#logger.debug(nameOf(client), 'SSE: client connected')
+    client.scope.log.debug(nameOf(client), 'SSE: client connected')
   }
 
   #onAudience(client: Client): void {
@@ -226,7 +236,7 @@ export class Clients {
 
   #onFail(client: Client, err: unknown): void {
     if (this.#waiting.has(client)) this.#context.counters.rejected.failed++
-    this.#logger.error(
+    client.scope.log.error(
       { err, ...nameOf(client) },
       'SSE: the response of a client cannot be written, and the client is disconnected'
     )
@@ -234,11 +244,12 @@ export class Clients {
 
   async #tellEnd(client: Client, reason: DisconnectReason): Promise<void> {
     client.scope.abort()
-    this.#logger.debug({ ...nameOf(client), reason }, 'SSE: client disconnected')
+    abortEndSignal(client, reason)
+    client.scope.log.debug({ ...nameOf(client), reason }, 'SSE: client disconnected')
     try {
       await this.#options.onDisconnect?.(client, reason)
     } catch (err) {
-      this.#logger.error({ err, ...nameOf(client) }, 'SSE: onDisconnect failed')
+      client.scope.log.error({ err, ...nameOf(client) }, 'SSE: onDisconnect failed')
     }
   }
 }

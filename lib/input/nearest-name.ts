@@ -4,7 +4,7 @@ const MIN_STEM = 7
 /**
  * The known name that a misspelt one is meant to be; nothing, where none is near. Near is one edit away (a letter added,
  * left out, exchanged, or swapped with its neighbour), two from 7 letters on, three from 10 on, or the beginning of a
- * known name, such as `keepAlive`. Case, `_` and `-` do not count.
+ * known name, such as `maxConnection`. Case, `_` and `-` do not count.
  */
 export function nearest(name: string, known: readonly string[]): string | undefined {
   const wanted = fold(name)
@@ -13,7 +13,8 @@ export function nearest(name: string, known: readonly string[]): string | undefi
   let least = bound + 1
   for (const candidate of known) {
     const folded = fold(candidate)
-    const edits = wanted.length >= MIN_STEM && folded.startsWith(wanted) ? 1 : distance(wanted, folded)
+    const isStem = wanted.length >= MIN_STEM && folded !== wanted && folded.startsWith(wanted)
+    const edits = isStem ? 1 : distance(wanted, folded)
     if (edits < least) [best, least] = [candidate, edits]
   }
   return best

@@ -187,11 +187,13 @@ export function encodeResync(id: string, reason: ResyncReason, missed: number | 
 
 /**
  * A comment, which clients ignore and proxies take for traffic. It is a line alone: some clients make an empty message of
- * the block that a blank line would make it. Where the cursor has moved on quietly, an event that carries it follows.
+ * the block that a blank line would make it.
+ *
+ * @param isEvent whether an event follows, which a page can see, too; it carries the cursor where that has moved on quietly
  */
-export function encodeKeepAlive(id?: string): Buffer {
+export function encodeKeepAlive(isEvent: boolean, id?: string): Buffer {
   const comment = ': keepalive\n'
-  return id === undefined ? Buffer.from(comment) : encodeFrame(id, 'event: keepalive\ndata: {}\n\n', comment)
+  return isEvent ? encodeFrame(id, 'event: keepalive\ndata: {}\n\n', comment) : Buffer.from(comment)
 }
 
 /** What a client is left with: a reconnection time, ms, or the wish that it stays away. Never nothing: a chunk of no bytes ends a body. */

@@ -6,7 +6,6 @@ import type { Client } from '../clients/client.js'
 import { nameOf } from '../clients/clients.js'
 import { HeadSentError, StreamConsumedError } from '../errors.js'
 import type { Hub } from '../hub.js'
-import { guardedLogger } from '../logger.js'
 import type { ResolvedOptions } from '../options.js'
 import type { Headers } from '../wire/stream.js'
 import { refusal } from './refusal.js'
@@ -113,10 +112,7 @@ export function takeOver(hub: Hub, options: ResolvedOptions): onSendHookHandler 
       scope.keep()
       client.start()
     } catch (err) {
-      guardedLogger(request.log).error(
-        { err, ...nameOf(client) },
-        'SSE: onConnect failed, and the client is disconnected'
-      )
+      scope.log.error({ err, ...nameOf(client) }, 'SSE: onConnect failed, and the client is disconnected')
       client.end('error', { retry: hub.clients.retryWithJitter() })
     }
   }

@@ -1,5 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { FastifyRequest } from 'fastify'
+import { guardedLogger, type Logger } from '../logger.js'
 
 /** What Fastify keeps the `AbortController` of `request.signal` under. It is made when the app first asks for it. */
 const SIGNAL = 'fastify.request.signal'
@@ -23,6 +24,11 @@ export class RequestScope {
   /** Keeps the context of whoever calls, where listeners of the signal will run in it. */
   keep(): void {
     if (controllerOf(this.#request) !== undefined) this.#resource ??= new AsyncResource('SseClient')
+  }
+
+  /** The request's own logger, whose lines carry its id. */
+  get log(): Logger {
+    return guardedLogger(this.#request.log)
   }
 
   /** Runs a callback in the request's context, where one has been kept. */

@@ -170,7 +170,17 @@ class Entrance {
       }
       const position = this.#hub.positionOf(id)
       const scope = new RequestScope(request, this.#options.onDisconnect !== undefined)
-      const arrival = { ip: request.ip, topics, position, slot, compressed, scope, req: request.raw, res: reply.raw }
+      const arrival = {
+        ip: request.ip,
+        topics,
+        position,
+        resumes: id !== undefined,
+        slot,
+        compressed,
+        scope,
+        req: request.raw,
+        res: reply.raw
+      }
       reply.headers(STREAM_HEAD)
       sendStream(this.#hub.clients.admit(arrival), scope, request, reply)
       return

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import t from 'tap'
 import type { BackplaneEntry, BackplaneMessage, Parcel } from '../../lib/backplane/backplane.js'
-import { faultOf, readDisconnect } from '../../lib/backplane/entry-format.js'
+import { readOrder } from '../../lib/backplane/command-format.js'
+import { faultOf } from '../../lib/backplane/entry-format.js'
 import { decodeMessage, encodeMessage } from '../../lib/backplane/message-codec.js'
 import { packBatch, unpackBatch } from '../../lib/backplane/nats/batch-codec.js'
 import { encodeBody } from '../../lib/log/encode.js'
@@ -78,11 +79,37 @@ t.test('what was written before the format had a version is read as version 1', 
 })
 
 t.test('of a disconnect nothing is taken but what is known', async (t) => {
-  t.strictSame(readDisconnect('{"selector":{"id":"x"},"options":{"reconnect":false,"later":1},"later":1}'), {
+  const read = (body: string) => readOrder({ kind: 'disconnect', body })
+  t.strictSame(read('{"selector":{"id":"x"},"options":{"reconnect":false,"later":1},"later":1}'), {
     selector: { id: 'x' },
-    options: { reconnect: false }
+    command: { kind: 'disconnect', options: { reconnect: false } }
   })
-  t.strictSame(readDisconnect('{"selector":{"id":"x"}}'), { selector: { id: 'x' }, options: {} })
+  t.strictSame(read('{"selector":{"id":"x"}}'), { selector: { id: 'x' }, command: { kind: 'disconnect', options: {} } })
+})
+
+t.test('an order that cannot be carried out is of nobody', async (t) => {
+  const selector = { id: 'x' }
+  const orders = [
+    ['subscribe', { selector, topic: 'a.*' }],
+    ['unsubscribe', { selector, topic: 'a' }],
+    ['send', { selector, frame: 'event: x\ndata: 1\n\n' }]
+  ] as const
+  for (const [kind, { selector, ...rest }] of orders) {
+    const body = JSON.stringify({ selector, ...rest, later: 1 })
+    t.strictSame(readOrder({ kind, body }), { selector, command: { kind, ...rest } })
+    t.ok(isKnown({ messageId: 'p:1', labels: JSON.stringify({ kind }), body }))
+  }
+  const faulty = [
+    ['subscribe', { selector }],
+    ['subscribe', { selector, topic: 'a\nb' }],
+    ['subscribe', { topic: 'a' }],
+    ['unsubscribe', { selector: {}, topic: 'a' }],
+    ['send', { selector }],
+    ['send', { selector, frame: 'data: 1\n\nid: forged\n\n' }],
+    ['send', { selector, frame: 'event: resync\ndata: {}\n\n' }]
+  ] as const
+  for (const [kind, fields] of faulty)
+    t.notOk(isKnown({ messageId: 'p:1', labels: JSON.stringify({ kind }), body: JSON.stringify(fields) }))
 })
 
 t.test('a body of many lines needs no stack', async (t) => {

@@ -62,7 +62,7 @@ class Setup {
       addBarePlace: (place: string) => {
         this.told.push(`bare ${place.split('-')[0]}`)
       },
-      disconnect: (body: string) => {
+      order: ({ body }: { body: string }) => {
         this.told.push(`disconnect ${JSON.parse(body).selector.id}`)
       },
       compareWithHead: (cursor: string) => (/^\d+$/.test(cursor) ? Number(cursor) - this.#head : undefined),

@@ -21,7 +21,7 @@ class Setup {
       return id ?? cursor
     },
     addBarePlace: (place) => this.bare.push(place.split('-')[0]!),
-    disconnect: (body) => this.disconnected.push(body),
+    order: ({ body }) => this.disconnected.push(body),
     lose: (entry, isHistory) => this.losses.push([entry.cursor, isHistory]),
     settle: (messageId, outcome) => this.settled.push([messageId, outcome])
   })

@@ -163,3 +163,21 @@ t.test('the comments to clients that are due at the same time are spread over ma
     await Promise.all(clients.map((client) => client.next()))
   }
 })
+
+t.test("with keepAlive: 'event' every keepalive is an event, which a page can watch for", async (t) => {
+  const clock = stopClock(t)
+  const { app, connect } = await serve(t, {
+    sse: { keepAliveInterval: INTERVAL, keepAlive: 'event', authorizeTopics: () => true }
+  })
+  const client = await connect({ query: { topic: 'quiet' } })
+  const id = await client.waitForId()
+  clock.advance(INTERVAL)
+  await client.waitForComment('keepalive')
+  t.strictSame(client.signals.slice(1), [{ id: undefined, event: 'keepalive', data: '{}' }])
+  t.equal(client.lastEventId, id, 'which keeps the last event id where the log has not moved')
+  app.sse.broadcast('elsewhere', { topic: 'other' })
+  clock.advance(INTERVAL)
+  await client.waitForComment('keepalive', 2)
+  t.match(client.signals[2], { id: client.lastEventId, event: 'keepalive' })
+  t.not(client.lastEventId, id)
+})

@@ -471,9 +471,9 @@ t.test('a stream opens with an event that tells who the client is, the cursor an
 
 t.test('a reconnection time and a keepalive are lines, of which no client makes a message', async (t) => {
   t.equal(encodeRetry(4500), 'retry: 4500\n')
-  t.equal(encodeKeepAlive().toString(), ': keepalive\n')
+  t.equal(encodeKeepAlive(false).toString(), ': keepalive\n')
   const next = { text: 'next', id: '1' }
-  t.strictSame(receive(Buffer.from(encodeRetry(4500)), encodeKeepAlive(), frameOf(next)), {
+  t.strictSame(receive(Buffer.from(encodeRetry(4500)), encodeKeepAlive(false), frameOf(next)), {
     ...onlyEvents(next),
     comments: ['keepalive'],
     retries: [4500]
@@ -481,7 +481,7 @@ t.test('a reconnection time and a keepalive are lines, of which no client makes 
 })
 
 t.test('a keepalive may tell how far the log has moved on, in an event of its own name', async (t) => {
-  const bytes = encodeKeepAlive('e-41')
+  const bytes = encodeKeepAlive(true, 'e-41')
   t.equal(bytes.toString(), ': keepalive\nid: e-41\nevent: keepalive\ndata: {}\n\n')
   const events = [{ id: 'e-41', event: 'keepalive', data: '{}' }]
   t.strictSame(receive(bytes), { events, comments: ['keepalive'], retries: [], strays: [] })

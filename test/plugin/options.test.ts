@@ -13,6 +13,7 @@ const DEFAULTS: Omit<ResolvedOptions, 'allowsOrigins'> = {
   overflow: 'drop-oldest',
   history: { events: 10_000, bytes: 16 * MIB },
   keepAliveInterval: 30_000,
+  keepAlive: 'comment',
   retry: undefined,
   maxClientsPerIp: 64,
   limitBy: undefined,
@@ -62,6 +63,7 @@ t.test('an option that is given replaces its default and no other', async (t) =>
     overflow: ['drop-oldest', 'disconnect'],
     history: [{ events: 1, bytes: 1 }],
     keepAliveInterval: [1, MAX_DELAY],
+    keepAlive: ['comment', 'event'],
     retry: [0, 1, MAX_DELAY],
     maxClientsPerIp: [1, 1_000_000, Number.POSITIVE_INFINITY],
     limitBy: [callback],
@@ -201,6 +203,13 @@ t.test('an option with a bad value is refused, and the error names it, what it g
       ]
     },
     keepAliveInterval: wholeNumber(`a whole number from 0 to ${MAX_DELAY}`, -1, MAX_DELAY + 1),
+    keepAlive: {
+      takes: "'comment' or 'event'",
+      bad: [
+        ['events', "'events'"],
+        [true, 'true']
+      ]
+    },
     retry: wholeNumber(`a whole number from 0 to ${MAX_DELAY}`, -1, MAX_DELAY + 1),
     maxClientsPerIp: wholeNumber(`${bound}, or false`, 0, -1),
     limitBy: callable,
@@ -315,7 +324,7 @@ t.test("the route's own CORS configuration is taken where CORS is left to the ap
 t.test('a misspelt option is refused, and the message names the one that is meant', async (t) => {
   const misspelt: [name: string, meant: string][] = [
     ['shard', 'shards'],
-    ['keepAlive', 'keepAliveInterval'],
+    ['KeepAlive', 'keepAlive'],
     ['keep_alive_interval', 'keepAliveInterval'],
     ['keepaliveinterval', 'keepAliveInterval'],
     ['keepAliveInterva', 'keepAliveInterval'],
