@@ -1,3 +1,8 @@
+/**
+ * The Fastify plugin: options in, hub and routes wired, lifecycle.
+ *
+ * @module pylon-sse
+ */
 import type { FastifyInstance, FastifyPluginAsync, RegisterOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import type { CloseOptions, EventOptions, SendOptions, Sse } from './api.js'
@@ -42,6 +47,7 @@ export {
   UnserializableError,
   UnsupportedTypeError
 } from './errors.js'
+export type { EventSchema } from './log/event-encoder.js'
 export type { HistoryOptions, PylonSseOptions, SseRequest, SseRouteOptions, TopicGrant } from './options.js'
 
 declare module 'fastify' {

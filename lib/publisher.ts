@@ -1,3 +1,8 @@
+/**
+ * A publisher without clients, for programs that are not Fastify apps.
+ *
+ * @module pylon-sse/publisher
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { EventData, EventName, EventOptions } from './api.js'
 import type { Backplane, BackplaneEvent } from './backplane/backplane.js'
@@ -15,6 +20,7 @@ import { checkOption, ENCODING, MAX_DELAY } from './options.js'
 
 export type { EventData, EventName, EventOptions, SseEvents } from './api.js'
 export type { Backplane } from './backplane/backplane.js'
+export type { Logger } from './logger.js'
 
 /** What it keeps of the log: it has no clients, and only looks for ids that events have been given. */
 const HISTORY = { events: 1000, bytes: 1024 * 1024 }

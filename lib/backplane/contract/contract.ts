@@ -1,3 +1,8 @@
+/**
+ * The guarantees of a backplane as a suite of cases, for any test runner.
+ *
+ * @module pylon-sse/backplane-contract
+ */
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import type { Backplane, BackplaneEvent, BackplaneMessage, Parcel } from '../backplane.js'

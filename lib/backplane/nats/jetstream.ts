@@ -1,3 +1,8 @@
+/**
+ * A backplane that keeps the log in a stream of NATS JetStream.
+ *
+ * @module pylon-sse/jetstream
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { StreamInfo } from '@nats-io/jetstream'
 import { BackplaneUnavailableError } from '../../errors.js'

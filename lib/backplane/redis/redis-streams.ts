@@ -1,3 +1,8 @@
+/**
+ * A backplane that keeps the log in a Redis stream.
+ *
+ * @module pylon-sse/redis-streams
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { InvalidOptionError } from '../../errors.js'
 import { unknownName } from '../../input/nearest-name.js'
