@@ -1,4 +1,7 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import type { DisconnectReason, RejectReason, ResyncReason } from './errors.js'
+import type { StreamOptions } from './routes/stream-options.js'
 
 // What the app sees of the hub: its events, its clients, its figures and `app.sse` itself. Types alone.
 
@@ -200,6 +203,18 @@ export interface SseStats {
   backplane: BackplaneStats | null
 }
 
+/** A FastifyRequest, whatever its route's types and its server are. */
+interface AnyRequest {
+  readonly raw: IncomingMessage | Http2ServerRequest
+  readonly routeOptions: object
+}
+
+/** A FastifyReply, as well. */
+interface AnyReply {
+  readonly raw: ServerResponse | Http2ServerResponse
+  readonly statusCode: number
+}
+
 /** The hub as the app sees it, `app.sse`. */
 export interface Sse {
   /**
@@ -256,6 +271,21 @@ export interface Sse {
     data: EventData<Name>,
     options?: SendOptions<Name>
   ): number
+  /**
+   * Answers a request with a stream of this hub, in any route of the app and by any method: after all hooks of the route, and
+   * with the headers that they have set. All holds that holds on the plugin's own route: limits, resuming, keepalives, the
+   * JSON page by `Accept`, closing.
+   *
+   * @param request a request, as the handler gets it
+   * @param reply its reply, which is not to be used any more
+   * @param options what is heard; nobody else is asked
+   * @returns what the handler is to return: a promise that is fulfilled, with nothing, once the answer is under way
+   * @throws InvalidOptionError, InvalidTopicError, NotAcceptableError, InjectError
+   * @example
+   * app.get('/rooms/:id/events', { onRequest: mayEnter }, (request, reply) =>
+   *   app.sse.stream(request, reply, { topics: [`room.${request.params.id}`] }))
+   */
+  stream(request: AnyRequest, reply: AnyReply, options?: StreamOptions): Promise<never>
   /** The client with this id, if it is connected to this process. */
   client(id: string): SseClient | undefined
   /**

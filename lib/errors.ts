@@ -218,6 +218,7 @@ export class StreamEndedError extends StreamEndedSentence {
  *
  * - `disconnected`: the client went away, or the network did;
  * - `closed`: the app called `client.close()`;
+ * - `completed`: it has had the event after which its stream ends (`until`);
  * - `shutdown`: the app is closing;
  * - `overflow`: it fell more than `queueDepth` events behind, and `overflow` is `'disconnect'`;
  * - `stalled`: it took no bytes for `stallTimeout`;
@@ -228,6 +229,7 @@ export class StreamEndedError extends StreamEndedSentence {
 export type DisconnectReason =
   | 'disconnected'
   | 'closed'
+  | 'completed'
   | 'shutdown'
   | 'overflow'
   | 'stalled'

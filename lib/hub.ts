@@ -215,7 +215,7 @@ export class Hub {
     if (except !== undefined) this.clients.spare(except, entry)
     if (topic === undefined) {
       for (const shard of this.clients.shards) shard.touchAll()
-      this.longPolls.wakeAll()
+      this.longPolls.wakeCommon()
     } else {
       for (const audience of this.audiences.of(topic)) audience.hear(entry)
     }

@@ -3,7 +3,7 @@
  *
  * @module pylon-sse
  */
-import type { FastifyInstance, FastifyPluginAsync, RegisterOptions } from 'fastify'
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest, RegisterOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import type { CloseOptions, EventOptions, SendOptions, Sse } from './api.js'
 import type { Who } from './clients/commands.js'
@@ -12,8 +12,10 @@ import { InvalidOptionError } from './errors.js'
 import { Hub } from './hub.js'
 import { foreignOptions, type PylonSseOptions, resolveOptions } from './options.js'
 import { closingAnswer } from './routes/closing-answer.js'
+import { Entrance } from './routes/entrance.js'
 import { addRoutes, pathIn } from './routes/routes.js'
 import { secondaryServers } from './routes/secondary-servers.js'
+import type { StreamOptions } from './routes/stream-options.js'
 import { Connections } from './wire/connections.js'
 
 export type * from './api.js'
@@ -49,6 +51,7 @@ export {
 } from './errors.js'
 export type { EventSchema } from './log/event-encoder.js'
 export type { HistoryOptions, PylonSseOptions, SseRequest, SseRouteOptions, TopicGrant } from './options.js'
+export type { StreamEvent, StreamOptions } from './routes/stream-options.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -72,15 +75,21 @@ async function plugin(app: FastifyInstance, options: PylonSseOptions & RegisterO
   app.addHook('onListen', async () => {
     for (const server of secondaryServers(app)) connections.watch(server)
   })
-  app.decorate(resolved.decorator, publicSide(hub))
+  const entrance = new Entrance(hub, connections, resolved)
+  app.decorate(resolved.decorator, publicSide(hub, entrance))
   app.addHook('onReady', async () => hub.start())
   app.addHook('preClose', async () => hub.beginClosing())
   // fastify-plugin has these pass by, since it gives the plugin no scope.
   const { prefix = '', logLevel, logSerializers } = options
   const scoped = { prefix, ...(logLevel && { logLevel }), ...(logSerializers && { logSerializers }) }
   await app.register(async (scope) => {
-    await addRoutes(scope, hub, connections, resolved).catch((error) => refuseTakenPath(error, resolved.path))
-    const answer = closingAnswer(pathIn(scope.prefix, resolved.path), hub, connections, resolved)
+    const { path } = resolved
+    if (path !== false) {
+      const withPath = { ...resolved, path }
+      await addRoutes(scope, hub, connections, entrance, withPath).catch((error) => refuseTakenPath(error, path))
+    }
+    const ownPath = path === false ? undefined : pathIn(scope.prefix, path)
+    const answer = closingAnswer(ownPath, entrance.paths, hub, connections, resolved)
     app.addHook('preClose', async () => connections.answerFirst(answer))
     // Before the server stops listening, as it waits for open streams; after the hooks of the app, which may broadcast
     // in theirs: those of a scope come after all of the app's.
@@ -101,7 +110,7 @@ function refuseTakenPath(error: Error & { code?: string }, path: string): never 
 }
 
 /** What the app gets of a hub: its public part, whose methods may be taken apart. */
-function publicSide(hub: Hub): Sse {
+function publicSide(hub: Hub, entrance: Entrance): Sse {
   return Object.freeze({
     broadcast: (data: unknown, options?: EventOptions) => hub.broadcast(data, options),
     broadcastMessage: (text: string, options?: EventOptions) => hub.broadcastText(text, options),
@@ -111,6 +120,8 @@ function publicSide(hub: Hub): Sse {
     unsubscribe: (who: Who, topic: string) => hub.commands.unsubscribe(who, topic),
     send: (who: Who, data: unknown, options?: SendOptions) => hub.commands.send(who, data, options),
     client: (id: string) => hub.clients.find(id),
+    stream: (request: FastifyRequest, reply: FastifyReply, options?: StreamOptions) =>
+      entrance.stream(request, reply, options),
     get clientCount() {
       return hub.clients.size
     },

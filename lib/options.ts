@@ -58,8 +58,11 @@ export interface PylonSseOptions<
   TypeProvider extends FastifyTypeProvider = FastifyTypeProviderDefault,
   Schema extends FastifySchema = FastifySchema
 > {
-  /** URL of the stream, under the prefix given to `register`. Default: `'/events'`. */
-  path?: string | undefined
+  /**
+   * URL of the stream, under the prefix given to `register`; `false` for none, where routes of the app answer by
+   * `app.sse.stream`. Default: `'/events'`.
+   */
+  path?: string | false | undefined
   /** Name on the Fastify instance, so that an app can hold several hubs. Default: `'sse'`. */
   decorator?: string | undefined
   /** Groups of clients, each flushed in a turn of the event loop of its own. From 1 to 65,536. Default: 16. */
@@ -162,7 +165,7 @@ export interface PylonSseOptions<
 
 /** The options with their defaults. */
 export interface ResolvedOptions {
-  path: string
+  path: string | false
   decorator: string
   shards: number
   queueDepth: number
@@ -213,7 +216,8 @@ type Check = (name: string, value: unknown) => void
 
 const CHECKS: Record<keyof PylonSseOptions, Check> = {
   path: (name, value) => {
-    if (typeof value !== 'string' || !/^\/[^?#]*$/.test(value)) refuse(name, value, "a path such as '/events'")
+    if (value !== false && (typeof value !== 'string' || !/^\/[^?#]*$/.test(value)))
+      refuse(name, value, "a path such as '/events', or false")
   },
   decorator: (name, value) => {
     if (typeof value !== 'string' || value === '') refuse(name, value, 'a name')
@@ -283,6 +287,8 @@ export function resolveOptions(options: PylonSseOptions): ResolvedOptions {
     if (check === undefined) refuseMisspelt(name)
     else if (value !== undefined) check(name, value)
   }
+  if (options.path === false && options.publish)
+    throw new InvalidOptionError('publish', 'adds a route on the path of the stream, which is false')
   const { history } = options
   return {
     path: options.path ?? '/events',

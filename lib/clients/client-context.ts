@@ -8,6 +8,7 @@ import type { Logger } from '../logger.js'
 import type { Request, Response } from '../wire/stream.js'
 import type { Counters } from './counters.js'
 import type { Slot } from './ip-limit.js'
+import type { Until } from './last-event.js'
 
 /** Limits of a quiet or stuck client, ms; `Infinity` for none. */
 export interface CareLimits {
@@ -68,6 +69,12 @@ export interface ClientContext<Member> extends CursorContext {
 export interface Arrival {
   readonly ip: string | undefined
   readonly topics: ReadonlySet<string>
+  /** Whether it hears what has no topic, too. */
+  readonly everyone: boolean
+  /** After which event its stream ends, if after any. */
+  readonly until: Until | undefined
+  /** What the app has to say of it. */
+  readonly state: object | undefined
   readonly position: Position
   /** Whether it has shown a last event id that is to tell its place. */
   readonly resumes: boolean

@@ -15,6 +15,7 @@ import { checkCloseOptions } from './close-options.js'
 import { endSignalOf } from './end-signal.js'
 import { Expiry } from './expiry.js'
 import type { Slot } from './ip-limit.js'
+import { type Until, upToLast } from './last-event.js'
 import { Outbox } from './outbox.js'
 import { PendingResync } from './pending-resync.js'
 
@@ -39,6 +40,8 @@ export class Client implements SseClient, StreamListener {
   #outbox: Outbox | undefined
   /** Those that it has yet to be told of. */
   #pendingResync: PendingResync | undefined
+  /** After which event its stream ends, if after any. */
+  readonly #until: Until | undefined
   /** `seq` of the last id it was told. */
   #told: number
   /** When it was last written to, ms on the clock of `performance.now()`. Whole ones: others take memory of their own. */
@@ -76,7 +79,7 @@ export class Client implements SseClient, StreamListener {
   constructor(
     context: ClientContext<Client>,
     number: number,
-    { ip, topics, position, resumes, slot, req, res, compressed, scope }: Arrival
+    { ip, topics, everyone, until, state, position, resumes, slot, req, res, compressed, scope }: Arrival
   ) {
     this.#context = context
     this.number = number
@@ -90,8 +93,10 @@ export class Client implements SseClient, StreamListener {
     const seq = isKnown ? position.seq : context.log.head
     if (!isKnown)
       this.#pendingResync = new PendingResync(context.onLoss, { reason: position.lost, missed: position.missed })
-    this.#cursor = new Cursor(context, this.id, this.#topics, seq)
+    this.#cursor = new Cursor(context, this.id, this.#topics, seq, everyone)
     this.#told = seq
+    this.#until = until
+    if (state !== undefined) this.#state = state as SseClient['state']
     this.#stream = compressed ? new GzipStream(req, res, this) : new EventStream(req, res, this)
   }
 
@@ -405,10 +410,19 @@ export class Client implements SseClient, StreamListener {
         if (direct === undefined) return
         continue
       }
-      counters.deliveries += chunk.entries.length
-      this.#told = chunk.entries.at(-1)!.seq
-      this.#write(chunk, now)
+      const last = this.#until === undefined ? undefined : upToLast(this.#until, chunk)
+      const { entries } = last ?? chunk
+      counters.deliveries += entries.length
+      this.#told = entries.at(-1)!.seq
+      this.#write(last ?? chunk, now)
+      if (last !== undefined && !this.#ended) this.#complete()
     }
+  }
+
+  /** It has had the event that its stream ends after. */
+  #complete(): void {
+    this.#stream.hurry()
+    this.#endHere('completed', undefined)
   }
 
   #isQuiet(now: number, keepAliveInterval: number): boolean {

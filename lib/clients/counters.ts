@@ -21,6 +21,7 @@ export class Counters {
   readonly disconnects: Record<DisconnectReason, number> = {
     disconnected: 0,
     closed: 0,
+    completed: 0,
     shutdown: 0,
     overflow: 0,
     stalled: 0,

@@ -3,16 +3,21 @@ import { type Request, type Response, untilGone } from '../wire/stream.js'
 
 /** The requests that wait for an event. */
 export class LongPolls {
-  readonly #waiting = new Set<Listener>()
+  readonly #waiting = new Map<Listener, Audience>()
 
   /** Requests that wait now. */
   get size(): number {
     return this.#waiting.size
   }
 
-  /** There is an event for everyone, or nothing more to wait for. */
+  /** There is nothing more to wait for. */
   wakeAll(): void {
-    for (const wake of this.#waiting) wake()
+    for (const wake of this.#waiting.keys()) wake()
+  }
+
+  /** There is an event without a topic. */
+  wakeCommon(): void {
+    for (const [wake, { hearsCommon }] of this.#waiting) if (hearsCommon) wake()
   }
 
   /**
@@ -33,7 +38,7 @@ export class LongPolls {
       const timer = setTimeout(wake, ms)
       timer.unref()
       const forget = untilGone(req, res, wake)
-      this.#waiting.add(wake)
+      this.#waiting.set(wake, audience)
       audience.once(wake)
     })
   }

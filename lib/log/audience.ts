@@ -26,6 +26,8 @@ export class Audience {
   readonly number: number
   /** What they subscribe to, sorted; nothing for those who hear only what has no topic. */
   readonly patterns: readonly string[]
+  /** Whether they hear what has no topic, too. */
+  readonly hearsCommon: boolean
   /** Events with a topic of theirs, since it exists. */
   heard = 0
   #pending: LogEntry[] = NOTHING
@@ -35,9 +37,10 @@ export class Audience {
   readonly #exact = new Set<string>()
   readonly #wildcards: qlobber.QlobberTrue | undefined
 
-  constructor(number: number, patterns: readonly string[]) {
+  constructor(number: number, patterns: readonly string[], hearsCommon = true) {
     this.number = number
     this.patterns = patterns
+    this.hearsCommon = hearsCommon
     const wildcards = patterns.filter(isWildcard)
     if (wildcards.length > 0) this.#wildcards = new qlobber.QlobberTrue(MATCHER)
     for (const pattern of wildcards) this.#wildcards!.add(pattern)
@@ -109,7 +112,8 @@ export class Audience {
 
   /** Whether an event reaches it. */
   hears({ topic }: LogEntry): boolean {
-    return topic === undefined || this.#exact.has(topic) || this.#wildcards?.test(topic) === true
+    if (topic === undefined) return this.hearsCommon
+    return this.#exact.has(topic) || this.#wildcards?.test(topic) === true
   }
 }
 
@@ -128,19 +132,22 @@ export class Audiences {
     return this.#held.size
   }
 
-  /** The audience of a set of subscriptions, for one more holder. */
-  hold(subscriptions: Iterable<string>): Audience {
+  /**
+   * The audience of a set of subscriptions, for one more holder.
+   *
+   * @param hearsCommon whether they hear what has no topic, too
+   */
+  hold(subscriptions: Iterable<string>, hearsCommon = true): Audience {
     const asked = [...subscriptions]
-    if (asked.length === 0) return this.everyone
+    if (asked.length === 0 && hearsCommon) return this.everyone
     const patterns = [...new Set(asked)].sort()
-    // No pattern holds a line break.
-    const key = patterns.join('\n')
+    const key = keyOf(patterns, hearsCommon)
     const held = this.#held.get(key)
     if (held !== undefined) {
       held.holders++
       return held.audience
     }
-    const audience = new Audience(++this.#made, patterns)
+    const audience = new Audience(++this.#made, patterns, hearsCommon)
     this.#held.set(key, { audience, holders: 1 })
     for (const pattern of patterns) this.#subscribe(pattern, audience)
     return audience
@@ -149,7 +156,7 @@ export class Audiences {
   /** For each `hold`, once. */
   release(audience: Audience): void {
     if (audience === this.everyone) return
-    const key = audience.patterns.join('\n')
+    const key = keyOf(audience.patterns, audience.hearsCommon)
     const held = this.#held.get(key)!
     if (--held.holders > 0) return
     this.#held.delete(key)
@@ -184,4 +191,9 @@ export class Audiences {
     if (left === undefined) this.#exact.delete(pattern)
     else this.#exact.set(pattern, left)
   }
+}
+
+/** No pattern holds a line break, nor is it empty. */
+function keyOf(patterns: readonly string[], hearsCommon: boolean): string {
+  return hearsCommon ? patterns.join('\n') : `\n${patterns.join('\n')}`
 }

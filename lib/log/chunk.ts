@@ -143,6 +143,12 @@ export class EventChunk extends Chunk {
     if (entries.length === this.entries.length) return this
     return entries.length === 0 ? undefined : new EventChunk(entries, this.to)
   }
+
+  /** As far as the event at an index. */
+  upTo(index: number): EventChunk {
+    const entries = this.entries.slice(0, index + 1)
+    return entries.length === this.entries.length ? this : new EventChunk(entries, entries.at(-1)!.seq)
+  }
 }
 
 /** Not from Node's pool: what waits in a full socket would keep 8 KiB of others' bytes with it. */

@@ -56,11 +56,18 @@ export class Cursor {
    * @param clientId what `except` names it by
    * @param subscriptions topics and patterns it hears, beside what has no topic
    * @param seq the last event it has
+   * @param hearsCommon whether it hears what has no topic, too
    */
-  constructor(context: CursorContext, clientId: string, subscriptions: Iterable<string>, seq: number) {
+  constructor(
+    context: CursorContext,
+    clientId: string,
+    subscriptions: Iterable<string>,
+    seq: number,
+    hearsCommon = true
+  ) {
     this.#context = context
     this.#clientId = clientId
-    this.#audience = context.audiences.hold(subscriptions)
+    this.#audience = context.audiences.hold(subscriptions, hearsCommon)
     this.#seq = seq
     this.#had = this.#heardBy(this.#audience, 0, seq)
   }
@@ -167,7 +174,7 @@ export class Cursor {
   /** After `from` it hears other topics; what came before is read as it was. */
   subscribe(subscriptions: Iterable<string>, from = this.#context.log.head): void {
     const { audiences } = this.#context
-    const audience = audiences.hold(subscriptions)
+    const audience = audiences.hold(subscriptions, this.#audience.hearsCommon)
     this.rest()
     this.#skipEvicted()
     if (this.#seq < from || this.#changes.length > 0) {
@@ -206,7 +213,8 @@ export class Cursor {
 
   /** Events that an audience has ever heard, without so many that the client was spared. */
   #total(audience: Audience, spared: number): number {
-    return audience.heard + this.#context.log.untopicalCount - spared
+    const common = audience.hearsCommon ? this.#context.log.untopicalCount : 0
+    return audience.heard + common - spared
   }
 
   /** Those up to a place, after which the log holds all. */
@@ -216,7 +224,8 @@ export class Cursor {
 
   #without(pattern: string, audience: Audience): Audience {
     const { audiences } = this.#context
-    const without = audiences.hold(audience.patterns.filter((held) => held !== pattern))
+    const left = audience.patterns.filter((held) => held !== pattern)
+    const without = audiences.hold(left, audience.hearsCommon)
     audiences.release(audience)
     return without
   }

@@ -92,12 +92,13 @@ export class LogReader {
     const { pending } = audience
     let i = pending.length
     while (i > 0 && pending[i - 1]!.seq > cursor) i--
-    if (this.#log.lastUntopical <= cursor) {
+    const hasCommon = audience.hearsCommon && this.#log.lastUntopical > cursor
+    if (!hasCommon) {
       if (i === pending.length) return undefined
       // The usual case of an event with a topic, and of no use to anyone else.
       if (i === pending.length - 1 && audience.cohortCount === 1) return new EventChunk([pending[i]!], this.#log.head)
     }
-    const untopical = this.#log.untopicalAfter(cursor)
+    const untopical = this.#log.untopicalAfter(hasCommon ? cursor : this.#log.head)
     let common = untopical.next().value as LogEntry | undefined
     if (i === pending.length && common !== undefined) {
       // The bytes are the same for all who have nothing of their own, wherever they stood before.

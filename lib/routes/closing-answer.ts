@@ -4,26 +4,32 @@ import type { ResolvedOptions } from '../options.js'
 import type { Answer, Connections } from '../wire/connections.js'
 import { isHttp2 } from '../wire/stream.js'
 import { STREAM_HEAD, takesRetry } from '../wire/stream-request.js'
+import type { StreamPaths } from './stream-paths.js'
 
 /**
  * While an app closes, Fastify answers each request with 503 before any hook or route hears of it, and a browser's
  * EventSource gives up for good. What this gives answers requests for the stream before Fastify does: with 200, a
  * reconnection time and the end. Since no hook runs, it leaves to Fastify whatever it cannot judge by itself.
  *
- * @param path the whole path of the stream
+ * @param path the whole path of the stream, where the plugin has a route of its own
+ * @param appPaths where routes of the app answer with streams
  */
 export function closingAnswer(
-  path: string,
+  path: string | undefined,
+  appPaths: StreamPaths,
   hub: Hub,
   connections: Connections,
   { route, cors, overLimit }: ResolvedOptions
 ): Answer {
-  const isPlain = route.constraints === undefined && !/[:*]/.test(path)
+  const isPlain = path !== undefined && route.constraints === undefined && !/[:*]/.test(path)
   // A page of another origin may read it only where the policy needs no hook.
-  const isForAll = typeof cors === 'object' && cors.origin === '*'
+  const isOpen = typeof cors === 'object' && cors.origin === '*'
   return (req, res) => {
     const { method, url, headers } = req
-    if (!isPlain || method !== 'GET' || url?.split('?', 1)[0] !== path) return false
+    const asked = url?.split('?', 1)[0]
+    const isOwn = isPlain && asked === path
+    if (method !== 'GET' || (!isOwn && !appPaths.has(asked ?? ''))) return false
+    const isForAll = isOwn && isOpen
     if (!takesRetry(headers, overLimit)) return false
     if (headers.origin !== undefined && !isForAll) return false
     hub.reject('closing')

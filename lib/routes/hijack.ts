@@ -1,5 +1,5 @@
-import { validateHeaderName, validateHeaderValue } from 'node:http'
-import { Readable } from 'node:stream'
+import { type OutgoingHttpHeaders, validateHeaderName, validateHeaderValue } from 'node:http'
+import { Readable, type Writable } from 'node:stream'
 import { gzip } from 'node:zlib'
 import type { FastifyReply, FastifyRequest, onSendHookHandler } from 'fastify'
 import type { Client } from '../clients/client.js'
@@ -8,6 +8,7 @@ import { HeadSentError, StreamConsumedError } from '../errors.js'
 import type { Hub } from '../hub.js'
 import type { ResolvedOptions } from '../options.js'
 import type { Headers } from '../wire/stream.js'
+import type { Hearing } from './hearing.js'
 import { refusal } from './refusal.js'
 import type { RequestScope } from './request-scope.js'
 
@@ -23,15 +24,28 @@ interface Admitted {
   [ZIP]?: true
 }
 
-/** Stands for the stream while `onSend` hooks run. They pass it on; none may read it. */
-class StreamBody extends Readable {
+/** What a request becomes a stream with. */
+export interface Opening {
   readonly client: Client
   readonly scope: RequestScope
+  readonly onConnect: Hearing['onConnect']
+  readonly hub: Hub
+  readonly options: ResolvedOptions
+  /** Whether the route is the plugin's, whose last hook takes the response over. On others Fastify has the body pipe itself. */
+  readonly isOwnRoute: boolean
+}
 
-  constructor(client: Client, scope: RequestScope) {
+/** Stands for the stream while `onSend` hooks run. They pass it on; none may read it. */
+class StreamBody extends Readable {
+  readonly opening: Opening
+  readonly #request: FastifyRequest
+  readonly #reply: FastifyReply
+
+  constructor(opening: Opening, request: FastifyRequest, reply: FastifyReply) {
     super()
-    this.client = client
-    this.scope = scope
+    this.opening = opening
+    this.#request = request
+    this.#reply = reply
     // `pipe` hands no error on. What a hook made of the stream is refused where it comes out.
     this.on('error', () => {})
   }
@@ -44,12 +58,41 @@ class StreamBody extends Readable {
   override _read(): void {
     this.destroy(new StreamConsumedError())
   }
+
+  /** On a route of the app Fastify calls it after all hooks, with the response: that is taken over then. */
+  override pipe<To extends NodeJS.WritableStream>(to: To, options?: { end?: boolean }): To {
+    if (this.opening.isOwnRoute) return super.pipe(to, options)
+    if ((to as unknown) !== this.#reply.raw) {
+      // Nobody may listen yet; Fastify looks whether it has failed when it gets it.
+      ;(to as unknown as Writable).on('error', () => {}).destroy(new StreamConsumedError())
+      return to
+    }
+    if (this.isRead) {
+      this.destroy(new StreamConsumedError())
+      return to
+    }
+    const instead = begin(this, this.#request, this.#reply)
+    if (instead instanceof Error) {
+      this.destroy(instead)
+      return to
+    }
+    if (instead !== undefined) {
+      const { raw } = this.#reply.hijack()
+      raw.writeHead(this.#reply.statusCode, this.#reply.getHeaders() as OutgoingHttpHeaders).end(instead)
+    }
+    // For Fastify it has come to its end: it has nothing more to do with the response.
+    this.push(null)
+    this.resume()
+    return to
+  }
 }
 
 /** As a payload rather than past Fastify, so that onSend hooks run: @fastify/cookie sets its header in one. */
-export function sendStream(client: Client, scope: RequestScope, request: FastifyRequest, reply: FastifyReply): void {
-  const body = new StreamBody(client, scope)
+export function sendStream(opening: Opening, request: FastifyRequest, reply: FastifyReply): void {
+  const body = new StreamBody(opening, request, reply)
   ;(request as Admitted)[BODY] = body
+  // @fastify/compress would hold events back; an app that registers it globally does not mean streams.
+  if (!opening.isOwnRoute) request.headers['x-no-compression'] ??= 'stream'
   reply.send(body)
 }
 
@@ -59,62 +102,61 @@ export function zipAnswer(request: FastifyRequest): void {
 }
 
 /** The last of the onSend hooks, which takes the response over from Fastify by not passing it on. */
-export function takeOver(hub: Hub, options: ResolvedOptions): onSendHookHandler {
-  const { onConnect } = options
-  return function takeOverStream(request, reply, payload, done) {
-    const body = (request as Admitted)[BODY]
-    if (body === undefined || typeof (payload as Partial<Readable> | null)?.pipe !== 'function') {
-      // A page, the answer of another hook, or an error.
-      if ((request as Admitted)[ZIP] && typeof payload === 'string') zip(payload, reply, done)
-      else done(null, payload)
-      return
-    }
-    // What a hook makes of the stream would never end; one that reads it, reads nothing.
-    if (payload !== body || body.isRead) {
-      hub.reject('failed')
-      done(new StreamConsumedError())
-      return
-    }
-    const { client, scope } = body
-    if (client.gone) {
-      reply.hijack()
-      return
-    }
-    if (client.closed) {
-      const answer = refusal(hub, 'closing', options, request, reply)
-      if (answer instanceof Error) done(answer)
-      else done(null, answer)
-      return
-    }
-    reply.removeHeader('content-length')
-    const headers = reply.getHeaders()
-    try {
-      checkHead(headers, reply)
-    } catch (error) {
-      hub.reject('failed')
-      done(error as Error)
-      return
-    }
-    reply.hijack()
-    // Not before: an error in its place would be said to be compressed.
-    if (client.compressed) headers['content-encoding'] = 'gzip'
-    scope.keep()
-    client.open(headers, () => {
-      if (onConnect === undefined) client.start()
-      else welcome(client, scope, request)
-    })
+export const takeOver: onSendHookHandler = (request, reply, payload, done) => {
+  const body = (request as Admitted)[BODY]
+  if (body === undefined || typeof (payload as Partial<Readable> | null)?.pipe !== 'function') {
+    // A page, the answer of another hook, or an error.
+    if ((request as Admitted)[ZIP] && typeof payload === 'string') zip(payload, reply, done)
+    else done(null, payload)
+    return
   }
+  // What a hook makes of the stream would never end; one that reads it, reads nothing.
+  if (payload !== body || body.isRead) {
+    body.opening.hub.reject('failed')
+    done(new StreamConsumedError())
+    return
+  }
+  const instead = begin(body, request, reply)
+  if (instead instanceof Error) done(instead)
+  else if (instead !== undefined) done(null, instead)
+}
 
-  async function welcome(client: Client, scope: RequestScope, request: FastifyRequest): Promise<void> {
-    try {
-      await onConnect!(client, request)
-      // It may have asked for the signal.
-      scope.keep()
-      client.start()
-    } catch (err) {
-      scope.log.error({ err, ...nameOf(client) }, 'SSE: onConnect failed, and the client is disconnected')
-      client.end('error', { retry: hub.clients.retryWithJitter() })
-    }
+/** Takes the response over, and lets the stream begin. @returns what is to be answered instead, where it cannot */
+function begin({ opening }: StreamBody, request: FastifyRequest, reply: FastifyReply): Error | string | undefined {
+  const { client, scope, onConnect, hub, options } = opening
+  if (client.gone) {
+    reply.hijack()
+    return undefined
+  }
+  if (client.closed) return refusal(hub, 'closing', options, request, reply)
+  reply.removeHeader('content-length')
+  const headers = reply.getHeaders()
+  try {
+    checkHead(headers, reply)
+  } catch (error) {
+    hub.reject('failed')
+    return error as Error
+  }
+  reply.hijack()
+  // Not before: an error in its place would be said to be compressed.
+  if (client.compressed) headers['content-encoding'] = 'gzip'
+  scope.keep()
+  client.open(headers, () => {
+    if (onConnect === undefined) client.start()
+    else welcome(opening, request)
+  })
+  return undefined
+}
+
+async function welcome({ client, scope, onConnect, hub }: Opening, request: FastifyRequest): Promise<void> {
+  try {
+    await onConnect!(client, request)
+    // It may have asked for the signal.
+    scope.keep()
+    client.start()
+  } catch (err) {
+    scope.log.error({ err, ...nameOf(client) }, 'SSE: onConnect failed, and the client is disconnected')
+    client.end('error', { retry: hub.clients.retryWithJitter() })
   }
 }
 

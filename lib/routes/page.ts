@@ -2,23 +2,14 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { InvalidQueryError, ResyncRequiredError } from '../errors.js'
 import type { Hub } from '../hub.js'
 import type { Audience } from '../log/audience.js'
-import { decodeFrame } from '../log/encode.js'
 import type { EventLog } from '../log/event-log.js'
-import type { LogEntry } from '../log/log-entry.js'
+import { type PlainEvent, plainEvent } from '../log/plain-event.js'
+import type { Hearing } from './hearing.js'
 import { leaveConnection } from './refusal.js'
-
-/** An event of a page. */
-export interface PageEvent {
-  id: string
-  event?: string
-  topic?: string
-  /** The event's data, or its text where it is not JSON. */
-  data: unknown
-}
 
 /** A part of the log, as JSON. */
 export interface Page {
-  events: PageEvent[]
+  events: PlainEvent[]
   /** What to ask for next, as `since`. */
   cursor: string
   /** Whether there is more already. */
@@ -39,7 +30,7 @@ const MAX_BYTES = 1024 * 1024
  */
 export async function sendPage(
   hub: Hub,
-  topics: ReadonlySet<string>,
+  { topics, everyone }: Hearing,
   request: FastifyRequest,
   reply: FastifyReply
 ): Promise<void> {
@@ -57,7 +48,7 @@ export async function sendPage(
     refuse(log, reply)
     return
   }
-  const audience = hub.audiences.hold(topics)
+  const audience = hub.audiences.hold(topics, everyone)
   try {
     let page = read(log, audience, position.seq, limit)
     if (page.events.length === 0 && wait > 0) {
@@ -85,7 +76,7 @@ function refuse(log: EventLog, reply: FastifyReply): void {
 }
 
 function read(log: EventLog, audience: Audience, cursor: number, limit: number): Page {
-  const events: PageEvent[] = []
+  const events: PlainEvent[] = []
   let seq = cursor
   let bytes = 0
   while (seq < log.head && events.length < limit) {
@@ -94,31 +85,13 @@ function read(log: EventLog, audience: Audience, cursor: number, limit: number):
       bytes += entry.size
       // One event always, however large.
       if (bytes > MAX_BYTES && events.length > 0) break
-      events.push(describe(entry))
+      events.push(plainEvent(entry))
     }
     seq++
   }
   let next = seq
   while (next < log.head && !audience.hears(log.at(next + 1))) next++
   return { events, cursor: log.cursorAt(next), hasMore: next < log.head }
-}
-
-function describe({ id, topic, isText, frame }: LogEntry): PageEvent {
-  const { event, text } = decodeFrame(frame)
-  return {
-    id,
-    ...(event !== undefined && { event }),
-    ...(topic !== undefined && { topic }),
-    data: isText ? text : parse(text)
-  }
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return text
-  }
 }
 
 function number(query: Record<string, unknown>, name: string, min: number, max: number): number | undefined {

@@ -7,6 +7,7 @@ import { Hub } from '../../lib/hub.js'
 import { Audiences } from '../../lib/log/audience.js'
 import { EventLog } from '../../lib/log/event-log.js'
 import { type PylonSseOptions, resolveOptions } from '../../lib/options.js'
+import { Entrance } from '../../lib/routes/entrance.js'
 import { addRoutes } from '../../lib/routes/routes.js'
 import { Connections as OpenConnections } from '../../lib/wire/connections.js'
 import { Connections } from '../kit/connections.js'
@@ -26,7 +27,9 @@ async function serveHub(t: Test, options: PylonSseOptions = {}): Promise<Served 
   const hub = new Hub(resolved, silent)
   const setup = (app: FastifyInstance) => {
     app.addHook('preClose', () => hub.close())
-    return app.register((scope) => addRoutes(scope, hub, new OpenConnections(), resolved))
+    const connections = new OpenConnections()
+    const entrance = new Entrance(hub, connections, resolved)
+    return app.register((scope) => addRoutes(scope, hub, connections, entrance, { ...resolved, path: '/events' }))
   }
   return { ...(await serve(t, { sse: false, setup })), hub }
 }

@@ -148,6 +148,17 @@ const departures: Record<DisconnectReason, Departure> = {
       await client.close()
     }
   },
+  completed: {
+    setup: (app) => {
+      app.get('/events/until', (request, reply) => app.sse.stream(request, reply, { until: 'last' }))
+    },
+    async act(s, reader) {
+      const client = await s.connect({ path: '/events/until' })
+      s.app.sse.broadcast('all', { event: 'last' })
+      await client.waitForEnd()
+      await reader.next()
+    }
+  },
   closed: {
     async act(s) {
       const client = await s.connect()

@@ -56,7 +56,7 @@ t.test('an option that is given replaces its default and no other', async (t) =>
   const callback = () => {}
   const delegate = () => ({ origin: 'https://example.com' })
   const given: Record<keyof PylonSseOptions, unknown[]> = {
-    path: ['/', '/live/events', '/:room/events'],
+    path: ['/', '/live/events', '/:room/events', false],
     decorator: ['live'],
     shards: [1, 65_536],
     queueDepth: [1, 1_000_000],
@@ -155,7 +155,7 @@ t.test('an option with a bad value is refused, and the error names it, what it g
     )
   const refused: Record<keyof PylonSseOptions, { takes: string; bad: Bad[] }> = {
     path: {
-      takes: "a path such as '/events'",
+      takes: "a path such as '/events', or false",
       bad: [
         ['', "''"],
         ['events', "'events'"],

@@ -10,5 +10,6 @@ import '../routes/publish.test.js'
 import '../routes/refused-heads.test.js'
 import '../routes/request-scope.test.js'
 import '../routes/routes.test.js'
+import '../routes/stream.test.js'
 
 t.setTimeout(600_000)

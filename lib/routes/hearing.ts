@@ -1,0 +1,16 @@
+import type { FastifyRequest } from 'fastify'
+import type { SseClient } from '../api.js'
+import type { Until } from '../clients/last-event.js'
+
+/** What a request is to hear, and how, once it is let in. */
+export interface Hearing {
+  readonly topics: ReadonlySet<string>
+  /** Whether it hears what has no topic, too. */
+  readonly everyone: boolean
+  /** Where it begins if it shows no last event id: `'now'`, `'oldest'` or a cursor. */
+  readonly from: string
+  /** After which event its stream ends, if after any. */
+  readonly until: Until | undefined
+  readonly state: object | undefined
+  readonly onConnect: ((client: SseClient, request: FastifyRequest) => void | Promise<void>) | undefined
+}
