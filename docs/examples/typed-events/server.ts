@@ -12,8 +12,10 @@ await app.register(pylonSse, {
 let count = 0
 app.post<{ Body: { title: string } }>('/todos', async (request) => {
   const todo = { id: ++count, title: request.body.title }
+  // #region broadcast
   app.sse.broadcast(todo, { event: 'todo.created' }) // name and data are checked
   app.sse.broadcast('anything') // an event without a name takes any data
+  // #endregion
   return todo
 })
 
