@@ -1,7 +1,7 @@
 // What blocks of code in README.md and docs/ take from their surroundings; see check-code-blocks.js.
 import '@fastify/jwt'
 import '@fastify/swagger'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, onRequestAsyncHookHandler } from 'fastify'
 import type { Redis as RedisClient } from 'ioredis'
 import type * as plugin from 'pylon-sse'
 import type { redisStreams as streams } from 'pylon-sse/redis-streams'
@@ -17,6 +17,9 @@ declare global {
   const pylonSse: typeof plugin.pylonSse
   const redisStreams: typeof streams
   const Redis: typeof RedisClient
+
+  // A hook of the reader's.
+  const mayEnter: onRequestAsyncHookHandler
 
   // Types that the signature in docs/backplane.md names.
   type BackplaneLimits = plugin.BackplaneLimits

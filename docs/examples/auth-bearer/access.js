@@ -1,10 +1,10 @@
-/** Options of @fastify/jwt. A token names a user (`sub`) and an end (`exp`), or it is none. */
+/** Options of @fastify/jwt. A token must name a user (`sub`) and an expiry (`exp`). */
 export const tokens = {
   sign: { algorithm: 'HS256', expiresIn: '15m' },
   verify: { algorithms: ['HS256'], requiredClaims: ['sub', 'exp'] }
 }
 
-/** @fastify/jwt answers some faults of a token, another algorithm say, with 500: here each is a 401. */
+/** @fastify/jwt answers some invalid tokens, such as those of another algorithm, with 500. Here each gets 401. */
 export async function authenticate(request, options) {
   try {
     await request.jwtVerify(options)
@@ -21,7 +21,7 @@ export const access = {
     client.expiresAt = new Date(user.exp * 1000)
   },
   authorizeTopics({ user }) {
-    // These are patterns: a user whose id is `*` would hear what is for everybody else.
+    // These are patterns: a user whose id is `*` would hear the topics of all users.
     if (!/^[\w-]+$/.test(user.sub)) return []
     return [`user.${user.sub}`, 'orders.*']
   }

@@ -3,7 +3,7 @@ import { listen } from './client.js'
 
 const server = process.argv[2]
 
-/** Logs in each time that the stream is opened: the token of before may have ended. */
+/** Logs in each time the stream is opened, since the previous token may have expired. */
 async function getToken() {
   const answer = await fetch(`${server}/login`, {
     method: 'POST',

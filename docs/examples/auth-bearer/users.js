@@ -7,12 +7,12 @@ const record = async (password) => {
   return { salt, hash: await derive(password, salt, 32) }
 }
 
-/** In place of a database: by the user's id, which is the name here. */
+/** Stands for a database: records by the user's id, which is the name here. */
 const users = new Map([
   ['ann', await record('demo-ann')],
   ['bob', await record('demo-bob')]
 ])
-/** So that a name that is not there takes as long as one that is. */
+/** Makes an unknown name take as long as a known one. */
 const nobody = await record(randomBytes(16))
 
 /** A schema for the body of a login. */
@@ -22,7 +22,7 @@ export const credentials = {
   properties: { name: { type: 'string', maxLength: 64 }, password: { type: 'string', maxLength: 256 } }
 }
 
-/** Resolves with the user's id, or with nothing where the password is wrong. */
+/** Resolves with the user's id, or with nothing if the password is wrong. */
 export async function checkPassword({ name, password }) {
   const { salt, hash } = users.get(name) ?? nobody
   const isRight = timingSafeEqual(await derive(password, salt, 32), hash)

@@ -14,5 +14,5 @@ app.get('/', (_request, reply) => reply.type('text/html').send(page))
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => app.close())
 await app.listen({ port: Number(process.env.PORT ?? 3000) })
 
-// Something to hear, for the one who is named.
+// Something to hear for one user.
 setInterval(() => app.sse.broadcast({ it: new Date().toISOString() }, { topic: 'user.ann' }), 1000).unref()

@@ -1,14 +1,14 @@
-/** Answers after which asking again is of no use. */
+/** Statuses after which retrying is of no use. */
 const FINAL = [400, 401, 403, 406]
 
-/** `getToken` gives a token that is good now. `onEnd` hears the status, or 'stay-away', that ends it for good. */
+/** `getToken` returns a valid token. `onEnd` gets the status, or 'stay-away', that has ended the stream for good. */
 export function live(url, { getToken, topics = [], on, onEnd, delay = 1000 }) {
-  // The plugin's own events tell where to go on from, also before the first event of the app.
+  // The plugin's own events carry an id to resume from, even before the first event of the app.
   const handlers = { connected() {}, keepalive() {}, ...on }
   let lastId = ''
   let wait = delay
 
-  /** The stream's URL with a ticket of its own, since a ticket is good once. */
+  /** The stream's URL with a new ticket, since a ticket works once. */
   async function address() {
     const headers = { authorization: `Bearer ${await getToken()}` }
     const answer = await fetch('/ticket', { method: 'POST', headers })
@@ -51,7 +51,7 @@ export function live(url, { getToken, topics = [], on, onEnd, delay = 1000 }) {
     }
   }
 
-  /** Why a stream did not open: EventSource does not tell. A HEAD request passes the same checks. */
+  /** Asks why a stream did not open, which EventSource does not tell. HEAD passes the same checks. */
   async function status() {
     try {
       return (await fetch(await address(), { method: 'HEAD', headers: { accept: 'text/event-stream' } })).status

@@ -8,7 +8,7 @@ export class Tickets {
     this.#lifetime = lifetime
   }
 
-  /** A ticket for a user, who is what @fastify/jwt has read from a token. */
+  /** Issues a ticket for a user, as @fastify/jwt has read it from a token. */
   issue(user) {
     const now = Date.now()
     for (const [ticket, { until }] of this.#held) {
@@ -19,7 +19,7 @@ export class Tickets {
     return ticket
   }
 
-  /** The user it was issued to, once; then, and when it is too old, nobody. */
+  /** Returns the user that the ticket was issued to. It works once, and until the ticket expires. */
   redeem(ticket) {
     const held = this.#held.get(ticket)
     this.#held.delete(ticket)

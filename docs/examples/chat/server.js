@@ -8,7 +8,7 @@ const app = Fastify()
 await addLogin(app)
 
 // #region chat
-/** The newest, in place of a database. */
+/** The newest messages. Stands for a database. */
 const messages = []
 
 const names = () => [...new Set([...app.sse.clients].map(({ state }) => state.user))].sort()

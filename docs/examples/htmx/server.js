@@ -10,7 +10,7 @@ const ENTITIES = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '
 const escapeHtml = (text) => String(text).replace(/[&<>"']/g, (character) => ENTITIES[character])
 
 app.post('/say', async ({ body }, reply) => {
-  // The text as it is, without JSON and without a name: htmx puts it into the page.
+  // Plain text without a name, not JSON: htmx puts it into the page.
   app.sse.broadcastMessage(`<li>${escapeHtml(body.text)}</li>`)
   return reply.code(204).send()
 })

@@ -3,7 +3,7 @@ import Fastify from 'fastify'
 import pylonSse from 'pylon-sse'
 
 const https = {
-  allowHTTP1: true, // for clients that know no HTTP/2
+  allowHTTP1: true, // for clients that do not speak HTTP/2
   key: await readFile(process.env.TLS_KEY ?? 'key.pem'),
   cert: await readFile(process.env.TLS_CERT ?? 'cert.pem')
 }

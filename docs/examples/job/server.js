@@ -18,7 +18,7 @@ await app.register(pylonSse, {
   authorizeTopics: ({ user }, topics) => topics.filter((topic) => jobOf(topic)?.owner === user.sub),
   onConnect(client, { user }) {
     client.expiresAt = new Date(user.exp * 1000)
-    // How far it has come: it may even have ended before the page has asked.
+    // The progress so far: the job may have ended before the page asks.
     for (const topic of client.topics) client.send(jobOf(topic).status, { event: 'job' })
   }
 })
@@ -38,7 +38,7 @@ async function work(id, job) {
   }
   try {
     for (let percent = 20; percent <= 100; percent += 20) {
-      await sleep(Number(process.env.STEP ?? 500)) // in place of some work
+      await sleep(Number(process.env.STEP ?? 500)) // stands for some work
       tell({ percent })
     }
     tell({ percent: 100, result: `/results/${id}` })

@@ -6,7 +6,7 @@ const app = Fastify()
 await app.register(pylonSse, {
   cors: false,
   retry: Number(process.env.RETRY ?? 1000),
-  // sse.js keeps in memory all that it has read. Both libraries go on where they were when a stream has ended.
+  // sse.js keeps in memory all that it has read. Both libraries resume when a stream has ended.
   maxConnectionAge: Number(process.env.MAX_AGE ?? 3_600_000)
 })
 
@@ -15,14 +15,14 @@ app.post('/say', async ({ body }) => {
   return { clients: app.sse.clientCount }
 })
 
-// Sends all pages away, for good. An app would ask who is asking.
+// Ends the streams of all pages for good. A real app would check who asks.
 app.delete('/pages', async () => ({ sentAway: app.sse.disconnect(() => true, { reconnect: false }) }))
 
 for (const [path, file, type] of [
   ['/fetch', './fetch.html', 'text/html'],
   ['/sse', './sse.html', 'text/html'],
   ['/sse.js', 'sse.js', 'text/javascript'],
-  // In place of a bundler.
+  // Stands for a bundler.
   ['/fetch-event-source/index', '@microsoft/fetch-event-source/lib/esm/index.js', 'text/javascript'],
   ['/fetch-event-source/fetch', '@microsoft/fetch-event-source/lib/esm/fetch.js', 'text/javascript'],
   ['/fetch-event-source/parse', '@microsoft/fetch-event-source/lib/esm/parse.js', 'text/javascript']

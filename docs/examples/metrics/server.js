@@ -5,7 +5,7 @@ import pylonSse from 'pylon-sse'
 const app = Fastify()
 // #region metrics
 await app.register(metrics, { endpoint: '/metrics' })
-// A stream ends after minutes or hours, which would count as the latency of its request.
+// Otherwise the minutes or hours that a stream is open would count as the latency of its request.
 await app.register(pylonSse, { route: { config: { disableMetrics: true } } })
 
 const { Counter, Gauge } = app.metrics.client

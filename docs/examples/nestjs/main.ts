@@ -9,7 +9,7 @@ import pylonSse, { type Sse } from 'pylon-sse'
 export class Events {
   @Inject(HttpAdapterHost) private readonly host!: HttpAdapterHost<FastifyAdapter>
 
-  /** The plugin is there when the app listens, and not while Nest puts its parts together. */
+  /** A getter, since the plugin is not there yet when Nest creates this provider. */
   get sse(): Sse {
     return this.host.httpAdapter.getInstance().sse
   }

@@ -8,7 +8,7 @@ const app = Fastify()
 const prices = new Map(['ACME', 'INIT', 'HOOLI'].map((symbol) => [symbol, 100]))
 
 await app.register(pylonSse, {
-  // Whoever falls behind wants the newest prices, not all those of before: `resync` tells the page to fetch them.
+  // A client that falls behind needs only the newest prices: `resync` tells the page to fetch them.
   queueDepth: 100,
   authorizeTopics: () => ['price.*'], // for everybody
   onConnect(client) {

@@ -6,13 +6,13 @@ backend board {
 }
 
 sub vcl_recv {
-  # Past the cache, byte for byte, in both directions. Varnish adds X-Forwarded-For by itself.
+  # Pass the bytes by the cache, in both directions. Varnish adds X-Forwarded-For by default.
   if (req.method == "GET" && req.http.Accept ~ "text/event-stream") {
     return (pipe);
   }
 }
 
 sub vcl_pipe {
-  # What is piped once stays piped: no other request may follow on the connection.
+  # A connection that is piped stays piped, so no other request may follow on it.
   set bereq.http.Connection = "close";
 }

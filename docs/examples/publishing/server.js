@@ -5,7 +5,7 @@ import pylonSse from 'pylon-sse'
 const token = process.env.PUBLISH_TOKEN
 if (!token) throw new Error('PUBLISH_TOKEN must be set: openssl rand -hex 32')
 
-/** Of one length, so that they can be compared in a time that says nothing of how much of them is equal. */
+/** Digests have equal lengths, which a comparison in constant time needs. */
 const digest = (text) => createHash('sha256').update(text).digest()
 const expected = digest(`Bearer ${token}`)
 

@@ -1,12 +1,12 @@
-/** Answers after which asking again is of no use. */
+/** Statuses after which retrying is of no use. */
 const FINAL = [400, 401, 403, 406]
 
 /**
- * An event stream that comes back after errors, too, which end an EventSource for good.
+ * An event stream that also comes back after errors which end an EventSource for good.
  *
- * `load` fetches the whole state: it is called at first, and again where there is no place to go on from. `on` has a
- * handler of the data for each name of an event. `onEnd` is called once, when the server wants this page no more: with
- * the status, or with 'stay-away'.
+ * `load` fetches the whole state. It is called at first, and again if there is no id to resume from. `on` has a handler for
+ * the data of each event, by name. `onEnd` is called once, when the server wants this page no more, with the status or with
+ * 'stay-away'.
  */
 export function live(url, { load, on, onEnd = (_reason) => {}, delay = 1000, withCredentials = false }) {
   let source
@@ -27,7 +27,7 @@ export function live(url, { load, on, onEnd = (_reason) => {}, delay = 1000, wit
       wait = delay
       if (!lastId) load()
     }
-    // The plugin's own `connected` and `keepalive` tell where to go on from before the first event comes.
+    // The plugin's own `connected` and `keepalive` carry an id to resume from, even before the first event.
     for (const name of new Set(['connected', 'keepalive', ...Object.keys(on)])) {
       source.addEventListener(name, ({ data, lastEventId }) => {
         lastId = lastEventId
@@ -45,7 +45,7 @@ export function live(url, { load, on, onEnd = (_reason) => {}, delay = 1000, wit
     }
   }
 
-  /** EventSource does not tell the status of an answer; a HEAD request passes the same checks, and opens no stream. */
+  /** Asks for the status, which EventSource does not tell. HEAD passes the same checks, and opens no stream. */
   async function ask() {
     const headers = { accept: 'text/event-stream' }
     const credentials = withCredentials ? 'include' : 'same-origin'

@@ -19,7 +19,7 @@ app.post('/items', async (request) => {
   return item
 })
 
-// Sends all pages away, for good. An app would ask who is asking.
+// Ends the streams of all pages for good. A real app would check who asks.
 app.delete('/pages', async () => ({ sentAway: app.sse.disconnect(() => true, { reconnect: false }) }))
 
 for (const [path, file, type] of [

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import cookie from '@fastify/cookie'
 import jwt from '@fastify/jwt'
 
-/** A login by name alone, to try things out with: docs/authentication.md has one with passwords. */
+/** A login by name only, to try things out. docs/authentication.md has one with passwords. */
 export async function addLogin(app) {
   await app.register(cookie)
   await app.register(jwt, {
@@ -20,12 +20,12 @@ export async function addLogin(app) {
   })
 }
 
-/** Lets in who has logged in: `request.user` is then `{ sub, exp }`. */
+/** Lets in users who have logged in. `request.user` is then `{ sub, exp }`. */
 export async function authenticate(request) {
   try {
     await request.jwtVerify({ onlyCookie: true })
   } catch (error) {
-    error.statusCode ??= 401 // a token of another algorithm would be a 500
+    error.statusCode ??= 401 // otherwise a token of another algorithm gets 500
     throw error
   }
 }

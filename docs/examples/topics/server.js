@@ -3,7 +3,7 @@ import Fastify from 'fastify'
 import pylonSse from 'pylon-sse'
 import { addLogin, authenticate } from './login.js'
 
-/** In place of a database. */
+/** Stands for a database. */
 const teams = new Map([
   ['ann', ['red', 'blue']],
   ['bob', ['blue']]

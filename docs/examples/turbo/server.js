@@ -10,7 +10,7 @@ const ENTITIES = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '
 const escapeHtml = (text) => String(text).replace(/[&<>"']/g, (character) => ENTITIES[character])
 
 app.post('/say', async ({ body }, reply) => {
-  // The text as it is, without JSON and without a name: Turbo takes it as a stream of changes.
+  // Plain text without a name, not JSON: Turbo reads it as a stream of changes.
   app.sse.broadcastMessage(
     `<turbo-stream action="append" target="list"><template><li>${escapeHtml(body.text)}</li></template></turbo-stream>`
   )

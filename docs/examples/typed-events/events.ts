@@ -1,4 +1,4 @@
-// Without this import the declaration would stand for the whole package, instead of being added to it.
+// Without this import the declaration would replace the types of the package instead of adding to them.
 import 'pylon-sse'
 
 declare module 'pylon-sse' {

@@ -1,7 +1,7 @@
 import fp from 'fastify-plugin'
 import pylonSse from 'pylon-sse'
 
-// With fastify-plugin, so that the routes, which are registered elsewhere, have `app.sse`.
+// fastify-plugin gives `app.sse` to the routes, which are registered elsewhere.
 export default fp(async (app) => {
   await app.register(pylonSse)
 })
