@@ -15,7 +15,16 @@ export default {
   disableSources: true,
   treatWarningsAsErrors: true,
   // Parts of other types, which nobody names.
-  intentionallyNotExported: ['SelectorFields', 'Optional', 'ErrorClass', 'PartialState', 'State'],
+  intentionallyNotExported: [
+    'AnyReply',
+    'AnyRequest',
+    'ErrorClass',
+    'Optional',
+    'PartialState',
+    'PlainEvent',
+    'SelectorFields',
+    'State'
+  ],
   externalSymbolLinkMappings: {
     '@nats-io/nats-core': { Authenticator: 'https://www.npmjs.com/package/@nats-io/nats-core' }
   }

@@ -9,7 +9,7 @@ import type { ResolvedOptions } from '../options.js'
 import type { Hearing } from './hearing.js'
 
 /** An event as `until` sees it. */
-export type StreamEvent = PlainEvent
+export interface StreamEvent extends PlainEvent {}
 
 /** Options of `app.sse.stream`. Unknown ones are refused. */
 export interface StreamOptions {
