@@ -21,7 +21,6 @@ export default {
     'ErrorClass',
     'Optional',
     'PartialState',
-    'PlainEvent',
     'SelectorFields',
     'State'
   ],
