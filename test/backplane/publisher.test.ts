@@ -6,7 +6,6 @@ import { memoryBackplane } from '../../lib/backplane/memory.js'
 import { redisStreams } from '../../lib/backplane/redis/redis-streams.js'
 import { type PublisherOptions, publisher } from '../../lib/publisher.js'
 import { startProcess, waitForEvents } from '../kit/backplane-faults.js'
-import { requireBinary } from '../kit/binary.js'
 import { plainEnvironment } from '../kit/plain-environment.js'
 import { freePort, startRedis } from '../kit/redis-server.js'
 
@@ -96,23 +95,4 @@ t.test('what no app would publish is refused, as are options that are none', asy
       code: 'PYLON_SSE_ERR_INVALID_OPTION'
     })
   t.throws(() => publisher(undefined as never), { code: 'PYLON_SSE_ERR_INVALID_OPTION' })
-})
-
-t.test('a program in another language publishes by what the docs say of the format', async (t) => {
-  const app = await startApp(t)
-  if (app === undefined) return
-  const { server, process, client } = app
-  const python = requireBinary(t, 'python3')
-  if (python !== undefined) await run(python, [`${FIXTURES}/publish.py`, String(server.port)])
-  const cli = requireBinary(t, 'redis-cli')
-  if (python === undefined || cli === undefined) return
-  const entry = ['m', 'worker-shell:1', 'l', '{}', 'b', 'event: todo.created\ndata: {"id":8}\n\n']
-  await run(cli, ['-p', String(server.port), 'XADD', 'pylon-sse', 'MAXLEN', '~', '100000', '*', ...entry])
-  await waitForEvents([client], 3)
-  t.match(client.events, [
-    { event: 'todo.created', data: '{"id":7,"title":"café"}' },
-    { id: 'todo-7', data: '[1,\n2]' },
-    { event: 'todo.created', data: '{"id":8}' }
-  ])
-  t.equal(process.app.sse.stats().backplane!.foreign, 0)
 })
