@@ -65,7 +65,7 @@ function sentinelCase(failoverDetector: boolean, isPlanned: boolean, config: str
     const backplane = () => redisStreams({ client: sentinel.client(t, { failoverDetector }), ...limits })
     const { master, replica } = sentinel
     await measure(t, backplane, async () => {
-      if (isPlanned) await sentinel.failOver(t)
+      if (isPlanned) await sentinel.failOver()
       else await master.kill9()
       await replica.waitForPromotion()
       if (!isPlanned) {

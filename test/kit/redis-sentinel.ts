@@ -18,11 +18,14 @@ export class RedisSentinel {
   readonly master: RedisServer
   readonly replica: RedisServer
   readonly port: number
+  readonly #admin: Redis
 
   private constructor(master: RedisServer, replica: RedisServer, port: number) {
     this.master = master
     this.replica = replica
     this.port = port
+    this.#admin = new Redis({ host: '127.0.0.1', port, enableReadyCheck: false, lazyConnect: true })
+    this.#admin.on('error', () => {})
   }
 
   /** Nothing where there is no redis-server on this machine. @param config of both servers */
@@ -47,14 +50,19 @@ export class RedisSentinel {
   }
 
   /** Has the sentinel promote the replica now, whether or not the master lives. */
-  async failOver(t: Test): Promise<void> {
-    const admin = this.#admin(t)
+  async failOver(): Promise<void> {
     await eventually(async () => {
       if ((await this.replica.replication()).role === 'master') return true
       // Refused while it is under way, or the sentinel has not heard of the replica for a while.
-      await admin.call('SENTINEL', 'FAILOVER', NAME).catch(() => {})
+      await this.#admin.call('SENTINEL', 'FAILOVER', NAME).catch(() => {})
       return false
     }, 'the sentinel has promoted the replica')
+  }
+
+  /** Connections that hear of failovers. */
+  async countSubscribers(): Promise<number> {
+    const list = (await this.#admin.client('LIST')) as string
+    return list.split('\n').filter((line) => / sub=[1-9]/.test(line)).length
   }
 
   async #watch(t: Test, binary: string): Promise<void> {
@@ -69,20 +77,15 @@ export class RedisSentinel {
     ]
     await writeFile(file, `${lines.join('\n')}\n`)
     const child = spawn(binary, [file, '--sentinel'], { stdio: 'ignore' })
-    t.teardown(() => end(child))
-    const admin = this.#admin(t)
+    t.teardown(() => {
+      this.#admin.disconnect()
+      return end(child)
+    })
     await eventually(async () => {
-      const replicas = (await admin.call('SENTINEL', 'REPLICAS', NAME).catch(() => [])) as string[][]
+      const replicas = (await this.#admin.call('SENTINEL', 'REPLICAS', NAME).catch(() => [])) as string[][]
       // It promotes no replica whose state it does not know.
       return replicas.some((fields) => fields.includes('ok') && fields.includes('slave'))
     }, 'the sentinel knows the replica')
-  }
-
-  #admin(t: Test): Redis {
-    const admin = new Redis({ host: '127.0.0.1', port: this.port, enableReadyCheck: false })
-    admin.on('error', () => {})
-    t.teardown(() => admin.disconnect())
-    return admin
   }
 }
 

@@ -1,9 +1,9 @@
 import t from 'tap'
-import { redisStreams } from '../../lib/backplane/redis/redis-streams.js'
-import { LONG, startProcess } from '../kit/backplane-faults.js'
-import { resyncOf } from '../kit/numbered.js'
-import { OwedEvents } from '../kit/owed-events.js'
-import { RedisSentinel } from '../kit/redis-sentinel.js'
+import { redisStreams } from '../../../lib/backplane/redis/redis-streams.js'
+import { eventually, LONG, startProcess } from '../../kit/backplane-faults.js'
+import { resyncOf } from '../../kit/numbered.js'
+import { OwedEvents } from '../../kit/owed-events.js'
+import { RedisSentinel } from '../../kit/redis-sentinel.js'
 
 for (const isCut of [false, true])
   t.test(
@@ -30,7 +30,7 @@ for (const isCut of [false, true])
       if (!isCut) await master.admin.wait(1, LONG)
       await master.kill9()
       const after = new OwedEvents(processes)
-      await sentinel.failOver(t)
+      await sentinel.failOver()
       await after.more(50)
       await after.end()
       if (isCut) for (const client of present) await client.until((event) => resyncOf(event) !== undefined, LONG)
@@ -49,3 +49,22 @@ for (const isCut of [false, true])
       t.strictSame(after.errors, [], 'what is published meanwhile waits for the new master')
     }
   )
+
+t.test('connections that are lost leave nothing behind with the sentinel, and none holds the process', async (t) => {
+  const sentinel = await RedisSentinel.start(t)
+  if (sentinel === undefined) return
+  const client = sentinel.client(t, { failoverDetector: true })
+  const process = await startProcess(t, redisStreams({ client }))
+  await eventually(
+    async () => (await sentinel.countSubscribers()) === 3,
+    "the app's client and both of the plugin listen"
+  )
+  for (let i = 0; i < 3; i++) {
+    await sentinel.master.admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+    await process.app.sse.publish(i)
+    await eventually(async () => (await sentinel.countSubscribers()) === 3, 'those of before have gone')
+  }
+  client.disconnect()
+  await process.app.close()
+  await eventually(async () => (await sentinel.countSubscribers()) === 0, 'all have gone')
+})
