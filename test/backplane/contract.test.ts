@@ -112,7 +112,7 @@ t.test('the backplane in memory keeps the contract', async (t) => {
 t.test('what a harness cannot do is left out', async (t) => {
   const whole = new MemoryHarness()
   const bare = { begin: () => whole.begin(), connect: () => whole.connect() }
-  t.equal(backplaneContract(whole).length - backplaneContract(bare).length, 8)
+  t.equal(backplaneContract(whole).length - backplaneContract(bare).length, 9)
 })
 
 /** A backplane that changes what it tells. */
@@ -318,6 +318,20 @@ const faults: Record<string, Fault> = {
         onLoss: () => ({ messageId: 'none:1', message: { kind: 'loss', body: '' } })
       })
   }),
+  'reports no loss but the first': (right) => {
+    let isReported = false
+    return {
+      join: (bounds, listener) =>
+        right.join(bounds, {
+          ...bind(listener),
+          onLoss: () => {
+            if (isReported) return { messageId: 'none:1', message: { kind: 'loss', body: '' } }
+            isReported = true
+            return listener.onLoss()
+          }
+        })
+    }
+  },
   'tells again what is back': (right) => ({
     join: (bounds, listener) =>
       right.join(bounds, {

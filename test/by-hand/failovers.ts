@@ -8,7 +8,7 @@ import { NatsCluster } from '../kit/nats-cluster.js'
 import { OwedEvents } from '../kit/owed-events.js'
 import { RedisCluster } from '../kit/redis-cluster.js'
 import { RedisSentinel } from '../kit/redis-sentinel.js'
-import { startRedis } from '../kit/redis-server.js'
+import { type RedisServer, startRedis } from '../kit/redis-server.js'
 
 /** As much of a test as the kit needs. */
 class Run {
@@ -28,10 +28,25 @@ class Run {
   }
 }
 
+/** Data of the events that a server of Redis holds. */
+async function dataIn({ admin }: RedisServer): Promise<string[]> {
+  const entries = (await admin.xrange('pylon-sse', '-', '+')) as [string, string[]][]
+  const bodies = entries.map(([, fields]) => fields[fields.indexOf('b') + 1]!)
+  return bodies.map((body) => /^data: (\{.*)$/m.exec(body)?.[1]).filter((data) => data !== undefined)
+}
+
 type Backplanes = Parameters<typeof startProcess>[1]
 
-/** @param fault runs amid the traffic */
-async function measure(t: Test, backplane: () => Backplanes, fault: (owed: OwedEvents) => Promise<void>) {
+/**
+ * @param fault runs amid the traffic
+ * @param survivor the server of Redis that has the log afterwards, where it is to be asked what it holds
+ */
+async function measure(
+  t: Test,
+  backplane: () => Backplanes,
+  fault: (owed: OwedEvents) => Promise<void>,
+  survivor?: RedisServer
+) {
   const processes = [await startProcess(t, backplane()), await startProcess(t, backplane())] as const
   const present = [await processes[0].connect(), await processes[1].connect()]
   const leaver = await processes[0].connect()
@@ -48,6 +63,8 @@ async function measure(t: Test, backplane: () => Backplanes, fault: (owed: OwedE
   const codes = [...new Set(owed.errors.map(({ code }) => code))].join(', ')
   const rejected = `${owed.errors.length} rejected${codes && ` (${codes})`}`
   console.log(`  published ${owed.published}, acknowledged ${owed.acknowledged}, ${rejected}`)
+  if (survivor !== undefined)
+    console.log(`  acknowledged, and not in the log: ${owed.missingFrom(await dataIn(survivor))}`)
   for (const [i, name] of ['present on one', 'present on the other', 'away meanwhile'].entries()) {
     const { delivered, resyncs, told, silent, twice } = owed.account(accounts[i]!)
     const kinds = `${delivered} delivered, ${told} told by ${resyncs} resyncs, ${silent} lost in silence, ${twice} twice`
@@ -64,16 +81,24 @@ function sentinelCase(failoverDetector: boolean, isPlanned: boolean, config: str
     if (sentinel === undefined) return
     const backplane = () => redisStreams({ client: sentinel.client(t, { failoverDetector }), ...limits })
     const { master, replica } = sentinel
-    await measure(t, backplane, async () => {
-      if (isPlanned) await sentinel.failOver()
-      else await master.kill9()
-      await replica.waitForPromotion()
-      if (!isPlanned) {
-        await master.start()
-        await master.admin.replicaof('127.0.0.1', replica.port)
-      }
-      await eventually(async () => (await master.replication()).role === 'slave', 'the old master follows the new one')
-    })
+    await measure(
+      t,
+      backplane,
+      async () => {
+        if (isPlanned) await sentinel.failOver()
+        else await master.kill9()
+        await replica.waitForPromotion()
+        if (!isPlanned) {
+          await master.start()
+          await master.admin.replicaof('127.0.0.1', replica.port)
+        }
+        await eventually(
+          async () => (await master.replication()).role === 'slave',
+          'the old master follows the new one'
+        )
+      },
+      replica
+    )
   }
 }
 

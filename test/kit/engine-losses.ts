@@ -54,13 +54,19 @@ async function publishEach(process: Process, from: number, to: number): Promise<
   for (const n of range(from, to)) await publish(process, n, n)
 }
 
-/** What must hold when an engine loses what it had acknowledged, or brings back what had gone. */
-export function testLosses(t: Test, start: (t: Test) => Promise<ForgetfulEngine | undefined>): void {
-  const test = (title: string, run: (t: Test, engine: ForgetfulEngine) => Promise<void>) =>
+type Start = (t: Test) => Promise<ForgetfulEngine | undefined>
+
+function withEngine(t: Test, start: Start) {
+  return (title: string, run: (t: Test, engine: ForgetfulEngine) => Promise<void>) =>
     t.test(title, async (t) => {
       const engine = await start(t)
       if (engine !== undefined) await run(t, engine)
     })
+}
+
+/** What must hold for ids of what an engine has lost. */
+export function testLostIds(t: Test, start: Start): void {
+  const test = withEngine(t, start)
 
   test('whoever was away when the engine lost its newest events is told, on every process, once and again', async (t, engine) => {
     const [dying, survivor] = await startProcesses(t, engine, 2)
@@ -115,6 +121,12 @@ export function testLosses(t: Test, start: (t: Test) => Promise<ForgetfulEngine 
     await publishEach(second, 11, 20)
     t.strictSame(await taken(second, lost), [], 'when as many have followed')
   })
+}
+
+/** What must hold when an engine loses what it had acknowledged, or brings back what had gone. */
+export function testLosses(t: Test, start: Start): void {
+  const test = withEngine(t, start)
+  testLostIds(t, start)
 
   for (const [what, count] of [
     ['as much', 5],

@@ -84,6 +84,16 @@ export class OwedEvents {
     return account
   }
 
+  /** Of the acknowledged events, those that are not among these. @param data of the events that an engine holds */
+  missingFrom(data: Iterable<string>): number {
+    const missing = this.#acknowledged.map((numbers) => new Set(numbers))
+    for (const text of data) {
+      const { run, process, number } = JSON.parse(text)
+      if (run === this.#run) missing[process]!.delete(number)
+    }
+    return missing.reduce((sum, { size }) => sum + size, 0)
+  }
+
   async #publish(process: number, pause: number): Promise<void> {
     const { sse } = this.#processes[process]!.app
     const publishing = new Set<Promise<void>>()

@@ -24,7 +24,10 @@ export interface BackplaneHarness {
   replace?(): Promise<void>
   /** Remembers the log as it is, as a backup does. Without it, and `restore`, the cases about a log that goes back are left out. */
   keep?(): Promise<void>
-  /** Puts the log back to what `keep` remembered, in place of what there is now. All who have joined are connected anew. */
+  /**
+   * Puts the log back to what `keep` remembered, in place of what there is now. All who have joined are connected anew. A case
+   * does it twice with one backup.
+   */
   restore?(): Promise<void>
   /**
    * Puts into the log what this package would not, in all the forms that the engine has: of other fields, of other types,
@@ -469,6 +472,40 @@ export function backplaneContract(harness: BackplaneHarness, { patience = 15_000
       await a.listener.untilCursor(last[0]!, () => a.listener.newest)
       assert.ok(a.listener.losses.length > 0, 'it asks for the report of the loss')
     })
+
+    add(
+      'a log that loses its newest entries twice in a row tells of each loss, to those who join between, too',
+      async (log) => {
+        const a = await log.join()
+        await a.backplane.publish(parcels(2))
+        await a.listener.until(2)
+        await harness.keep!()
+        const all: Member[] = [a]
+        for (let round = 1; round <= 2; round++) {
+          // Of those who have read what is lost some do not live to see the loss.
+          const dying = await log.join()
+          const [lost] = await dying.backplane.publish(parcels(1))
+          for (const { listener, joined } of [...all, dying])
+            await listener.untilCursor(lost!, () => [...joined.history, ...listener.entries, ...listener.sinceGap])
+          await within(dying.backplane.close(), 'close()', patience)
+          const before = all.map(({ listener }) => ({ gaps: listener.gaps.length, losses: listener.losses.length }))
+          await harness.restore!()
+          const [cursor] = await log.retry(() => a.backplane.publish(parcels(1)))
+          for (const [i, { listener }] of all.entries()) {
+            await listener.untilGap(before[i]!.gaps + 1)
+            await listener.untilCursor(cursor!, () => listener.newest)
+            assert.ok(listener.losses.length > before[i]!.losses, `it asks for the report of loss ${round}`)
+          }
+          const reports = all.flatMap(({ listener }, i) => listener.losses.slice(before[i]!.losses))
+          const later = await log.join()
+          assert.ok(
+            reports.some(({ messageId }) => later.joined.history.some((entry) => entry.messageId === messageId)),
+            `who joins after loss ${round} finds the report of it`
+          )
+          all.push(later)
+        }
+      }
+    )
 
     if (harness.replace)
       add('a log that went away and is back is told to nobody again', async (log) => {
