@@ -2,6 +2,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import type { DisconnectReason, RejectReason, ResyncReason } from './errors.js'
 import type { StreamOptions } from './routes/stream-options.js'
+import type { RunOptions } from './runs/run-options.js'
+import type { Run } from './runs/runner.js'
+import type { RunSource } from './runs/source.js'
 
 // What the app sees of the hub: its events, its clients, its figures and `app.sse` itself. Types alone.
 
@@ -286,6 +289,23 @@ export interface Sse {
    *   app.sse.stream(request, reply, { topics: [`room.${request.params.id}`] }))
    */
   stream(request: AnyRequest, reply: AnyReply, options?: StreamOptions): Promise<never>
+  /**
+   * Publishes what a source gives, in order, whether or not anybody listens, to a log of its own: each piece an event, and `done`
+   * with what the source returns, or `failed`, as the last. The next piece is asked for when the last is accepted. Who listens
+   * by `app.sse.stream(request, reply, work.stream)`, on any process, gets all of it, and goes on where it was after a reload.
+   *
+   * @param source an iterable, a stream, or a function that gives one and gets a signal. A piece is data, or `{ event?, data }`
+   * @param options `topic`: what it is known by; the bounds; see `RunOptions`
+   * @throws InvalidOptionError, also where a run has this topic; InvalidEventError; RunsFullError past `runs.max` and
+   *   `runs.bytes`, and while the app closes
+   */
+  run(source: RunSource, options: RunOptions): Run
+  /**
+   * Stops the run of this topic, on whatever process it is: its signal aborts, and listeners get `failed`, reason `stopped`.
+   *
+   * @returns whether this process knows of such a run that has not ended
+   */
+  stopRun(topic: string): boolean
   /** The client with this id, if it is connected to this process. */
   client(id: string): SseClient | undefined
   /**

@@ -139,6 +139,20 @@ export const ServerFullError: ErrorClass = createError(
   503
 )
 
+/** More runs, or bytes of them, than `runs.max` and `runs.bytes` allow, or the app closes. */
+export const RunsFullError: ErrorClass<[number]> = createError(
+  'PYLON_SSE_ERR_RUNS_FULL',
+  'There is no room for a run or its events beside the %d runs that are held: see the option runs.',
+  503
+)
+
+/** A request for a run that is not there: it never was, or has ended too long ago. */
+export const RunGoneError: ErrorClass = createError(
+  'PYLON_SSE_ERR_RUN_GONE',
+  'There is no such run, or it has ended and is held no more.',
+  410
+)
+
 /** A cursor that the log cannot page on from. `oldest` holds the oldest cursor that it can. */
 export const ResyncRequiredError: ErrorClass = createError(
   'RESYNC_REQUIRED',

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { EventOptions, SseStats } from './api.js'
-import type { BackplaneCommand, BackplaneEvent, PublishRequest } from './backplane/backplane.js'
+import type { BackplaneCommand, BackplaneEvent, BackplaneRun, PublishRequest } from './backplane/backplane.js'
 import { encodeOrder, readOrder } from './backplane/command-format.js'
 import { IdempotencyKeys } from './backplane/idempotency.js'
 import { Mirror } from './backplane/mirror.js'
@@ -19,6 +19,8 @@ import { LogReader } from './log/log-reader.js'
 import { comparePlaces } from './log/place-name.js'
 import { guardedLogger, type Logger } from './logger.js'
 import type { ResolvedOptions } from './options.js'
+import { readRunMessage } from './runs/run-message.js'
+import { Runner } from './runs/runner.js'
 
 /** Ids remembered by idempotency keys. */
 const MAX_PAST_IDS = 100_000
@@ -31,6 +33,8 @@ export class Hub {
   readonly clients: Clients
   /** What is done to clients that are picked. */
   readonly commands: Commands
+  /** Work that goes on whether or not anybody listens. */
+  readonly runner: Runner
   /** Requests that wait for an event. */
   readonly longPolls = new LongPolls()
   readonly #logger: Logger
@@ -68,11 +72,27 @@ export class Hub {
     }
     this.clients = new Clients(options, context, this.#flushes, logger)
     this.commands = new Commands(this.clients, this.#encoder, options, (order) => this.#tellOthers(order))
+    this.runner = new Runner(options.runs, {
+      encoder: this.#encoder,
+      logger,
+      isShared: () => this.#shared?.isInUse === true,
+      isConnected: () => this.#shared?.stats.connected === true,
+      publish: async (event, run) => {
+        await this.#shared!.publish([{ ...event, run }])
+      },
+      tell: (message) => this.#shared!.broadcast({ kind: 'run', body: JSON.stringify(message) }),
+      skipGap: ({ log }) => this.clients.skipGap(log)
+    })
     if (backplane === undefined) return
     const local = {
       answers: this.#answers,
       has: (id: string) => this.log.has(id),
-      append: (event: BackplaneEvent, cursor: string) => this.#append(event, cursor).id,
+      append: (event: BackplaneEvent, cursor: string, publisher: string) => {
+        if (event.run === undefined) return this.#append(event, cursor).id
+        return this.runner.receive(event, event.run, publisher)
+      },
+      hearRun: ({ body }: BackplaneRun, publisher: string, isHistory: boolean) =>
+        this.runner.hear(readRunMessage(body)!, publisher, isHistory),
       order: (message: BackplaneCommand) => this.commands.execute(readOrder(message)!),
       isReserved: (id: string) => this.log.isReserved(id),
       compareWithHead: (cursor: string) => this.log.compareWithHead(cursor),
@@ -170,11 +190,14 @@ export class Hub {
   async close(): Promise<void> {
     this.#closing = true
     this.#ending = true
+    const stopped = this.runner.close()
     this.#flushes.stop()
     this.longPolls.wakeAll()
     await this.clients.close()
+    await stopped
     this.#closed = true
     await this.#shared?.close()
+    this.runner.clear()
   }
 
   /** Amid the closing, what `onDisconnect` broadcasts is for other processes. */

@@ -16,6 +16,8 @@ import { Entrance } from './routes/entrance.js'
 import { addRoutes, pathIn } from './routes/routes.js'
 import { secondaryServers } from './routes/secondary-servers.js'
 import type { StreamOptions } from './routes/stream-options.js'
+import type { RunOptions } from './runs/run-options.js'
+import type { RunSource } from './runs/source.js'
 import { Connections } from './wire/connections.js'
 
 export type * from './api.js'
@@ -41,6 +43,8 @@ export {
   InvalidTopicError,
   NotAcceptableError,
   ResyncRequiredError,
+  RunGoneError,
+  RunsFullError,
   ServerFullError,
   StreamConsumedError,
   StreamEndedError,
@@ -50,8 +54,18 @@ export {
   UnsupportedTypeError
 } from './errors.js'
 export type { EventSchema } from './log/event-encoder.js'
-export type { HistoryOptions, PylonSseOptions, SseRequest, SseRouteOptions, TopicGrant } from './options.js'
+export type {
+  HistoryOptions,
+  PylonSseOptions,
+  RunsOptions,
+  SseRequest,
+  SseRouteOptions,
+  TopicGrant
+} from './options.js'
 export type { StreamEvent, StreamOptions } from './routes/stream-options.js'
+export type { RunOptions } from './runs/run-options.js'
+export type { Run } from './runs/runner.js'
+export type { RunSource } from './runs/source.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -120,6 +134,8 @@ function publicSide(hub: Hub, entrance: Entrance): Sse {
     unsubscribe: (who: Who, topic: string) => hub.commands.unsubscribe(who, topic),
     send: (who: Who, data: unknown, options?: SendOptions) => hub.commands.send(who, data, options),
     client: (id: string) => hub.clients.find(id),
+    run: (source: RunSource, options: RunOptions) => hub.runner.run(source, options),
+    stopRun: (topic: string) => hub.runner.stop(topic),
     stream: (request: FastifyRequest, reply: FastifyReply, options?: StreamOptions) =>
       entrance.stream(request, reply, options),
     get clientCount() {

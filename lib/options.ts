@@ -26,6 +26,16 @@ export interface HistoryOptions {
   bytes?: number | undefined
 }
 
+/** Bounds of all runs that a process holds. */
+export interface RunsOptions {
+  /** Runs, from 1. Default: 10,000. */
+  max?: number | undefined
+  /** Bytes of their encoded events, from 1. Default: 64 MiB. */
+  bytes?: number | undefined
+  /** Without a sign of life for so many ms the runs of another process are lost. From 100. Default: 15,000 ms. */
+  silence?: number | undefined
+}
+
 /** Fastify's own options of the stream's route, but for those that make it this route. */
 export type SseRouteOptions = Omit<RouteShorthandOptions, 'exposeHeadRoute' | 'prefixTrailingSlash'>
 
@@ -159,6 +169,12 @@ export interface PylonSseOptions<
    * process's memory.
    */
   backplane?: Backplane | undefined
+  /**
+   * Bounds of all runs that this process holds (`app.sse.run`), those of other processes included: `max` runs (default 10,000)
+   * and `bytes` of their events (default 64 MiB), past which `run` throws RunsFullError, and a run that grows fails; `silence`,
+   * ms without a sign of life after which runs of another process are lost (default 15,000).
+   */
+  runs?: RunsOptions | undefined
   /** Turns data into text. Default: `JSON.stringify`. */
   serialize?: ((data: unknown) => string) | undefined
 }
@@ -195,10 +211,12 @@ export interface ResolvedOptions {
   onDisconnect: PylonSseOptions['onDisconnect']
   serialize: (data: unknown) => string
   backplane: Backplane | undefined
+  runs: { max: number; bytes: number; silence: number }
 }
 
 /** The largest delay that timers take, ms. */
 export const MAX_DELAY = 2 ** 31 - 1
+const RUNS = { max: 10_000, bytes: 64 * 1024 * 1024, silence: 15_000 }
 const HISTORY = { events: 10_000, bytes: 16 * 1024 * 1024 }
 /** How events become text, and how large they may be. */
 export const ENCODING = {
@@ -228,12 +246,7 @@ const CHECKS: Record<keyof PylonSseOptions, Check> = {
   history: (name, value) => {
     if (value === false) return
     object(name, value, 'an object or false')
-    for (const [key, bound] of Object.entries(value as HistoryOptions)) {
-      if (!Object.hasOwn(HISTORY, key)) {
-        throw new InvalidOptionError(`${name}.${key}`, unknownName(key, Object.keys(HISTORY), `${name}.`))
-      }
-      if (bound !== undefined) whole(1)(`${name}.${key}`, bound)
-    }
+    fields(name, value as HistoryOptions, HISTORY, () => whole(1))
   },
   keepAliveInterval: whole(0, MAX_DELAY),
   keepAlive: oneOf('comment', 'event'),
@@ -264,6 +277,10 @@ const CHECKS: Record<keyof PylonSseOptions, Check> = {
   onConnect: callable,
   onDisconnect: callable,
   serialize: callable,
+  runs: (name, value) => {
+    object(name, value)
+    fields(name, value as RunsOptions, RUNS, (key) => (key === 'silence' ? whole(100, MAX_DELAY) : whole(1)))
+  },
   backplane: (name, value) => {
     const { join, publish, compare, close } = (value ?? {}) as Partial<Backplane>
     if (![join, publish, compare, close].every((method) => typeof method === 'function')) {
@@ -322,7 +339,12 @@ export function resolveOptions(options: PylonSseOptions): ResolvedOptions {
     onConnect: options.onConnect,
     onDisconnect: options.onDisconnect,
     serialize: options.serialize ?? ENCODING.serialize,
-    backplane: options.backplane
+    backplane: options.backplane,
+    runs: {
+      max: options.runs?.max ?? RUNS.max,
+      bytes: options.runs?.bytes ?? RUNS.bytes,
+      silence: options.runs?.silence ?? RUNS.silence
+    }
   }
 }
 
@@ -356,6 +378,16 @@ function whole(min: number, max = Number.MAX_SAFE_INTEGER, or = ''): Check {
 
 function object(name: string, value: unknown, takes = 'an object'): void {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) refuse(name, value, takes)
+}
+
+/** Each of the fields that an option has, and no other. */
+function fields(name: string, value: object, known: object, checkOf: (key: string) => Check): void {
+  for (const [key, bound] of Object.entries(value)) {
+    if (!Object.hasOwn(known, key)) {
+      throw new InvalidOptionError(`${name}.${key}`, unknownName(key, Object.keys(known), `${name}.`))
+    }
+    if (bound !== undefined) checkOf(key)(`${name}.${key}`, bound)
+  }
 }
 
 function oneOf(...values: string[]): Check {

@@ -101,13 +101,17 @@ class SharedPublisher {
     const local = {
       answers: new IdempotencyKeys(HISTORY.events),
       has: (id: string) => log.has(id),
-      append: (event: BackplaneEvent, place: string) => log.append(event.body, event, place).id,
+      append: (event: BackplaneEvent, place: string) => {
+        // A piece of a run is in no log of the hub's.
+        return event.run === undefined ? log.append(event.body, event, place).id : place
+      },
       isReserved: (id: string) => log.isReserved(id),
       rebase: (floor: string) => log.rebase(floor, (a, b) => comparePlaces(a, b, backplane)),
       // These are about clients.
       compareWithHead: ignore,
       addBarePlace: ignore,
       order: ignore,
+      hearRun: ignore,
       skipGap: ignore
     }
     this.#shared = new Mirror(backplane, HISTORY, local, guardedLogger(logger))

@@ -1,3 +1,5 @@
+import type { RunMark } from '../runs/run-mark.js'
+
 /** What every message may have. */
 interface Attempted {
   /** Which attempt to publish it this is, from 1. Default: 1. It tells an entry from one that an earlier attempt made. */
@@ -16,6 +18,8 @@ export interface BackplaneEvent extends Attempted {
   readonly except?: string | undefined
   /** Whether its data was given as text. */
   readonly isText?: boolean | undefined
+  /** What marks it as a piece of a run, which goes to a log of its own. */
+  readonly run?: RunMark | undefined
   /** The idempotency key of the request that brought it, where there was one. */
   readonly request?: PublishRequest | undefined
 }
@@ -37,6 +41,13 @@ export interface BackplaneCommand extends Attempted {
   readonly body: string
 }
 
+/** Says something of runs, beside their pieces. */
+export interface BackplaneRun extends Attempted {
+  readonly kind: 'run'
+  /** JSON; see `docs/backplane.md`. */
+  readonly body: string
+}
+
 /** Says that the log has lost entries: ids of places before this entry are good no more, on all processes. */
 export interface BackplaneLoss extends Attempted {
   readonly kind: 'loss'
@@ -44,7 +55,7 @@ export interface BackplaneLoss extends Attempted {
   readonly body: string
 }
 
-export type BackplaneMessage = BackplaneEvent | BackplaneCommand | BackplaneLoss
+export type BackplaneMessage = BackplaneEvent | BackplaneCommand | BackplaneRun | BackplaneLoss
 
 /** A message that the engine has, at its place. */
 export interface BackplaneEntry {

@@ -1,5 +1,7 @@
 import { isId } from '../log/encode.js'
 import { isTopic } from '../log/topic.js'
+import type { RunMark } from '../runs/run-mark.js'
+import { isRunId, readRunMessage } from '../runs/run-message.js'
 import type { BackplaneEntry, BackplaneEvent, PublishRequest } from './backplane.js'
 import { readOrder } from './command-format.js'
 import { isFrame } from './frame.js'
@@ -28,6 +30,8 @@ export function faultOf({ messageId, message }: BackplaneEntry): string | undefi
     case 'unsubscribe':
     case 'send':
       return readOrder(message) === undefined ? 'its selector or its options are not known' : undefined
+    case 'run':
+      return readRunMessage(message.body) === undefined ? 'what it says of runs is not known' : undefined
     case 'loss':
       return isLossReport(message.body) ? undefined : 'its report is none'
     default:
@@ -40,12 +44,13 @@ function isMessageId(messageId: unknown): boolean {
   return match !== null && Number.isSafeInteger(Number(match[1]))
 }
 
-function faultOfEvent({ body, id, topic, except, isText, request }: BackplaneEvent): string | undefined {
+function faultOfEvent({ body, id, topic, except, isText, run, request }: BackplaneEvent): string | undefined {
   if (!isFrame(body)) return 'its body is not one whole event'
   if (id !== undefined && !isId(id)) return 'its id cannot be one'
   if (topic !== undefined && !isTopic(topic)) return 'its topic is none'
   if (except !== undefined && typeof except !== 'string') return 'its except is no string'
   if (isText !== undefined && typeof isText !== 'boolean') return 'its isText is no boolean'
+  if (run !== undefined && (topic === undefined || !isRunMark(run))) return 'its run is none'
   if (request !== undefined && !isRequest(request)) return 'its request is none'
   return undefined
 }
@@ -62,6 +67,12 @@ function isLossReport(body: string): boolean {
 
 function isCount(value: unknown): boolean {
   return Number.isSafeInteger(value) && (value as number) >= 1
+}
+
+function isRunMark(run: unknown): boolean {
+  if (typeof run !== 'object' || run === null) return false
+  const { id, n, last } = run as Partial<RunMark>
+  return isRunId(id) && isCount(n) && (last === undefined || typeof last === 'boolean')
 }
 
 function isRequest(request: unknown): boolean {

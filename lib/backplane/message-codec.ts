@@ -13,9 +13,9 @@ export interface StoredMessage {
 export function encodeMessage(message: BackplaneMessage): StoredMessage {
   const { body, attempt } = message
   if (message.kind !== 'event') return { labels: JSON.stringify({ kind: message.kind, attempt }), body }
-  const { id, topic, except, isText, request } = message
+  const { id, topic, except, isText, run, request } = message
   // What is false or undefined is left out.
-  return { labels: JSON.stringify({ id, topic, except, isText: isText || undefined, request, attempt }), body }
+  return { labels: JSON.stringify({ id, topic, except, isText: isText || undefined, run, request, attempt }), body }
 }
 
 /**
@@ -27,10 +27,10 @@ export function encodeMessage(message: BackplaneMessage): StoredMessage {
 export function decodeMessage({ labels, body }: StoredMessage): BackplaneMessage | undefined {
   const fields = parseObject(labels)
   if (fields === undefined) return undefined
-  const { v = VERSION, kind = 'event', id, topic, except, isText, request, attempt } = fields
+  const { v = VERSION, kind = 'event', id, topic, except, isText, run, request, attempt } = fields
   if (v !== VERSION) return undefined
   if (kind !== 'event') return { kind, body, attempt } as BackplaneMessage
-  return { kind, body, id, topic, except, isText, request, attempt } as BackplaneMessage
+  return { kind, body, id, topic, except, isText, run, request, attempt } as BackplaneMessage
 }
 
 function parseObject(json: string): Record<string, unknown> | undefined {

@@ -77,9 +77,10 @@ export class Mirror {
     this.#subscriber = new Subscriber({
       answers: local.answers,
       has: (id) => local.has(id),
-      append: (event, place) => local.append(event, place),
+      append: (event, place, publisher) => local.append(event, place, publisher),
       addBarePlace: (place) => local.addBarePlace(place),
       order: (message) => local.order(message),
+      hearRun: (message, publisher, isHistory) => local.hearRun(message, publisher, isHistory),
       lose: (entry, isHistory) => this.#lose(entry, isHistory),
       settle
     })

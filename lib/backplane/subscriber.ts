@@ -1,6 +1,6 @@
 import { DuplicateIdError } from '../errors.js'
 import { placeName } from '../log/place-name.js'
-import type { BackplaneCommand, BackplaneEntry, BackplaneEvent } from './backplane.js'
+import type { BackplaneCommand, BackplaneEntry, BackplaneEvent, BackplaneRun } from './backplane.js'
 import type { IdempotencyKeys } from './idempotency.js'
 
 /** Publishers remembered. Each life of a process is one. */
@@ -13,13 +13,16 @@ export interface SubscriberTarget {
   has(id: string): boolean
   /**
    * @param place the name of its place
+   * @param publisher whose message it is
    * @returns the id of the event
    */
-  append(event: BackplaneEvent, place: string): string
+  append(event: BackplaneEvent, place: string, publisher: string): string
   /** A place whose event has been appended before, under another name. */
   addBarePlace(place: string): void
   /** Something is to be done to clients. */
   order(message: BackplaneCommand): void
+  /** Something is said of runs. @param isHistory as for `receive` */
+  hearRun(message: BackplaneRun, publisher: string, isHistory: boolean): void
   /** The log has lost entries. @param isHistory as for `receive` */
   lose(entry: BackplaneEntry, isHistory: boolean): void
   /** What has become of a message of this process. */
@@ -57,15 +60,16 @@ export class Subscriber {
       return
     }
     if (message.kind === 'event') {
-      this.#target.settle(messageId, this.#accept(message, placeName(entry.cursor, entry)))
+      this.#target.settle(messageId, this.#accept(message, placeName(entry.cursor, entry), split(messageId)[0]))
       return
     }
     if (message.kind === 'loss') this.#target.lose(entry, isHistory)
+    else if (message.kind === 'run') this.#target.hearRun(message, split(messageId)[0], isHistory)
     else if (!isHistory) this.#target.order(message)
     this.#target.settle(messageId, entry.cursor)
   }
 
-  #accept(event: BackplaneEvent, place: string): string | Error {
+  #accept(event: BackplaneEvent, place: string, publisher: string): string | Error {
     const { answers } = this.#target
     try {
       const past = event.request && answers.find(event.request)
@@ -74,7 +78,7 @@ export class Subscriber {
       return error as Error
     }
     if (event.id !== undefined && this.#target.has(event.id)) return new DuplicateIdError(event.id)
-    const id = this.#target.append(event, place)
+    const id = this.#target.append(event, place, publisher)
     if (event.request !== undefined) answers.add(event.request, id)
     return id
   }

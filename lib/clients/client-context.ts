@@ -65,9 +65,14 @@ export interface ClientContext<Member> extends CursorContext {
   readonly onLoss: (events: number) => void
 }
 
+/** A log of its own, with those who read it. */
+export type Source = Pick<CursorContext, 'log' | 'reader' | 'audiences' | 'queueDepth'>
+
 /** What a request becomes a client with. */
 export interface Arrival {
   readonly ip: string | undefined
+  /** Whose events it reads, where not the hub's. */
+  readonly source: Source | undefined
   readonly topics: ReadonlySet<string>
   /** Whether it hears what has no topic, too. */
   readonly everyone: boolean

@@ -6,6 +6,7 @@ import type { Audience } from '../log/audience.js'
 import { type Chunk, OwnChunk } from '../log/chunk.js'
 import { Cursor } from '../log/cursor.js'
 import { encodeConnected, encodeFarewell, encodeResync, encodeRetry, type Farewell } from '../log/encode.js'
+import type { EventLog } from '../log/event-log.js'
 import type { LogEntry } from '../log/log-entry.js'
 import { checkSubscriptions } from '../log/topic.js'
 import { GzipStream } from '../wire/gzip-stream.js'
@@ -90,7 +91,7 @@ export class Client implements SseClient, StreamListener {
     this.#topics = topics
     const isKnown = 'seq' in position
     this.resumed = isKnown && resumes
-    const seq = isKnown ? position.seq : context.log.head
+    const seq = isKnown ? position.seq : (position.at ?? context.log.head)
     if (!isKnown)
       this.#pendingResync = new PendingResync(context.onLoss, { reason: position.lost, missed: position.missed })
     this.#cursor = new Cursor(context, this.id, this.#topics, seq, everyone)
@@ -124,6 +125,11 @@ export class Client implements SseClient, StreamListener {
   /** Whose events it hears. */
   get audience(): Audience {
     return this.#cursor.audience
+  }
+
+  /** Whether a log is the one that it reads. */
+  reads(log: EventLog): boolean {
+    return this.#context.log === log
   }
 
   /** Whether it has ended, on either side. */

@@ -8,7 +8,7 @@ import type { ResolvedOptions } from '../options.js'
 import { takesRetry } from '../wire/stream-request.js'
 import { inSlices, waitAtMost } from '../wire/time-slices.js'
 import { Client } from './client.js'
-import type { Arrival, ClientContext } from './client-context.js'
+import type { Arrival, ClientContext, Source } from './client-context.js'
 import { DisconnectNotices } from './disconnect-notices.js'
 import { DropReports } from './drop-reports.js'
 import { abortEndSignal } from './end-signal.js'
@@ -46,6 +46,8 @@ export class Clients {
   /** Admitted, but without their head yet. */
   readonly #waiting = new Set<Client>()
   readonly #busy = new Set<Client>()
+  /** Those of clients that read another log. */
+  readonly #sourceContexts = new WeakMap<Source, ClientContext<Client>>()
   #nextNumber = 0
   /** The keepalive for those whose cursor has not moved. */
   readonly #quietKeepAlive: Chunk
@@ -124,7 +126,9 @@ export class Clients {
 
   /** Lets one in: gives it its place in the log. It is connected once its `open` has sent the head. */
   admit(arrival: Arrival): Client {
-    const client = new Client(this.#context, this.#nextNumber++, arrival)
+    const { source } = arrival
+    const context = source === undefined ? this.#context : this.#contextOf(source)
+    const client = new Client(context, this.#nextNumber++, arrival)
     this.#waiting.add(client)
     this.#byId.set(client.id, client)
     return client
@@ -145,9 +149,9 @@ export class Clients {
     for (const client of this.#busy) client.hurry(seq)
   }
 
-  /** All of them have missed events. */
-  skipGap(): void {
-    for (const client of [...this.#waiting, ...this]) client.skipGap()
+  /** All of them that read a log have missed events of it. */
+  skipGap(log = this.#context.log): void {
+    for (const client of [...this.#waiting, ...this]) if (client.reads(log)) client.skipGap()
   }
 
   /**
@@ -192,6 +196,21 @@ export class Clients {
   /** A reconnection time between once and twice the usual, ms, so that clients do not come back all at once. */
   retryWithJitter(): number {
     return Math.round((this.#options.retry ?? DEFAULT_RETRY) * (1 + Math.random()))
+  }
+
+  /** Who reads another log hears nothing but what it was let in for. */
+  #contextOf(source: Source): ClientContext<Client> {
+    let context = this.#sourceContexts.get(source)
+    if (context === undefined) {
+      const limits = { ...this.#options, maxTopics: 1 }
+      const { log, reader, audiences, queueDepth } = source
+      context = Object.assign(Object.create(this.#context), {
+        ...{ log, reader, audiences, queueDepth },
+        subscriptionLimits: limits
+      })
+      this.#sourceContexts.set(source, context!)
+    }
+    return context!
   }
 
   /** Few clients of one audience are kept together, to be found at once; many are spread. */

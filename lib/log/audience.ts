@@ -125,7 +125,12 @@ export class Audiences {
   readonly #exact = new Map<string, SmallSet<Audience>>()
   readonly #wildcards = new qlobber.QlobberDedup<Audience>(MATCHER)
   #wildcardCount = 0
-  #made = 0
+  #made: number
+
+  /** @param first what their numbers begin after */
+  constructor(first = 0) {
+    this.#made = first
+  }
 
   /** Audiences held, `everyone` aside. */
   get size(): number {

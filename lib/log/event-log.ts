@@ -15,6 +15,10 @@ export interface EventLogOptions {
   events: number
   /** Bytes of encoded events held at most. */
   bytes: number
+  /** Number of its first event. Default: 1. */
+  first?: number
+  /** Bytes of the pieces of memory that events are written into. Default: 64 KiB. */
+  slabBytes?: number
 }
 
 /** Bytes of an id's line beside the id: its name, and a line break. */
@@ -25,7 +29,10 @@ const MAX_BARE_PLACES = 1000
 const MAX_SEQ_BYTES = 17
 
 /** Where a client that shows an id stands: at a place in the log, or at none, and why. */
-export type Position = { seq: number } | { lost: 'expired'; missed: number | null } | { lost: 'unknown'; missed: null }
+export type Position = { seq: number } | Lost
+
+/** `at`: from where it goes on. Default: the newest event. */
+export type Lost = { at?: number } & ({ lost: 'expired'; missed: number | null } | { lost: 'unknown'; missed: null })
 
 /**
  * The bounded log of events, a ring. A cursor is the `seq` of the last event a reader has; reading from it gives what
@@ -52,11 +59,14 @@ export class EventLog {
   readonly #ownIds = new Map<string, number>()
   /** The events without a topic. */
   readonly #untopical = new SeqList()
-  readonly #slabs = new SlabWriter()
+  readonly #slabs: SlabWriter
   #untopicalCount = 0
   #lastUntopical = 0
 
-  constructor({ epoch, replay, events, bytes }: EventLogOptions) {
+  constructor({ epoch, replay, events, bytes, first = 1, slabBytes }: EventLogOptions) {
+    this.#head = first - 1
+    this.#oldest = first
+    this.#slabs = new SlabWriter(slabBytes)
     this.epoch = epoch
     this.#replay = replay
     this.#maxEvents = Math.max(events, 1)
@@ -218,6 +228,13 @@ export class EventLog {
     this.#barePlaces.clear()
     this.#shared = { compare, floor }
     this.#lives++
+  }
+
+  /** Goes on as if the events up to `seq` had been there and left. */
+  skipTo(seq: number): void {
+    this.#evictUpTo(this.#head + 1)
+    this.#head = seq
+    this.#oldest = seq + 1
   }
 
   /**

@@ -1,19 +1,27 @@
 /** Bytes of a slab. */
 const SLAB_BYTES = 64 * 1024
-/** What is larger has a slab of its own, so that little of a slab is left empty. */
-const MAX_SHARED_BYTES = SLAB_BYTES / 8
+/** What is larger than this part of a slab has one of its own, so that little of a slab is left empty. */
+const MAX_SHARED = 1 / 8
 
 /** Bytes that lie one after another where it is possible: a run of them is a slice, which nobody has to copy. */
 export class SlabWriter {
   #slab = Buffer.alloc(0)
   #used = 0
+  readonly #bytes: number
+  readonly #maxShared: number
+
+  /** @param bytes of a slab */
+  constructor(bytes = SLAB_BYTES) {
+    this.#bytes = bytes
+    this.#maxShared = bytes * MAX_SHARED
+  }
 
   /** @param size bytes of the text as UTF-8 */
   write(text: string, size: number): { slab: Buffer; start: number } {
-    if (size > MAX_SHARED_BYTES) return { slab: encode(Buffer.allocUnsafeSlow(size), text, 0, size), start: 0 }
+    if (size > this.#maxShared) return { slab: encode(Buffer.allocUnsafeSlow(size), text, 0, size), start: 0 }
     if (this.#used + size > this.#slab.length) {
       // Not from Node's pool, which others share.
-      this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES)
+      this.#slab = Buffer.allocUnsafeSlow(this.#bytes)
       this.#used = 0
     }
     const start = this.#used

@@ -3,11 +3,12 @@ import Negotiator from 'negotiator'
 import type { Client } from '../clients/client.js'
 import { nameOf } from '../clients/clients.js'
 import { isLast, type Until } from '../clients/last-event.js'
-import { InjectError, NotAcceptableError } from '../errors.js'
+import { InjectError, NotAcceptableError, RunGoneError } from '../errors.js'
 import type { Hub } from '../hub.js'
 import { STAY_AWAY } from '../log/encode.js'
 import type { Position } from '../log/event-log.js'
 import type { ResolvedOptions } from '../options.js'
+import { DONE, FAILED, type RunLog } from '../runs/run-log.js'
 import type { Connections } from '../wire/connections.js'
 import { EventStream } from '../wire/stream.js'
 import { EVENT_STREAM, negotiate, STREAM_HEAD } from '../wire/stream-request.js'
@@ -20,6 +21,14 @@ import { RequestScope } from './request-scope.js'
 import { readStreamOptions, type StreamOptions } from './stream-options.js'
 import { StreamPaths } from './stream-paths.js'
 
+/** Where a stream begins, and whether it goes on from there. */
+interface Place {
+  readonly position: Position
+  readonly resumes: boolean
+}
+
+/** The events that end a run. */
+const ENDS = [DONE, FAILED]
 const NO_TOPICS: ReadonlySet<string> = new Set()
 
 /** Where requests come in: negotiates, and lets them in or not. */
@@ -39,7 +48,15 @@ export class Entrance {
     this.#options = options
     this.#admission = new Admission(hub, options)
     const { onConnect } = options
-    this.#common = { topics: NO_TOPICS, everyone: true, from: 'now', until: undefined, state: undefined, onConnect }
+    this.#common = {
+      run: undefined,
+      topics: NO_TOPICS,
+      everyone: true,
+      from: 'now',
+      until: undefined,
+      state: undefined,
+      onConnect
+    }
   }
 
   /** The handler of the plugin's own route. It returns no promise: Fastify would wait for it until the stream ends. */
@@ -76,18 +93,20 @@ export class Entrance {
       this.#hub.reject('notAcceptable')
       throw new NotAcceptableError()
     }
-    const from = typeof hearing === 'function' || hearing.from === 'now' ? undefined : hearing.from
-    const behind = this.#hub.catchUp((type === EVENT_STREAM ? lastEventId(request) : since(request)) ?? from)
-    if (behind === undefined && typeof hearing !== 'function') {
+    const isKnown = typeof hearing !== 'function'
+    const shown = type === EVENT_STREAM ? lastEventId(request) : since(request)
+    const behind = this.#hub.catchUp(shown ?? (isKnown && hearing.from !== 'now' ? hearing.from : undefined))
+    const unheard = this.#hub.runner.await(isKnown ? hearing.run : undefined, shown)
+    if (behind === undefined && unheard === undefined && isKnown) {
       this.#serve(type, hearing, request, reply, isOwnRoute)
       return
     }
-    Promise.all([typeof hearing === 'function' ? hearing() : hearing, behind])
+    Promise.all([isKnown ? hearing : hearing(), behind, unheard])
       .then(([heard]) => this.#serve(type, heard, request, reply, isOwnRoute))
       .catch((error) => reply.send(asError(error)))
   }
 
-  #serve(type: string, hearing: Hearing, request: FastifyRequest, reply: FastifyReply, isOwnRoute: boolean): void {
+  #serve(type: string, wanted: Hearing, request: FastifyRequest, reply: FastifyReply, isOwnRoute: boolean): void {
     if (EventStream.isGone(request.raw, reply.raw)) {
       // While a hook took its time. There is nobody to answer, and nothing would tell again that the client has gone.
       reply.hijack()
@@ -99,6 +118,9 @@ export class Entrance {
       reply.send(refusal(this.#hub, 'closing', this.#options, request, reply))
       return
     }
+    const run = this.#runOf(wanted)
+    const hearing =
+      run === undefined ? wanted : { ...wanted, topics: new Set([run.topic]), everyone: false, until: ENDS }
     const takesZipped = this.#options.compress && takesGzip(request)
     const compressed = type === EVENT_STREAM && takesZipped
     if (this.#options.compress) {
@@ -109,7 +131,7 @@ export class Entrance {
       reply.headers({ ...STREAM_HEAD, 'content-type': type }).send()
       return
     }
-    const position = type === EVENT_STREAM ? this.#place(request, hearing) : undefined
+    const position = type === EVENT_STREAM ? this.#place(request, hearing, run) : undefined
     if (position === 'completed') {
       reply.code(204).send()
       return
@@ -128,7 +150,7 @@ export class Entrance {
       const { topics, everyone, state, onConnect } = hearing
       let client: Client | undefined
       const until = guarded(hearing.until, (err) => this.#fail(client!, err))
-      const heard = { topics, everyone, state, until, ...position }
+      const heard = { source: run, topics, everyone, state, until, ...position }
       const arrival = { ...heard, ip: request.ip, slot, compressed, scope, req: request.raw, res: reply.raw }
       reply.headers(STREAM_HEAD)
       client = this.#hub.clients.admit(arrival)
@@ -137,14 +159,32 @@ export class Entrance {
     }
     if (takesZipped && isOwnRoute) zipAnswer(request)
     this.#admission.releaseWithPage(slot, request, reply)
-    sendPage(this.#hub, hearing, request, reply).catch((error) => reply.send(error))
+    sendPage(this.#hub, hearing, run ?? this.#hub, request, reply).catch((error) => reply.send(error))
+  }
+
+  /**
+   * The run that is to be heard: one that was asked for as such, or the one whose topic is the only one asked for.
+   *
+   * @throws RunGoneError where the former is not there
+   */
+  #runOf({ run: topic, topics }: Hearing): RunLog | undefined {
+    const { runner } = this.#hub
+    if (topic === undefined) return topics.size === 1 ? runner.find([...topics][0]!) : undefined
+    const run = runner.find(topic)
+    if (run === undefined) throw new RunGoneError()
+    return run
   }
 
   /** Where a stream begins; `completed`, where it has ended before with what the request shows. */
-  #place(request: FastifyRequest, { from, until }: Hearing): { position: Position; resumes: boolean } | 'completed' {
+  #place(request: FastifyRequest, { from, until }: Hearing, run: RunLog | undefined): Place | 'completed' {
     const { log } = this.#hub
     const id = lastEventId(request)
     if (id === STAY_AWAY) return 'completed'
+    if (run !== undefined) {
+      const shown = id === '0' ? undefined : id
+      const position = run.positionOf(shown)
+      return position === undefined ? 'completed' : { position, resumes: shown !== undefined }
+    }
     const oldest = { position: { seq: log.oldestCursor }, resumes: false }
     if (id !== undefined) {
       // As on the page. A header brings back what the client was told.

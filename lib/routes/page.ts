@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Source } from '../clients/client-context.js'
 import { InvalidQueryError, ResyncRequiredError } from '../errors.js'
 import type { Hub } from '../hub.js'
 import type { Audience } from '../log/audience.js'
@@ -31,13 +32,14 @@ const MAX_BYTES = 1024 * 1024
 export async function sendPage(
   hub: Hub,
   { topics, everyone }: Hearing,
+  source: Pick<Source, 'log' | 'audiences'>,
   request: FastifyRequest,
   reply: FastifyReply
 ): Promise<void> {
   const query = request.query as Record<string, unknown>
   const limit = number(query, 'limit', 1, MAX_LIMIT) ?? DEFAULT_LIMIT
   const wait = number(query, 'wait', 0, MAX_WAIT) ?? 0
-  const { log } = hub
+  const { log, audiences } = source
   // An empty one is none, as with `lastEventId`.
   const since = query.since || undefined
   if (since !== undefined && typeof since !== 'string') throw new InvalidQueryError('since', 'one id')
@@ -48,7 +50,7 @@ export async function sendPage(
     refuse(log, reply)
     return
   }
-  const audience = hub.audiences.hold(topics, everyone)
+  const audience = audiences.hold(topics, everyone)
   try {
     let page = read(log, audience, position.seq, limit)
     if (page.events.length === 0 && wait > 0) {
@@ -66,7 +68,7 @@ export async function sendPage(
     }
     reply.send(page)
   } finally {
-    hub.audiences.release(audience)
+    audiences.release(audience)
   }
 }
 

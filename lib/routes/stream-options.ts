@@ -4,7 +4,7 @@ import type { Until } from '../clients/last-event.js'
 import { InvalidOptionError } from '../errors.js'
 import { unknownName } from '../input/nearest-name.js'
 import type { PlainEvent } from '../log/plain-event.js'
-import { checkSubscriptions } from '../log/topic.js'
+import { checkSubscriptions, isTopic } from '../log/topic.js'
 import type { ResolvedOptions } from '../options.js'
 import type { Hearing } from './hearing.js'
 
@@ -15,6 +15,11 @@ export interface StreamEvent extends PlainEvent {}
 export interface StreamOptions {
   /** The topics and patterns that it hears, as the app decides; nobody else is asked. Default: none. */
   topics?: readonly string[] | undefined
+  /**
+   * The topic of a run (`app.sse.run`): the stream is of its events alone, from the first that is held, and ends after its last.
+   * Where there is none, or none any more, the answer is 410. With it goes no other option but `state` and `onConnect`.
+   */
+  run?: string | undefined
   /** Whether it hears what has no topic, too. Default: true. */
   everyone?: boolean | undefined
   /**
@@ -35,7 +40,7 @@ export interface StreamOptions {
   onConnect?: ((client: SseClient, request: FastifyRequest) => void | Promise<void>) | undefined
 }
 
-const FIELDS = ['topics', 'everyone', 'from', 'until', 'state', 'onConnect']
+const FIELDS = ['run', 'topics', 'everyone', 'from', 'until', 'state', 'onConnect']
 
 /**
  * @throws InvalidOptionError that names the option, what it got and what it takes
@@ -45,6 +50,13 @@ export function readStreamOptions(options: StreamOptions, defaults: ResolvedOpti
   if (typeof options !== 'object' || options === null) refuse('options', options, 'an object')
   for (const name of Object.keys(options)) {
     if (!FIELDS.includes(name)) throw new InvalidOptionError(name, unknownName(name, FIELDS))
+  }
+  const { run } = options
+  if (run !== undefined) {
+    if (!isTopic(run)) refuse('run', run, 'the topic of a run')
+    for (const name of ['topics', 'everyone', 'from', 'until'] as const) {
+      if (options[name] !== undefined) throw new InvalidOptionError(name, "cannot be set beside 'run'")
+    }
   }
   const { topics = [], everyone = true, from = 'now', until, state, onConnect = defaults.onConnect } = options
   if (!Array.isArray(topics)) refuse('topics', topics, 'an array of topics and patterns')
@@ -56,7 +68,7 @@ export function readStreamOptions(options: StreamOptions, defaults: ResolvedOpti
   if (onConnect !== undefined && typeof onConnect !== 'function') refuse('onConnect', onConnect, 'a function')
   const wanted = new Set<string>(topics)
   checkSubscriptions(wanted, defaults)
-  return { topics: wanted, everyone, from, until: until as Until | undefined, state, onConnect }
+  return { run, topics: wanted, everyone, from, until: until as Until | undefined, state, onConnect }
 }
 
 function refuse(name: string, value: unknown, takes: string): never {

@@ -112,6 +112,37 @@ t.test('an order that cannot be carried out is of nobody', async (t) => {
     t.notOk(isKnown({ messageId: 'p:1', labels: JSON.stringify({ kind }), body: JSON.stringify(fields) }))
 })
 
+t.test('what is said of runs is taken where it can be understood, and so is the mark of a piece', async (t) => {
+  const [id, topic] = ['r0123456789ab', 'x']
+  const bounds = { linger: 5, maxEvents: 1, maxBytes: 1 }
+  const isSaid = (said: unknown) =>
+    isKnown({
+      messageId: 'p:1',
+      labels: '{"kind":"run"}',
+      body: typeof said === 'string' ? said : JSON.stringify(said)
+    })
+  t.ok(isSaid({ is: 'begin', id, topic, bounds: { ...bounds, later: 1 } }))
+  t.ok(isSaid({ is: 'stop', topic }))
+  t.ok(isSaid({ is: 'alive', heard: [topic] }))
+  const none = [
+    { is: 'alive' },
+    { is: 'alive', heard: ['*'] },
+    { is: 'stop', topic: '*' },
+    { is: 'later', topic },
+    { is: 'begin', id: 'x', topic, bounds },
+    { is: 'begin', id, topic },
+    { is: 'begin', id, topic, bounds: { ...bounds, linger: -1 } },
+    { is: 'begin', id, topic, bounds: { ...bounds, maxBytes: '1' } }
+  ]
+  for (const said of [...none, 'no JSON', 'null']) t.notOk(isSaid(said), JSON.stringify(said))
+  const isPiece = (labels: object) => isKnown({ messageId: 'p:1', labels: JSON.stringify(labels), body: 'data: 1\n\n' })
+  t.ok(isPiece({ topic, run: { id, n: 1 } }))
+  t.ok(isPiece({ topic, run: { id, n: 7, last: true } }))
+  for (const run of [null, 7, {}, { id: 'x', n: 1 }, { id, n: 0 }, { id, n: 1, last: 1 }])
+    t.notOk(isPiece({ topic, run }))
+  t.notOk(isPiece({ run: { id, n: 1 } }), 'which needs a topic')
+})
+
 t.test('a body of many lines needs no stack', async (t) => {
   t.ok(isKnown({ messageId: 'p:1', labels: '{}', body: `${'data: \n'.repeat(3_000_000)}\n` }))
   t.notOk(isKnown({ messageId: 'p:1', labels: '{}', body: `${'data: \n'.repeat(3_000_000)}x\n\n` }))

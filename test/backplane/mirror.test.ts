@@ -59,6 +59,7 @@ class Setup {
         this.told.push(body.slice('data: '.length, -2))
         return cursor
       },
+      hearRun: () => {},
       addBarePlace: (place: string) => {
         this.told.push(`bare ${place.split('-')[0]}`)
       },

@@ -20,6 +20,7 @@ class Setup {
       this.log.push({ id: id ?? cursor, body })
       return id ?? cursor
     },
+    hearRun: () => {},
     addBarePlace: (place) => this.bare.push(place.split('-')[0]!),
     order: ({ body }) => this.disconnected.push(body),
     lose: (entry, isHistory) => this.losses.push([entry.cursor, isHistory]),

@@ -33,6 +33,7 @@ const DEFAULTS: Omit<ResolvedOptions, 'allowsOrigins'> = {
   onConnect: undefined,
   onDisconnect: undefined,
   serialize: JSON.stringify,
+  runs: { max: 10_000, bytes: 64 * MIB, silence: 15_000 },
   backplane: undefined
 }
 /** What follows from whether an option was given. */
@@ -83,6 +84,7 @@ t.test('an option that is given replaces its default and no other', async (t) =>
     onConnect: [callback, async () => {}],
     onDisconnect: [callback],
     serialize: [String],
+    runs: [{ max: 1, bytes: 1, silence: 100 }],
     backplane: [memoryBackplane()]
   }
   t.strictSame(Object.keys(given), NAMES)
@@ -279,6 +281,15 @@ t.test('an option with a bad value is refused, and the error names it, what it g
     onConnect: callable,
     onDisconnect: callable,
     serialize: callable,
+    runs: {
+      takes: 'an object',
+      bad: [
+        [false, 'false'],
+        [{ max: 0 }, '0', 'runs.max', bound],
+        [{ silence: 99 }, '99', 'runs.silence', `a whole number from 100 to ${MAX_DELAY}`],
+        [{ byte: 5 }, '5', 'runs.byte', "does not exist; did you mean 'runs.bytes'?"]
+      ]
+    },
     backplane: {
       takes: 'a backplane, as redisStreams() and jetStream() give it',
       bad: [

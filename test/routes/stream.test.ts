@@ -109,7 +109,9 @@ t.test('with everyone: false and no topics a stream hears what is sent to it alo
 t.test('a stream begins now, at the oldest event held, or at a cursor, but a last event id wins', async (t) => {
   let options: StreamOptions = {}
   const s = await serve(t, {
-    setup: (app) => app.get('/stream', (request, reply) => app.sse.stream(request, reply, options)) as unknown as void
+    setup: (app) => {
+      app.get('/stream', (request, reply) => app.sse.stream(request, reply, options))
+    }
   })
   const ids: string[] = []
   for (let i = 0; i < 3; i++) ids.push(await s.app.sse.publish(i))

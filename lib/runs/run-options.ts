@@ -1,0 +1,78 @@
+import { InvalidOptionError } from '../errors.js'
+import { unknownName } from '../input/nearest-name.js'
+import { isTopic, TOPIC_TAKES } from '../log/topic.js'
+
+/** Options of `app.sse.run`. Unknown ones are refused. */
+export interface RunOptions {
+  /**
+   * The topic that the run is known by, on all processes. No other run may have it while this one is under way; one that has
+   * ended makes room.
+   */
+  topic: string
+  /** Name of the events of pieces that have none. Default: none. */
+  event?: string | undefined
+  /** How long it can be heard after its end, ms. Default: 300,000 (5 min). Then it is gone, and asking for it is answered with 410. */
+  linger?: number | undefined
+  /** A run that nobody has listened to for so many ms, on any process, is stopped; `0` for never. Default: never. */
+  abandonAfter?: number | undefined
+  /** Stops the run when it aborts. Default: none. */
+  signal?: AbortSignal | undefined
+  /** Events held at most, from 1. Default: 10,000. The oldest go first; who lacks them is told by `resync`. */
+  maxEvents?: number | undefined
+  /** Bytes of encoded events held at most, from 1. Default: 1 MiB. The oldest go first, as with `maxEvents`. */
+  maxBytes?: number | undefined
+  /**
+   * What listeners are told of an error: the data of `failed` are `{ reason: 'error', message }`. Default: nothing, and the
+   * data are `{ reason: 'error' }`, since an error may hold what is nobody's business.
+   */
+  describeError?: ((error: unknown) => string) | undefined
+}
+
+/** The options with their defaults. */
+export interface ResolvedRunOptions {
+  readonly topic: string
+  readonly event: string | undefined
+  readonly linger: number
+  readonly abandonAfter: number
+  readonly signal: AbortSignal | undefined
+  readonly maxEvents: number
+  readonly maxBytes: number
+  readonly describeError: ((error: unknown) => string) | undefined
+}
+
+const MAX_DELAY = 2 ** 31 - 1
+/** What is held of a run of which nothing else is known. */
+export const RUN_BOUNDS = { linger: 300_000, maxEvents: 10_000, maxBytes: 1024 * 1024 }
+const FIELDS = ['topic', 'event', 'linger', 'abandonAfter', 'signal', 'maxEvents', 'maxBytes', 'describeError']
+
+/** @throws InvalidOptionError that names the option, what it got and what it takes */
+export function resolveRunOptions(options: RunOptions): ResolvedRunOptions {
+  if (typeof options !== 'object' || options === null) refuse('options', options, 'an object')
+  for (const name of Object.keys(options)) {
+    if (!FIELDS.includes(name)) throw new InvalidOptionError(name, unknownName(name, FIELDS))
+  }
+  const { topic, event, signal, describeError } = options
+  const { linger = RUN_BOUNDS.linger, maxEvents = RUN_BOUNDS.maxEvents, maxBytes = RUN_BOUNDS.maxBytes } = options
+  const { abandonAfter = 0 } = options
+  if (!isTopic(topic)) refuse('topic', topic, TOPIC_TAKES)
+  if (signal !== undefined && !(signal instanceof AbortSignal)) refuse('signal', signal, 'an AbortSignal')
+  if (describeError !== undefined && typeof describeError !== 'function')
+    refuse('describeError', describeError, 'a function')
+  checkWhole('linger', linger, 0, MAX_DELAY)
+  checkWhole('abandonAfter', abandonAfter, 0, MAX_DELAY)
+  checkWhole('maxEvents', maxEvents, 1)
+  checkWhole('maxBytes', maxBytes, 1)
+  const never = abandonAfter === 0 ? Number.POSITIVE_INFINITY : abandonAfter
+  return { topic, event, linger, abandonAfter: never, signal, maxEvents, maxBytes, describeError }
+}
+
+function checkWhole(name: string, value: unknown, min: number, max = Number.MAX_SAFE_INTEGER): void {
+  if (Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max) return
+  const upTo = max === Number.MAX_SAFE_INTEGER ? '' : ` to ${max}`
+  refuse(name, value, `a whole number from ${min}${upTo}`)
+}
+
+function refuse(name: string, value: unknown, takes: string): never {
+  const got = typeof value === 'string' ? `'${value}'` : value === null ? 'null' : `a value of type ${typeof value}`
+  throw new InvalidOptionError(name, typeof value === 'number' ? String(value) : got, takes)
+}

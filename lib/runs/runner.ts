@@ -1,0 +1,329 @@
+import { randomBytes } from 'node:crypto'
+import { InvalidOptionError, RunsFullError } from '../errors.js'
+import type { EncodedEvent, EventEncoder } from '../log/event-encoder.js'
+import type { Logger } from '../logger.js'
+import { waitAtMost } from '../wire/time-slices.js'
+import { readPiece } from './piece.js'
+import { DONE, FAILED, type RunLog } from './run-log.js'
+import type { RunMark } from './run-mark.js'
+import { beginMessage, isRunId, type RunMessage } from './run-message.js'
+import { type ResolvedRunOptions, RUN_BOUNDS, type RunOptions, resolveRunOptions } from './run-options.js'
+import { Runs, type RunsBounds } from './runs.js'
+import type { RunSource } from './source.js'
+import { Work, type WorkTarget } from './work.js'
+
+/** How long the sources have to end when the app closes, ms. */
+const GRACE = 500
+/** Looks at the runs within the time after which one is lost. */
+const LOOKS = 3
+/** How long a request waits for a run to be heard of, ms. */
+const PATIENCE = 2000
+
+/** An event that has been encoded, here or elsewhere. */
+interface RunEvent {
+  readonly body: string
+  readonly topic?: string | undefined
+  readonly isText?: boolean | undefined
+}
+
+/** What the runs need of their hub. */
+export interface RunnerContext {
+  readonly encoder: EventEncoder
+  readonly logger: Logger
+  /** Whether there are other processes. */
+  readonly isShared: () => boolean
+  /** Whether the engine that they share is in reach. */
+  readonly isConnected: () => boolean
+  /** Resolves when the engine has the event. */
+  publish(event: EncodedEvent, run: RunMark): Promise<void>
+  /** Tells all processes. */
+  tell(message: RunMessage): void
+  /** Listeners of a run have missed pieces. */
+  skipGap(run: RunLog): void
+}
+
+/** A run, as the app sees it. */
+export interface Run {
+  readonly topic: string
+  /** The place before its first event: what a client shows as its last event id to get all of it. */
+  readonly cursor: string
+  /** Options for `app.sse.stream`: all of the run, from where the client is. */
+  readonly stream: { readonly run: string }
+  /** Resolves when its source is through, `finally` included. Never rejects. */
+  readonly finished: Promise<void>
+  /** Ends it: its signal aborts, and listeners get `failed`, reason `stopped`. Nothing, where it has ended. */
+  stop(): void
+}
+
+/** What is known of a run beside its events. */
+interface Known {
+  readonly bounds: typeof RUN_BOUNDS
+  /** The process that it is on: when that was last heard of, ms on the clock of `performance.now()`. */
+  readonly publisher: string | undefined
+  /** When somebody was last known to listen, same clock. */
+  heardAt: number
+  readonly work?: Work
+  readonly abandonAfter: number
+}
+
+/** Has sources publish to logs of their own, here, and holds what other processes' do. */
+export class Runner {
+  readonly #context: RunnerContext
+  readonly #runs: Runs
+  readonly #silence: number
+  readonly #known = new Map<RunLog, Known>()
+  readonly #signs = new Map<string, number>()
+  /** Who waits for a run to be heard of. */
+  readonly #waiting = new Set<() => void>()
+  #timer: NodeJS.Timeout | undefined
+  #isClosed = false
+  #saidFull = false
+
+  /** @param silence after which the runs of a process that says nothing are lost, ms */
+  constructor({ silence, ...bounds }: RunsBounds & { silence: number }, context: RunnerContext) {
+    this.#context = context
+    this.#silence = silence
+    this.#runs = new Runs(bounds, (run) => this.#known.delete(run))
+  }
+
+  /** As `Sse.run`. */
+  run(source: RunSource, options: RunOptions): Run {
+    const resolved = resolveRunOptions(options)
+    const { topic, signal, abandonAfter, event } = resolved
+    if (event !== undefined) readPiece({ event, data: null }, undefined)
+    const earlier = this.#runs.find(topic)
+    if (earlier?.ended === false)
+      throw new InvalidOptionError(
+        'topic',
+        `'${topic}', which a run has already`,
+        'one that no run has which is under way'
+      )
+    if (this.#runs.isFull || this.#isClosed) throw new RunsFullError(this.#runs.size)
+    if (earlier !== undefined) this.#runs.remove(earlier)
+    // Twelve base-36 digits: two runs have the same name once in 10^18.
+    const id = `r${BigInt(`0x${randomBytes(8).toString('hex')}`)
+      .toString(36)
+      .padStart(12, '0')
+      .slice(-12)}`
+    const log = this.#runs.add(topic, id, resolved)
+    if (this.#isShared) this.#context.tell(beginMessage(resolved, id))
+    const work = new Work(source, this.#targetOf(log, resolved))
+    const bounds = { linger: resolved.linger, maxEvents: resolved.maxEvents, maxBytes: resolved.maxBytes }
+    this.#known.set(log, { bounds, publisher: undefined, heardAt: performance.now(), work, abandonAfter })
+    this.#look()
+    const stop = () => work.stop('stopped')
+    if (signal?.aborted) stop()
+    else signal?.addEventListener('abort', stop, { once: true })
+    const finished = work.finished.finally(() => signal?.removeEventListener('abort', stop))
+    return Object.freeze({ topic, cursor: `${id}-0`, stream: Object.freeze({ run: topic }), finished, stop })
+  }
+
+  /** As `Sse.stopRun`. */
+  stop(topic: string): boolean {
+    const run = this.#runs.find(topic)
+    const work = run && this.#known.get(run)?.work
+    const isUnderWay = run !== undefined && !run.ended
+    if (work !== undefined) work.stop('stopped')
+    else if (this.#isShared) this.#context.tell({ is: 'stop', topic })
+    return isUnderWay
+  }
+
+  find(topic: string): RunLog | undefined {
+    return this.#runs.find(topic)
+  }
+
+  /**
+   * Where a run is not known here, and may be to others: resolves when it is, or time is up.
+   *
+   * @param topic of the run, where that is known
+   * @param cursor the id of one of its events, where that is known
+   */
+  await(topic: string | undefined, cursor: string | undefined): Promise<void> | undefined {
+    const id = cursor?.slice(0, cursor.lastIndexOf('-'))
+    if (!this.#isShared || (topic === undefined && !isRunId(id))) return undefined
+    const isKnown = () => {
+      if (topic !== undefined) return this.#runs.find(topic) !== undefined
+      for (const run of this.#runs) if (run.id === id) return true
+      return false
+    }
+    if (isKnown()) return undefined
+    return new Promise((resolve) => {
+      const finish = () => {
+        clearTimeout(timer)
+        this.#waiting.delete(look)
+        resolve()
+      }
+      const look = () => {
+        if (this.#isClosed || isKnown()) finish()
+      }
+      const timer = setTimeout(finish, PATIENCE)
+      timer.unref()
+      this.#waiting.add(look)
+    })
+  }
+
+  /** A piece has come from the engine. @returns its id */
+  receive(event: RunEvent, { id, n, last = false }: RunMark, publisher: string): string {
+    this.#signs.set(publisher, performance.now())
+    const name = `${id}-${n}`
+    const run = this.#meet(event.topic!, id, publisher, RUN_BOUNDS, n)
+    if (run === undefined || run.ended || n <= run.head) return name
+    if (n > run.head + 1) {
+      run.log.skipTo(n - 1)
+      this.#context.skipGap(run)
+    }
+    this.#append(run, event, last)
+    return name
+  }
+
+  /** Another process, or this one, has told something of runs. */
+  hear(message: RunMessage, publisher: string, isHistory: boolean): void {
+    this.#signs.set(publisher, performance.now())
+    if (message.is === 'begin') this.#meet(message.topic, message.id, publisher, message.bounds)
+    else if (message.is === 'alive') for (const topic of message.heard) this.#noteHeard(this.#runs.find(topic))
+    else if (!isHistory) {
+      const run = this.#runs.find(message.topic)
+      if (run !== undefined) this.#known.get(run)?.work?.stop('stopped')
+    }
+  }
+
+  /** Stops the runs of this process. Resolves when their sources are through, or have had time enough. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    clearInterval(this.#timer)
+    for (const look of this.#waiting) look()
+    const works = [...this.#known.values()].flatMap(({ work }) => work ?? [])
+    for (const work of works) work.stop('closed')
+    await waitAtMost(GRACE, Promise.all(works.map(({ finished }) => finished)))
+  }
+
+  /** Holds none any more. */
+  clear(): void {
+    this.#runs.clear()
+  }
+
+  get #isShared(): boolean {
+    return this.#context.isShared()
+  }
+
+  #targetOf(run: RunLog, { event: name, describeError }: ResolvedRunOptions): WorkTarget {
+    const { encoder } = this.#context
+    let sent = 0
+    const encode = (data: unknown, event?: string) =>
+      encoder.encode(data, event === undefined ? { topic: run.topic } : { event, topic: run.topic })
+    const send = (event: EncodedEvent, last = false): Promise<void> | undefined => {
+      if (!this.#isShared) {
+        this.#append(run, event, last)
+        return undefined
+      }
+      return this.#context.publish(event, { id: run.id, n: ++sent, ...(last && { last }) })
+    }
+    const end = (event: EncodedEvent) => {
+      // Where the engine does not take it, those here are told at least.
+      send(event, true)?.catch(() => {
+        if (!run.ended) this.#append(run, event, true)
+      })
+    }
+    return {
+      get isOffered() {
+        return run.isOffered
+      },
+      accept: (piece) => {
+        const { data, options } = readPiece(piece, name)
+        const event = encode(data, options.event)
+        if (!this.#runs.hasRoomFor(run.growthBy(event.body))) throw new RunsFullError(this.#runs.size)
+        return send(event)
+      },
+      done: (value) => {
+        try {
+          end(encode(value ?? null, DONE))
+        } catch (error) {
+          this.#logError(run, error)
+          end(encode({ reason: 'error' }, FAILED))
+        }
+      },
+      failed: (reason, error) => {
+        if (reason === 'error') this.#logError(run, error)
+        end(encode({ reason, ...(reason === 'error' && messageOf(error, describeError)) }, FAILED))
+      }
+    }
+  }
+
+  #append(run: RunLog, { body, isText = false }: RunEvent, last: boolean): void {
+    this.#runs.append(run, body, isText, last)
+    if (last) this.#runs.linger(run, this.#known.get(run)!.bounds.linger)
+  }
+
+  /** The run of another process that has this id, as it is known from now on; nothing, where there is no room for it. */
+  #meet(topic: string, id: string, publisher: string, bounds: typeof RUN_BOUNDS, first = 1): RunLog | undefined {
+    const known = this.#runs.find(topic)
+    if (known?.id === id) return known
+    if (known !== undefined && !known.ended) return undefined
+    if (this.#runs.isFull) {
+      if (!this.#saidFull) this.#context.logger.warn({ topic }, 'SSE: a run of another process finds no room here')
+      this.#saidFull = true
+      return undefined
+    }
+    if (known !== undefined) this.#runs.remove(known)
+    const run = this.#runs.add(topic, id, bounds, first)
+    this.#known.set(run, { bounds, publisher, heardAt: performance.now(), abandonAfter: Number.POSITIVE_INFINITY })
+    this.#look()
+    for (const look of this.#waiting) look()
+    return run
+  }
+
+  /** Looks after the runs from now on, while there are any. */
+  #look(): void {
+    this.#timer ??= setInterval(() => this.#tend(performance.now()), this.#silence / LOOKS).unref()
+  }
+
+  #tend(now: number): void {
+    if (this.#known.size === 0) {
+      clearInterval(this.#timer)
+      this.#timer = undefined
+      this.#signs.clear()
+      return
+    }
+    const heard: string[] = []
+    let works = 0
+    for (const [run, known] of this.#known) {
+      if (run.ended) continue
+      if (run.isHeard) known.heardAt = now
+      const { work, publisher } = known
+      if (work !== undefined) {
+        works++
+        if (now - known.heardAt >= known.abandonAfter) work.stop('abandoned')
+        continue
+      }
+      if (run.isHeard) heard.push(run.topic)
+      // While the engine is away nobody can be heard of.
+      if (!this.#context.isConnected()) this.#signs.set(publisher!, now)
+      else if (now - this.#signs.get(publisher!)! >= this.#silence) this.#lose(run)
+    }
+    if (this.#isShared && (works > 0 || heard.length > 0)) this.#context.tell({ is: 'alive', heard })
+  }
+
+  /** The process that it is on says nothing any more. */
+  #lose(run: RunLog): void {
+    const event = this.#context.encoder.encode({ reason: 'lost' }, { event: FAILED, topic: run.topic })
+    this.#append(run, event, true)
+  }
+
+  #noteHeard(run: RunLog | undefined): void {
+    const known = run && this.#known.get(run)
+    if (known !== undefined) known.heardAt = performance.now()
+  }
+
+  #logError(run: RunLog, err: unknown): void {
+    this.#context.logger.error({ err, topic: run.topic }, 'SSE: a run has failed')
+  }
+}
+
+function messageOf(error: unknown, describe: ((error: unknown) => string) | undefined): { message?: string } {
+  try {
+    const message = describe?.(error)
+    return message === undefined ? {} : { message: String(message) }
+  } catch {
+    return {}
+  }
+}

@@ -1,0 +1,80 @@
+import type { RunBounds } from './run-log.js'
+import { RunLog } from './run-log.js'
+
+/** Bounds of all runs that this process holds. */
+export interface RunsBounds {
+  /** Runs. */
+  readonly max: number
+  /** Bytes of their encoded events. */
+  readonly bytes: number
+}
+
+/** The runs that this process holds: those under way, and those that linger. */
+export class Runs {
+  readonly #bounds: RunsBounds
+  readonly #byTopic = new Map<string, RunLog>()
+  readonly #timers = new Map<RunLog, NodeJS.Timeout>()
+  readonly #onGone: (run: RunLog) => void
+  #bytes = 0
+
+  /** @param onGone called with a run that is held no more */
+  constructor(bounds: RunsBounds, onGone: (run: RunLog) => void) {
+    this.#bounds = bounds
+    this.#onGone = onGone
+  }
+
+  get size(): number {
+    return this.#byTopic.size
+  }
+
+  /** Whether there is no room for one more. */
+  get isFull(): boolean {
+    return this.#byTopic.size >= this.#bounds.max || this.#bytes >= this.#bounds.bytes
+  }
+
+  find(topic: string): RunLog | undefined {
+    return this.#byTopic.get(topic)
+  }
+
+  [Symbol.iterator](): Iterator<RunLog> {
+    return this.#byTopic.values()
+  }
+
+  add(topic: string, id: string, bounds: RunBounds, first?: number): RunLog {
+    const run = new RunLog(topic, id, bounds, first)
+    this.#byTopic.set(topic, run)
+    return run
+  }
+
+  /** Whether the bytes of all of them would be within their bound with so many more. */
+  hasRoomFor(bytes: number): boolean {
+    return this.#bytes + bytes <= this.#bounds.bytes
+  }
+
+  /** Appends to one of them. @returns the event's id */
+  append(run: RunLog, body: string, isText: boolean, isLast = false): string {
+    const before = run.bytes
+    const id = run.append(body, isText, isLast)
+    this.#bytes += run.bytes - before
+    return id
+  }
+
+  /** One has ended: it is held for `linger` more. */
+  linger(run: RunLog, linger: number): void {
+    const timer = setTimeout(() => this.remove(run), linger)
+    timer.unref()
+    this.#timers.set(run, timer)
+  }
+
+  remove(run: RunLog): void {
+    clearTimeout(this.#timers.get(run))
+    this.#timers.delete(run)
+    if (this.#byTopic.get(run.topic) === run) this.#byTopic.delete(run.topic)
+    this.#bytes -= run.bytes
+    this.#onGone(run)
+  }
+
+  clear(): void {
+    for (const run of [...this.#byTopic.values()]) this.remove(run)
+  }
+}
