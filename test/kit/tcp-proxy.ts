@@ -11,7 +11,7 @@ export class TcpProxy {
   passed = 0
   /** What a client may get, bytes a second. */
   #rate = Number.POSITIVE_INFINITY
-  readonly #target: number
+  #target: number
   readonly #sockets = new Set<net.Socket>()
   #isCut = false
   readonly #server = net.createServer((near) => {
@@ -59,6 +59,11 @@ export class TcpProxy {
 
   get port(): number {
     return (this.#server.address() as net.AddressInfo).port
+  }
+
+  /** Connections to come lead to another server. Those that there are stay. */
+  leadTo(target: number): void {
+    this.#target = target
   }
 
   /** Ends all connections, and those to come. */

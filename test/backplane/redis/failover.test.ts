@@ -2,6 +2,7 @@ import t, { type Test } from 'tap'
 import { redisStreams } from '../../../lib/backplane/redis/redis-streams.js'
 import { dataOf, eventually, startProcess, waitForEvents } from '../../kit/backplane-faults.js'
 import { type RedisServer, startRedis } from '../../kit/redis-server.js'
+import { TcpProxy } from '../../kit/tcp-proxy.js'
 
 const FAST = ['repl-diskless-sync-delay 0', 'repl-ping-replica-period 1']
 
@@ -23,6 +24,7 @@ async function untilFollowing(replica: RedisServer): Promise<void> {
 
 /** Has `from` hand over to `to`, without losing anything. */
 async function failOver(from: RedisServer, to: RedisServer): Promise<void> {
+  await eventually(async () => /state=online/.test(await from.admin.info('replication')), 'the replica is online')
   await from.admin.call('failover', 'TO', '127.0.0.1', to.port)
   await untilFollowing(from)
 }
@@ -54,6 +56,22 @@ t.test('what is published while a server is a replica for a time waits, and lose
   )
   t.equal(client.events.length, published + 1, 'and nothing else')
   t.equal(process.app.sse.stats().backplane!.lost, 0)
+})
+
+t.test('a server that has become a replica is left for the master that its address leads to now', async (t) => {
+  const pair = await startPair(t)
+  if (pair === undefined) return
+  const [one, other] = pair
+  const address = await TcpProxy.to(t, one.port)
+  const process = await startProcess(t, redisStreams({ url: `redis://127.0.0.1:${address.port}` }))
+  const client = await process.connect()
+  await process.app.sse.publish(1)
+  address.leadTo(other.port)
+  await failOver(one, other)
+  await process.app.sse.publish(2)
+  await waitForEvents([client], 2)
+  t.strictSame(dataOf(client), ['1', '2'])
+  await eventually(() => process.app.sse.ready, 'it is ready again')
 })
 
 t.test('a replica for good refuses at once, until it has been a master', async (t) => {
