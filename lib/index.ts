@@ -63,9 +63,10 @@ export type {
   TopicGrant
 } from './options.js'
 export type { StreamEvent, StreamOptions } from './routes/stream-options.js'
+export type { RunMark } from './runs/run-mark.js'
 export type { RunOptions } from './runs/run-options.js'
 export type { Run } from './runs/runner.js'
-export type { RunSource } from './runs/source.js'
+export type { Pieces, RunSource } from './runs/source.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
