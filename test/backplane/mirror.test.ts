@@ -235,8 +235,8 @@ t.test('of a gap the app is told, and clients after what they have had', async (
 })
 
 /** As the engine has what `onLoss` gives. */
-function lossAt(cursor: number, listener: BackplaneListener): BackplaneEntry {
-  return { ...listener.onLoss(), cursor: String(cursor), at: Date.now() }
+function lossAt(cursor: number, listener: BackplaneListener, at = Date.now()): BackplaneEntry {
+  return { ...listener.onLoss(), cursor: String(cursor), at }
 }
 
 t.test('where the engine has lost entries, ids from before are good no more, and clients are told once', async (t) => {
@@ -258,7 +258,8 @@ t.test('several reports of one loss are one', async (t) => {
   const [s, other] = [new Setup(t), new Setup(t)]
   const listener = await s.join('0')
   const slow = await other.join('0')
-  listener.onEntries([lossAt(1, listener), lossAt(2, slow)])
+  const at = Date.now()
+  listener.onEntries([lossAt(1, listener, at), lossAt(2, slow, at)])
   t.strictSame(s.told, ['rebase 0', 'skip', 'rebase 1', 'skip', 'bare 2'])
 })
 

@@ -4,6 +4,7 @@ import cookie from '@fastify/cookie'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import t, { type Test } from 'tap'
 import type { PylonSseOptions, SseClient, StreamEvent, StreamOptions } from '../../lib/index.js'
+import { requireBinary } from '../kit/binary.js'
 import { gate } from '../kit/deferred.js'
 import { LogLines } from '../kit/log-lines.js'
 import { type ServeOptions, serve } from '../kit/server.js'
@@ -319,6 +320,7 @@ t.test('a hook that makes something else of the stream is answered with an error
 
 for (const transport of ['http2', 'h2c'] as const) {
   t.test(`it works over ${transport}`, async (t) => {
+    if (transport === 'http2' && !requireBinary(t, 'openssl')) return
     const s = await serveStream(t, { until: 'end' }, {}, { transport })
     const client = await s.connectH2({ path: '/stream' })
     s.app.sse.broadcast(1)
