@@ -28,6 +28,7 @@ const MAX_PAST_IDS = 100_000
 /** Takes events in, has them appended to the log, and wakes those who hear them. */
 export class Hub {
   readonly log: EventLog
+  readonly reader: LogReader
   /** Who hears what. */
   readonly audiences = new Audiences()
   readonly clients: Clients
@@ -62,10 +63,11 @@ export class Hub {
       epoch: (randomBytes(6).readUIntBE(0, 6) % 36 ** 8).toString(36).padStart(8, '0'),
       replay: history.events
     })
+    this.reader = new LogReader(this.log, this.audiences.everyone)
     this.#encoder = new EventEncoder(options)
     const context = {
       log: this.log,
-      reader: new LogReader(this.log, this.audiences.everyone),
+      reader: this.reader,
       audiences: this.audiences,
       counters: this.#counters,
       encoder: this.#encoder

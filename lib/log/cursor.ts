@@ -272,12 +272,20 @@ export class Cursor {
 
   /** Leaves out so many of the next events. */
   #skip(events: number): void {
+    const { log, reader } = this.#context
     for (let left = events; left > 0; ) {
       this.#turn()
-      const entry = this.#context.log.at(++this.#seq)
-      if (!this.#audience.hears(entry) || entry.except === this.#clientId) continue
-      this.#had++
-      left--
+      const stop = this.#changes[0]?.after ?? log.head
+      const seq = this.#seq
+      this.#seq = stop
+      for (const entry of reader.heard(this.#audience, seq, stop)) {
+        if (entry.except === this.#clientId) continue
+        this.#had++
+        left--
+        if (left > 0) continue
+        this.#seq = entry.seq
+        break
+      }
     }
     this.#miss(events)
   }

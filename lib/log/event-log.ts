@@ -1,6 +1,6 @@
+import { EventIndex } from './event-index.js'
 import { CHUNK_TAIL_BYTES, type Labels, LogEntry, nameOf } from './log-entry.js'
 import { isUnproven } from './place-name.js'
-import { SeqList } from './seq-list.js'
 import { SlabWriter } from './slab.js'
 
 /** Tells in which order two cursors are: negative, zero or positive; nothing, where one of them is none. */
@@ -40,6 +40,8 @@ export type Lost = { at?: number } & ({ lost: 'expired'; missed: number | null }
  */
 export class EventLog {
   readonly epoch: string
+  /** Which of the events held concern whom. */
+  readonly index = new EventIndex()
   readonly #replay: number
   readonly #maxEvents: number
   readonly #maxBytes: number
@@ -57,8 +59,6 @@ export class EventLog {
   #lives = 1
   /** Events whose id the user gave. The others are found by their number. */
   readonly #ownIds = new Map<string, number>()
-  /** The events without a topic. */
-  readonly #untopical = new SeqList()
   readonly #slabs: SlabWriter
   #untopicalCount = 0
   #lastUntopical = 0
@@ -143,7 +143,7 @@ export class EventLog {
 
   /** The events without a topic after a cursor, in order. */
   *untopicalAfter(cursor: number): Generator<LogEntry> {
-    for (const seq of this.#untopical.after(cursor)) yield this.at(seq)
+    for (const seq of this.index.untopicalAfter(cursor)) yield this.at(seq)
   }
 
   /** What `oldest` will be once an event of so many bytes is appended, the newest event always being held. */
@@ -189,10 +189,10 @@ export class EventLog {
     this.#head = seq
     if (ownId !== undefined) this.#ownIds.set(ownId.trim(), seq)
     if (topic === undefined) {
-      this.#untopical.push(seq)
       this.#untopicalCount++
       this.#lastUntopical = seq
     }
+    this.index.add(entry)
     return entry
   }
 
@@ -275,9 +275,9 @@ export class EventLog {
       this.#ring[seq & this.#mask] = undefined
       this.#bytes -= entry.size
       if (this.#ownIds.size > 0) this.#ownIds.delete(entry.id.trim())
+      this.index.drop(entry)
     }
     this.#oldest = oldest
-    this.#untopical.dropBelow(oldest)
   }
 
   #grow(): void {

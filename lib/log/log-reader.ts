@@ -10,6 +10,8 @@ import type { LogEntry } from './log-entry.js'
 const MIN_BYTES = 16 * 1024
 /** Bytes of chunks kept for others at the same cursor, whatever the number of clients. */
 const KEPT_BYTES = 4 * 1024 * 1024
+/** Places of the log that are looked at first for an audience's events. */
+const MIN_WINDOW = 256
 /** What a kept chunk costs beside its bytes, about: itself, and each of its events. */
 const CHUNK_OVERHEAD = 512
 const EVENT_OVERHEAD = 8
@@ -57,25 +59,48 @@ export class LogReader {
     const entries: LogEntry[] = []
     let bytes = 0
     let slab: Buffer | undefined
-    for (let seq = cursor + 1; seq <= limit; seq++) {
-      const entry = this.#log.at(seq)
-      if (bytes >= MIN_BYTES && entry.slab !== slab) return this.#keep(key, new EventChunk(entries, seq - 1, true))
+    for (const entry of this.heard(audience, cursor, limit)) {
+      if (bytes >= MIN_BYTES && entry.slab !== slab)
+        return this.#keep(key, new EventChunk(entries, entries.at(-1)!.seq, true))
       slab = entry.slab
-      if (!audience.hears(entry)) continue
       entries.push(entry)
       bytes += entry.size
     }
     return entries.length === 0 ? undefined : this.#keep(key, new EventChunk(entries, limit))
   }
 
+  /** The events that an audience hears of those after a cursor, up to `limit`, in order. */
+  *heard(audience: Audience, cursor: number, limit: number): Generator<LogEntry> {
+    const log = this.#log
+    const lists = log.index.listsOf(audience)
+    let from = cursor
+    // In windows that grow, since who asks may need the first few alone, and the next may be far.
+    for (let width = MIN_WINDOW; from < limit; width *= 2) {
+      const to = Math.min(from + width, limit)
+      if (lists.length > to - from) {
+        for (let seq = from + 1; seq <= to; seq++) if (audience.hears(log.at(seq))) yield log.at(seq)
+      } else {
+        const seqs: number[] = []
+        for (const list of lists) list.collect(from, to, seqs)
+        if (lists.length > 1) seqs.sort((a, b) => a - b)
+        for (const seq of seqs) yield log.at(seq)
+      }
+      from = to
+    }
+  }
+
   /** How many events of an audience the log holds after a cursor, without those that leave a client out. */
   count(audience: Audience, cursor: number, clientId: string): number {
     const { head, oldest } = this.#log
+    const from = Math.max(cursor, oldest - 1)
+    const lists = this.#log.index.listsOf(audience)
     let count = 0
-    for (let seq = Math.max(cursor + 1, oldest); seq <= head; seq++) {
-      const entry = this.#log.at(seq)
-      if (audience.hears(entry) && entry.except !== clientId) count++
+    if (lists.length > head - from) {
+      for (let seq = from + 1; seq <= head; seq++) if (audience.hears(this.#log.at(seq))) count++
+    } else {
+      for (const list of lists) count += list.countAfter(from)
     }
+    for (const seq of this.#log.index.exceptingAfter(from, clientId)) if (audience.hears(this.#log.at(seq))) count--
     return count
   }
 

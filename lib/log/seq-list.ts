@@ -1,8 +1,16 @@
+/** Dropped numbers that a list keeps before it is copied without them. */
+const MAX_DROPPED = 16
+
 /** Ascending numbers, appended at the end and dropped from the beginning. */
 export class SeqList {
-  #seqs: number[] = []
+  #seqs: number[]
   /** How many at the beginning are dropped, but still there. */
   #dropped = 0
+
+  /** @param seqs the first numbers, ascending; the list keeps the array */
+  constructor(seqs: number[] = []) {
+    this.#seqs = seqs
+  }
 
   /** How many it holds. */
   get size(): number {
@@ -17,14 +25,30 @@ export class SeqList {
   dropBelow(seq: number): void {
     while (this.#dropped < this.#seqs.length && this.#seqs[this.#dropped]! < seq) this.#dropped++
     // Half of it gone, a copy costs less than one step for each that was dropped.
-    if (this.#dropped > 1024 && this.#dropped * 2 > this.#seqs.length) {
+    if (this.#dropped > MAX_DROPPED && this.#dropped * 2 > this.#seqs.length) {
       this.#seqs = this.#seqs.slice(this.#dropped)
       this.#dropped = 0
     }
   }
 
+  /** How many of them are above `seq`. */
+  countAfter(seq: number): number {
+    return this.#seqs.length - this.#placeAfter(seq)
+  }
+
   /** Those above `seq`, in order. */
   *after(seq: number): Generator<number> {
+    for (let place = this.#placeAfter(seq); place < this.#seqs.length; place++) yield this.#seqs[place]!
+  }
+
+  /** Adds those above `seq`, up to `last`, to an array. */
+  collect(seq: number, last: number, into: number[]): void {
+    for (let place = this.#placeAfter(seq); place < this.#seqs.length && this.#seqs[place]! <= last; place++)
+      into.push(this.#seqs[place]!)
+  }
+
+  /** The place of the first above `seq`, by binary search. */
+  #placeAfter(seq: number): number {
     let low = this.#dropped
     let high = this.#seqs.length
     while (low < high) {
@@ -32,6 +56,6 @@ export class SeqList {
       if (this.#seqs[middle]! > seq) high = middle
       else low = middle + 1
     }
-    for (; low < this.#seqs.length; low++) yield this.#seqs[low]!
+    return low
   }
 }

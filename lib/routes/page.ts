@@ -17,6 +17,9 @@ export interface Page {
   hasMore: boolean
 }
 
+/** What a page is read from. */
+type PageSource = Pick<Source, 'log' | 'reader' | 'audiences'>
+
 const DEFAULT_LIMIT = 100
 const MAX_LIMIT = 1000
 const MAX_WAIT = 60_000
@@ -32,7 +35,7 @@ const MAX_BYTES = 1024 * 1024
 export async function sendPage(
   hub: Hub,
   { topics, everyone }: Hearing,
-  source: Pick<Source, 'log' | 'audiences'>,
+  source: PageSource,
   request: FastifyRequest,
   reply: FastifyReply
 ): Promise<void> {
@@ -52,7 +55,7 @@ export async function sendPage(
   }
   const audience = audiences.hold(topics, everyone)
   try {
-    let page = read(log, audience, position.seq, limit)
+    let page = read(source, audience, position.seq, limit)
     if (page.events.length === 0 && wait > 0) {
       // What came before the event that wakes it was of no concern to it.
       const quietUpTo = () => Math.max(position.seq, log.head - 1)
@@ -64,7 +67,7 @@ export async function sendPage(
         return
       }
       if (hub.closing) leaveConnection(request, reply)
-      page = read(log, audience, Math.max(seq, log.oldest - 1), limit)
+      page = read(source, audience, Math.max(seq, log.oldest - 1), limit)
     }
     reply.send(page)
   } finally {
@@ -77,23 +80,18 @@ function refuse(log: EventLog, reply: FastifyReply): void {
   reply.code(410).send({ statusCode, code, error: 'Gone', message, oldest: log.cursorAt(log.oldestCursor) })
 }
 
-function read(log: EventLog, audience: Audience, cursor: number, limit: number): Page {
+function read(source: PageSource, audience: Audience, cursor: number, limit: number): Page {
+  const { log, reader } = source
   const events: PlainEvent[] = []
-  let seq = cursor
   let bytes = 0
-  while (seq < log.head && events.length < limit) {
-    const entry = log.at(seq + 1)
-    if (audience.hears(entry)) {
-      bytes += entry.size
-      // One event always, however large.
-      if (bytes > MAX_BYTES && events.length > 0) break
-      events.push(plainEvent(entry))
-    }
-    seq++
+  for (const entry of reader.heard(audience, cursor, log.head)) {
+    bytes += entry.size
+    // One event always, however large.
+    const isFull = events.length === limit || (bytes > MAX_BYTES && events.length > 0)
+    if (isFull) return { events, cursor: log.cursorAt(entry.seq - 1), hasMore: true }
+    events.push(plainEvent(entry))
   }
-  let next = seq
-  while (next < log.head && !audience.hears(log.at(next + 1))) next++
-  return { events, cursor: log.cursorAt(next), hasMore: next < log.head }
+  return { events, cursor: log.cursorAt(log.head), hasMore: false }
 }
 
 function number(query: Record<string, unknown>, name: string, min: number, max: number): number | undefined {
