@@ -1,22 +1,25 @@
-import { Child } from './child.js'
-import { engines, startEngine } from './engines.js'
-import { cpuTimeOfThreads, describeMachine, machineTime } from './machine.js'
-import { digits, short } from './numbers.js'
+// `npm run bench:backplane`: three processes that share events by Redis or NATS.
+
+import { cpuTimeOfThreads, describeMachine, othersShare, timesOf } from './machine/machine.js'
+import { digits, short } from './report/numbers.js'
+import { waitForArrivals } from './stage/arrivals.js'
+import { Child } from './stage/child.js'
+import { engines, startEngine } from './stage/engines.js'
 
 const PROCESSES = 3
 const FILES = 4096
 const SERVER_ARGS = ['--expose-gc', '--no-warnings']
-/** How long the last events may take to arrive, ms. */
+/** Time that the last events may take to arrive, ms. */
 const DRAIN = 20_000
-/** Seconds of half the load, before what is measured. */
+/** Seconds of half the load before the measurement, in which code is compiled. */
 const WARM_UP = 2
-/** How often a case is tried where other things keep the machine busy, and what does not count, of its CPU. */
+/** How often a case is run while other processes use more than `UNDISTURBED` of the machine. */
 const RUNS = 3
-const LITTLE = 0.1
-/** Clients of each process that parse every event. */
+const UNDISTURBED = 0.1
+/** Clients per process that parse every event. */
 const WATCHERS = 1
 
-/** `clients`: of each process; `rate`: events a second, published by one process; `must`: what the figures have to show. */
+/** `clients`: per process; `rate`: events/s, all published by one process; `must`: what the figures have to show. */
 const CASES = [
   {
     title: 'three processes of 10 clients, 20,000 events/s',
@@ -65,10 +68,10 @@ for (const engine of engines()) {
   }
 }
 
-/** The run with the least of others on the machine, of a few, or the first with next to nothing. */
+/** The first run that other processes hardly disturb, or the least disturbed of `RUNS`. */
 async function undisturbed(run) {
   let best
-  for (let n = 0; n < RUNS && !(best?.othersShare < LITTLE); n++) {
+  for (let n = 0; n < RUNS && !(best?.othersShare < UNDISTURBED); n++) {
     const figures = await run().catch((error) => ({ othersShare: 1, faults: [error.message] }))
     if (best === undefined || figures.othersShare < best.othersShare) best = figures
   }
@@ -90,15 +93,15 @@ function row({ title, must }, { reached, deliveries, latency, cpu, engineShare, 
   return `| ${title} | ${cells.join(' | ')} | ${verdict} |`
 }
 
-/** Latency is that of clients of the processes that did not publish, from when an event was broadcast. */
+/** Runs one case. Latency is from broadcast, to clients of the processes that did not publish. */
 async function perform(engine, { clients, rate, seconds }) {
   const running = await startEngine(engine)
   const servers = Array.from(
     { length: PROCESSES },
-    () => new Child('server.js', { files: FILES, nodeArgs: SERVER_ARGS })
+    () => new Child('server/server.js', { files: FILES, nodeArgs: SERVER_ARGS })
   )
-  const counters = new Child('clients.js', { files: FILES })
-  const watchers = new Child('clients.js', { files: FILES })
+  const counters = new Child('clients/clients.js', { files: FILES })
+  const watchers = new Child('clients/clients.js', { files: FILES })
   const children = [...servers, counters, watchers]
   try {
     for (const [i, server] of servers.entries()) {
@@ -112,16 +115,15 @@ async function perform(engine, { clients, rate, seconds }) {
       if (counted !== clients) throw new Error(`a server counts ${counted} clients of ${clients}`)
     }
     const [publisher] = servers
-    // Code is compiled by the first events, which are not measured.
     await publish(publisher, { rate: rate / 2, events: (rate / 2) * WARM_UP }, { counters, watchers })
     for (const server of servers) await server.call('begin')
     await Promise.all([counters.call('record'), watchers.call('record')])
     await counters.call('readInBouts', { on: true })
     const pids = [...children.map(({ pid }) => pid), running.pid, process.pid]
-    const before = times(pids, running.pid)
+    const before = { ...timesOf(pids), engine: cpuTimeOfThreads(running.pid) }
     const schedule = { rate, events: rate * seconds }
     const { first, published, faults, last } = await publish(publisher, schedule, { counters, watchers })
-    const after = times(pids, running.pid)
+    const after = { ...timesOf(pids), engine: cpuTimeOfThreads(running.pid) }
     const used = await Promise.all(servers.map((server) => server.call('end')))
     const { broadcast } = await watchers.call('latency')
     const deliveries = published * clients * PROCESSES
@@ -132,7 +134,7 @@ async function perform(engine, { clients, rate, seconds }) {
       latency: broadcast,
       cpu: used.reduce((sum, { cpu }) => sum + cpu, 0) / deliveries,
       engineShare: (after.engine - before.engine) / (took * 1e6),
-      othersShare: Math.max(0, (after.busy - before.busy - (after.own - before.own)) / (after.all - before.all)),
+      othersShare: othersShare(before, after),
       faults
     }
   } finally {
@@ -141,21 +143,11 @@ async function perform(engine, { clients, rate, seconds }) {
   }
 }
 
-/** Resolves when every client has all of it. */
-async function publish(publisher, schedule, { counters, watchers }) {
+/** Publishes on a schedule, and waits until all clients have received it. */
+async function publish(publisher, schedule, children) {
   const { first } = await publisher.call('pace', schedule)
   const { published, lastSeq } = await publisher.call('paced')
-  const watched = await watchers.call('parsed', { lastSeq, within: DRAIN })
-  const bytes = watched.streamBytes ?? -1
-  const counted = await counters.call('counted', { bytes, within: watched.done ? DRAIN : 0 })
-  const faults = [...watched.faults]
+  const { watchers, counters, faults } = await waitForArrivals(children, { lastSeq, within: DRAIN })
   if (published < schedule.events) faults.push(`only ${published} were published in time`)
-  if (!watched.done || !counted.done) faults.push('not all had arrived in time')
-  if (watched.lost + counted.lost > 0) faults.push(`${watched.lost + counted.lost} connections were cut`)
-  return { first, published, faults, last: Math.max(watched.lastRead, counted.lastRead) }
-}
-
-function times(pids, engine) {
-  const own = pids.reduce((sum, pid) => sum + cpuTimeOfThreads(pid), 0)
-  return { own, engine: cpuTimeOfThreads(engine), ...machineTime() }
+  return { first, published, faults, last: Math.max(watchers.lastRead, counters.lastRead) }
 }

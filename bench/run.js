@@ -1,39 +1,43 @@
+// `npm run bench`: runs the cases with the peers, and writes the results to bench/results/.
+
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { CASES, isPlanned, isWanted } from './cases/cases.js'
-import { checkClaims } from './claims.js'
-import { describeMachine, openFilesLimit } from './machine.js'
-import { medians } from './medians.js'
+import { describeMachine, openFilesLimit } from './machine/machine.js'
 import { availablePeers, OWN } from './peers/peers.js'
-import { svg } from './plot.js'
-import { Stage } from './stage.js'
-import { markdown } from './table.js'
+import { checkClaims } from './report/claims.js'
+import { medians } from './report/medians.js'
+import { svg } from './report/plot.js'
+import { markdown } from './report/table.js'
+import { Stage } from './stage/stage.js'
 
 const KNOWN_CASES = ['burst', 'paced', 'sustained', 'neighbour', 'topics', 'rooms', 'stuck', 'herd', 'idle', 'gzip']
 const KNOWN_PEERS = ['pylon-sse', 'better-sse', 'fastify-sse', 'res-write', 'socket-write', 'nchan']
-const HELP = `node bench/run.js [--quick] [--check] [--docs] [--cases a,b] [--peers a,b] [--rounds n]
+const HELP = `npm run bench -- [CASE …] [--quick] [--check] [--docs] [--peers a,b] [--rounds n]
 
-  --quick   little more than a minute: one round, short windows, fewer clients in stuck and herd, the main peers
-  --check   compares with what the benchmark must show
-  --docs    writes the table and the plot into docs/, too, which the README shows
-  --cases   ${KNOWN_CASES.join(', ')}
-  --peers   ${KNOWN_PEERS.join(', ')}
+  CASE      ${KNOWN_CASES.join(', ')}; default: all
+  It fails if anything is wrong with what pylon-sse delivers.
+
+  --quick   takes little more than a minute: one round, short windows, fewer clients in stuck and herd, the main peers
+  --check   compares the results with what the benchmark must show
+  --docs    writes the table and the plot to docs/ as well
+  --peers   ${KNOWN_PEERS.join(', ')}; default: all
   --rounds  default 3 (1 with --quick)
 `
-/** Descriptors of the largest case, with room for what else a process opens. */
+/** File descriptors of the largest case, and some that a process opens besides. */
 const FILES_NEEDED = 15_700
 const RESULTS = new URL('results/', import.meta.url)
 const DOCS = new URL('../docs/', import.meta.url)
 
-/** The stage before, while it is being cleared. */
+/** The closing of the previous stage. */
 let clearing = Promise.resolve()
 
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
     quick: { type: 'boolean', default: false },
     check: { type: 'boolean', default: false },
     docs: { type: 'boolean', default: false },
-    cases: { type: 'string' },
     peers: { type: 'string' },
     rounds: { type: 'string' },
     help: { type: 'boolean', default: false }
@@ -41,14 +45,13 @@ const { values } = parseArgs({
 })
 
 if (values.help) process.stdout.write(HELP)
-else await run(values)
+else await run(positionals.length > 0 ? positionals : undefined, values)
 
-async function run({ quick, check, docs, cases, peers: asked, rounds: given }) {
-  const names = cases?.split(',')
+async function run(names, { quick, check, docs, peers: asked, rounds: given }) {
   const { peers: available, missing } = availablePeers()
   const peers = available.filter(({ name }) => asked === undefined || asked.split(',').includes(name))
-  refuseUnknown('peer', asked, KNOWN_PEERS)
-  refuseUnknown('case', cases, KNOWN_CASES)
+  refuseUnknown('peer', asked?.split(','), KNOWN_PEERS)
+  refuseUnknown('case', names, KNOWN_CASES)
   const rounds = Number(given ?? (quick ? 1 : 3))
   const files = openFilesLimit()
   if (files < FILES_NEEDED) {
@@ -61,10 +64,10 @@ async function run({ quick, check, docs, cases, peers: asked, rounds: given }) {
     for (const one of CASES) {
       const wanted = (row) => isWanted(row, names)
       if (!one.rows.some(wanted)) continue
-      // Another one begins in each round: who comes first finds the machine as the case before has left it.
+      // The peers take turns in going first, since the first one finds the machine as the previous case left it.
       const ones = one.peers ?? peers
       for (const { name: peer } of [...ones.slice(round % ones.length), ...ones.slice(0, round % ones.length)]) {
-        if (cases === undefined && asked === undefined && !isPlanned(one, peer, round, quick)) continue
+        if (names === undefined && asked === undefined && !isPlanned(one, peer, round, quick)) continue
         const rows = await perform(one, { peer, quick, round, own: peer === OWN, wanted }, files)
         for (const [row, figures] of Object.entries(rows)) {
           taken[row] ??= {}
@@ -77,6 +80,7 @@ async function run({ quick, check, docs, cases, peers: asked, rounds: given }) {
   }
 
   await clearing
+  if (Object.values(taken).some((byPeer) => byPeer[OWN]?.some(({ faults }) => faults.length > 0))) process.exitCode = 1
   const rows = {}
   for (const [row, byPeer] of Object.entries(taken)) {
     rows[row] = Object.fromEntries(Object.entries(byPeer).map(([peer, figures]) => [peer, medians(figures)]))
@@ -106,15 +110,16 @@ async function run({ quick, check, docs, cases, peers: asked, rounds: given }) {
 }
 
 function refuseUnknown(what, given, known) {
-  const unknown = given?.split(',').find((name) => !known.includes(name))
+  const unknown = given?.find((name) => !known.includes(name))
   if (unknown !== undefined) throw new Error(`There is no ${what} '${unknown}': ${known.join(', ')}`)
 }
 
-/** Runs one case for one peer, on a stage of its own, within its time. */
+/** Runs one case with one peer on a stage of its own, and stops it after the case's longest time. */
 async function perform(one, options, files) {
-  // Its processes start while those of the one before end.
+  // The processes of this stage start while those of the previous one exit.
   const stage = new Stage(files)
   await clearing
+  if (Object.values(taken).some((byPeer) => byPeer[OWN]?.some(({ faults }) => faults.length > 0))) process.exitCode = 1
   const rows = {}
   let timer
   const overtime = new Promise((_resolve, reject) => {
@@ -129,7 +134,7 @@ async function perform(one, options, files) {
     return rows
   } catch (err) {
     running.catch(() => {})
-    // What was measured before stays.
+    // Rows that were measured before the failure are kept.
     const failed = one.rows.filter((row) => options.wanted(row) && rows[row] === undefined)
     return { ...rows, ...Object.fromEntries(failed.map((row) => [row, { faults: [stage.fault ?? err.message] }])) }
   } finally {

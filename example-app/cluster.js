@@ -1,3 +1,9 @@
+/*
+ * The task board on three processes (`npm run start:cluster`). They share a port and, by Redis, an event stream; each
+ * connection may reach another process. The state is in the memory of the primary process, where a real app has a database;
+ * the workers ask it (see remote.js).
+ */
+
 import cluster from 'node:cluster'
 import { randomBytes, randomUUID } from 'node:crypto'
 import Fastify from 'fastify'
@@ -5,14 +11,8 @@ import { Redis } from 'ioredis'
 import pylonSse from 'pylon-sse'
 import { redisStreams } from 'pylon-sse/redis-streams'
 import { buildApp } from './app.js'
-import { Board } from './board.js'
+import { Board } from './board/board.js'
 import { offer, remote } from './remote.js'
-
-/*
- * The task board on three processes. They share a port, so that every connection may come to another one, and an event
- * stream, by Redis. What the app knows is in the primary process, in memory as in server.js, where a real app has a
- * database; the workers ask it.
- */
 
 const WORKERS = 3
 
@@ -22,9 +22,9 @@ const fastify = { logger: { level } }
 await (cluster.isPrimary ? lead() : work())
 
 async function lead() {
-  // Of this start alone, as the board is: a page that comes back later is told that what it knew is gone.
+  // A new key for each start, since the state is new as well: pages of an earlier start are told that theirs is gone.
   const key = `pylon-sse:board:${randomUUID()}`
-  // It serves nobody. It broadcasts what changes, in the order in which it changes.
+  // The primary process has no clients. It broadcasts the changes in the order in which they are made.
   const publisher = Fastify(fastify)
   publisher.register(pylonSse, { backplane: redisStreams({ url, key }) })
   try {
@@ -42,7 +42,7 @@ async function lead() {
 
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, close)
 
-  // One first: what keeps it from listening would keep the others, too.
+  // One worker first: an error that keeps it from listening would keep the others from it as well.
   const first = await start()
   if (!first) return
   hasStarted = true
@@ -51,7 +51,7 @@ async function lead() {
   if (!closing)
     console.log(`Task board on http://localhost:${port}, ${WORKERS} processes (a private window is a second visitor)`)
 
-  /** Resolves with the worker's address when it listens. */
+  /** Starts a worker. Resolves with its address once it listens. */
   function start() {
     const worker = cluster.fork(environment)
     offer(board, worker)
@@ -66,7 +66,7 @@ async function lead() {
         if (closing) return resolve()
         if (!hasStarted) return close(1)
         console.error(`Process ${worker.process.pid} has ended (${signal ?? code})`)
-        // One that could not start, without Redis say, may do so later.
+        // A worker that could not start, without Redis for example, is started again after a while.
         setTimeout(replace, isUp ? 0 : 1000)
       })
     })
@@ -103,7 +103,7 @@ async function work() {
   })
   let isClosing = false
   const close = async () => {
-    // Ctrl-C comes to it, too, before the primary process asks it to end.
+    // With Ctrl-C the signal comes twice: from the terminal, and from the primary process.
     if (isClosing) return
     isClosing = true
     await app.close()

@@ -1,13 +1,13 @@
-/** An object of another process, over the channel that Node has between a process and those that it has started. */
+// Method calls between the processes of a cluster, over the channel that Node has between a process and its children.
 
-/** What the primary process offers, as its workers call it: every method gives a promise. */
+/** In a worker: the object that the primary process offers. Every method returns a promise. */
 export function remote() {
   const calls = new Map()
   let count = 0
   process.on('message', ({ call, result, error }) => {
     const { resolve, reject } = calls.get(call)
     calls.delete(call)
-    // A class does not get across.
+    // The channel carries plain objects, not errors with their class.
     if (error) reject(Object.assign(new Error(error.message), error))
     else resolve(result)
   })
@@ -27,7 +27,7 @@ export function remote() {
   )
 }
 
-/** Answers the calls of a worker. */
+/** In the primary process: answers a worker's calls of the object's methods. */
 export function offer(object, worker) {
   worker.on('message', ({ call, method, args }) => {
     let answer
@@ -36,7 +36,7 @@ export function offer(object, worker) {
     } catch ({ message, code, statusCode = 500 }) {
       answer = { call, error: { message, code, statusCode } }
     }
-    // It may have ended meanwhile, which is heard of elsewhere.
+    // The callback swallows the error of a worker that has exited meanwhile.
     worker.send(answer, () => {})
   })
 }

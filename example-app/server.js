@@ -1,3 +1,5 @@
+// The task board on one process (`npm start`).
+
 import { buildApp } from './app.js'
 
 const host = process.env.HOST ?? '127.0.0.1'

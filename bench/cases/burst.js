@@ -1,3 +1,4 @@
+/** Many events broadcast in one tick, to clients that keep up. */
 export const burst = {
   name: 'burst',
   rows: ['burst'],
@@ -9,12 +10,12 @@ export const burst = {
     const times = quick ? 3 : 10
     await stage.open(peer)
     await stage.connect({ clients })
-    for (let n = 0; n < (quick ? 1 : 5); n++) await once(stage, events)
+    for (let n = 0; n < (quick ? 1 : 5); n++) await burstOnce(stage, events)
     await stage.begin()
     const faults = []
     let busy = 0
     for (let n = 0; n < times; n++) {
-      const one = await once(stage, events)
+      const one = await burstOnce(stage, events)
       faults.push(...one.faults)
       busy += one.seconds
     }
@@ -36,7 +37,7 @@ export const burst = {
   }
 }
 
-async function once(stage, events) {
+async function burstOnce(stage, events) {
   const { first, lastSeq } = await stage.burst({ events })
   const { watchers, counters, faults } = await stage.arrived(lastSeq)
   return { faults, seconds: (Math.max(watchers.lastRead, counters.lastRead) - first) / 1e6 }

@@ -1,14 +1,14 @@
 const CLIENTS = 1000
 const RATE = 50
-/** Of JSON as apps send it: a row of a table. */
+/** JSON of one event, about: a row of a table as apps send it. */
 const BYTES = 500
 
-/** Bytes and CPU of compressing once for all, of compressing for each, and of not compressing. */
+/** Bytes and CPU of compressing once for all clients, once per client, and not at all. */
 export const gzip = {
   name: 'gzip',
   rows: ['gzip'],
   seconds: 60,
-  /** Beside those that do not compress there is nothing to compare. */
+  /** This case has peers of its own: the usual ones do not compress. */
   peers: [
     { name: 'pylon-sse', title: 'pylon-sse, plain' },
     { name: 'pylon-sse-gzip', title: 'pylon-sse, compress: true' },

@@ -1,8 +1,8 @@
 const EVENTS = 500
-/** Connections that the kernel has to queue at once: below `net.core.somaxconn`. */
+/** Connections opened at a time: below `net.core.somaxconn`, the most that the kernel queues. */
 const PARALLEL = 1000
 
-/** All clients are cut off, miss events, and come back at once with the id of their last. */
+/** A thundering herd: all clients are cut off, miss events, and reconnect at once with their last event id. */
 export const herd = {
   name: 'herd',
   rows: ['herd'],

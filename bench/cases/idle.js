@@ -1,10 +1,10 @@
 const WARM = 500
 const CLIENTS = 15_000
-/** Connections that are being opened at once: enough for the server to be what limits their number a second. */
+/** Connections opened at a time: so many that the server limits their number per second. */
 const PARALLEL = 512
 const KB_OF_MIB = 1048.576
 
-/** Clients that get nothing: what they cost to connect and to keep. */
+/** Clients that receive nothing: what they cost to connect and to keep. */
 export const idle = {
   name: 'idle',
   rows: ['idle'],
@@ -12,7 +12,7 @@ export const idle = {
 
   async run(stage, { peer }, rows) {
     await stage.open(peer)
-    // Code is loaded and compiled by the first, whatever the number of the others.
+    // The first connections load and compile code, which is no cost of a single client.
     await stage.connectCounters({ first: 0, clients: WARM })
     const before = await stage.settle()
     await stage.begin()

@@ -1,11 +1,11 @@
-import { underLoad } from '../load.js'
 import { LEAST } from '../peers/peers.js'
+import { underLoad } from './load.js'
 
 const CLIENTS = 5000
-/** One event every 300 ms: nothing to batch. */
+/** One event every 300 ms, so that there is nothing to batch. */
 const PACED = 1 / 0.3
 
-/** Cases 2, 3 and 8 on one server with one set of clients: the loads follow each other. */
+/** Events at a steady rate, at several rates in turn, with the same server and clients. A neighbour route is timed, too. */
 export const steady = {
   name: 'steady',
   rows: ['paced', 'sustained-100', 'sustained-500', 'sustained-1000'],
@@ -29,8 +29,8 @@ export const steady = {
 }
 
 function ratesFor(peer, { quick, round, own }) {
-  // It would only queue without bounds what it cannot send.
+  // It has no backpressure, so it would queue without bounds.
   if (peer === LEAST) return []
-  // Who does not hold a fifth of a load need not show so in every round.
+  // Other peers do not hold the higher rates, which one round is enough to show.
   return own || (!quick && round === 0) ? [100, 500, 1000] : [100]
 }

@@ -1,9 +1,9 @@
-import { underLoad } from '../load.js'
+import { underLoad } from './load.js'
 
 const CLIENTS = 10_000
 const RATE = 10_000
 
-/** A topic each, and rooms of ten: the same events/s, so ten times the deliveries. */
+/** Two cases: a topic per client, and rooms of ten clients. Both have the same events/s, so rooms have ten times the deliveries. */
 export const topics = [
   { name: 'topics', topics: CLIENTS },
   { name: 'rooms', topics: CLIENTS / 10 }

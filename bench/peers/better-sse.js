@@ -1,12 +1,11 @@
 import { createChannel, createSession } from 'better-sse'
-import { History } from '../history.js'
+import { History } from './history.js'
+import { roomsOf } from './rooms.js'
 
-/** As its guide to channels does it: a session a client, registered with a channel. */
+/** The peer better-sse, as its guide to channels shows it: a session per client, registered with a channel. */
 export async function setup(app, { topics = 0, history = false }) {
   const missed = history ? new History() : undefined
-  const channels = new Map()
-  if (topics === 0) channels.set(undefined, createChannel())
-  for (let n = 0; n < topics; n++) channels.set(`t${n}`, createChannel())
+  const channels = roomsOf(topics, createChannel)
   let count = 0
 
   app.get('/events', async (request, reply) => {

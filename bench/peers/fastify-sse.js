@@ -1,12 +1,11 @@
 import fastifySse from '@fastify/sse'
-import { History } from '../history.js'
+import { History } from './history.js'
+import { roomsOf } from './rooms.js'
 
-/** As its README does it, for as many clients as a Set holds: it has no broadcast of its own. */
+/** The peer @fastify/sse, as its README shows it. It has no broadcast, so the clients are kept in a Set. */
 export async function setup(app, { topics = 0, history = false }) {
   const missed = history ? new History() : undefined
-  const rooms = new Map()
-  if (topics === 0) rooms.set(undefined, new Set())
-  for (let n = 0; n < topics; n++) rooms.set(`t${n}`, new Set())
+  const rooms = roomsOf(topics, () => new Set())
   let count = 0
 
   await app.register(fastifySse)
@@ -14,7 +13,7 @@ export async function setup(app, { topics = 0, history = false }) {
     const { sse } = reply
     sse.keepAlive()
     sse.sendHeaders()
-    // Node keeps the head back until there is something to send after it.
+    // Node holds the head back until the first write of the body.
     reply.raw.flushHeaders()
     await sse.replay(async (lastEventId) => {
       for (const { id, data } of missed?.after(lastEventId) ?? []) await sse.send({ id, data })

@@ -1,6 +1,6 @@
 import { constants, createGzip } from 'node:zlib'
 
-/** What people get who compress streams by middleware: a compressor a client, flushed after each event. */
+/** A peer that compresses as middleware does: one compressor per client, flushed after each event. */
 export async function setup(app) {
   const clients = new Set()
 

@@ -1,15 +1,18 @@
+// The peer nchan: a module of nginx, which runs in a process of its own.
+
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import os from 'node:os'
 import { join } from 'node:path'
-import { sleep } from '../clock.js'
-import { cpuTime } from '../machine.js'
+import { sleep } from '../machine/clock.js'
+import { freePort } from '../machine/free-port.js'
+import { cpuTime } from '../machine/machine.js'
 
 const NGINX = ['/usr/sbin/nginx', '/usr/local/sbin/nginx', '/usr/bin/nginx']
 const MODULE = ['/usr/lib/nginx/modules/ngx_nchan_module.so', '/usr/local/lib/nginx/modules/ngx_nchan_module.so']
 
-/** Why it cannot run here; nothing when it can. `NCHAN_MODULE` names a module that lies elsewhere. */
+/** Why nchan cannot run here; undefined if it can. `NCHAN_MODULE` is the path of the module if it lies elsewhere. */
 export function missing() {
   if (find(NGINX) === undefined) return 'nginx is not installed (Debian: nginx)'
   if (modulePath() === undefined) return 'nginx has no nchan (Debian: libnginx-mod-nchan)'
@@ -17,8 +20,8 @@ export function missing() {
 }
 
 /**
- * nginx with nchan, one worker. This process publishes to it by HTTP, over one connection, pipelined. CPU and memory
- * are the worker's alone: what publishing costs here is not counted.
+ * nginx with nchan and one worker. This process publishes over HTTP, with pipelined requests on one connection. CPU and
+ * memory are those of the worker: what publishing costs in this process is not counted.
  */
 export async function setup(_app, { history = false }) {
   const port = await freePort()
@@ -88,15 +91,6 @@ async function connect(port, nginx, log) {
     await sleep(50)
   }
   throw new Error('nginx does not answer')
-}
-
-function freePort() {
-  return new Promise((resolve) => {
-    const server = net.createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address()
-      server.close(() => resolve(port))
-    })
-  })
 }
 
 function modulePath() {

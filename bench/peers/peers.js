@@ -1,15 +1,17 @@
+// The libraries and programs that the benchmark compares. Each has a file here with its `setup`.
+
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { missing } from './nchan.js'
 
-/** This plugin: what the others are compared with. */
+/** This plugin, which the other peers are compared with. */
 export const OWN = 'pylon-sse'
-/** The one that comes closest in what it does. */
+/** The library whose features are closest to this plugin's. */
 export const RIVAL = 'better-sse'
-/** None, but the least that any could cost. */
+/** No library, but the lower bound of what any of them can cost. */
 export const LEAST = 'socket-write'
 
-/** Those that can run here, with their versions, and why the others cannot. */
+/** The peers that can run on this machine, with their versions, and why the others cannot. */
 export function availablePeers() {
   const peers = [
     { name: OWN, version: version('../../package.json') },
@@ -28,7 +30,7 @@ function version(path) {
 }
 
 function nginxVersion() {
-  // It says so on stderr.
+  // nginx prints its version to stderr.
   return (
     /nginx\/(\S+)/.exec(execFileSync('/bin/sh', ['-c', '/usr/sbin/nginx -v 2>&1'], { encoding: 'utf8' }))?.[1] ?? ''
   )

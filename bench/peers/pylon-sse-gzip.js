@@ -1,6 +1,6 @@
 import { setup as setupPlain } from './pylon-sse.js'
 
-/** This plugin with `compress: true`: compressed once, for all clients. */
+/** This plugin with `compress: true`: each event is compressed once, for all clients. */
 export function setup(app, options) {
   return setupPlain(app, { ...options, compress: true })
 }

@@ -2,14 +2,14 @@ import { pylonSse } from 'pylon-sse'
 import { jetStream } from 'pylon-sse/jetstream'
 import { redisStreams } from 'pylon-sse/redis-streams'
 
-/** What the machine holds up is to show in the latency, where an app would rather lose it. */
-const ROOM = { maxPending: 50_000, maxPendingBytes: 64 * 1024 * 1024 }
+/** Large bounds, so that a delay of the machine shows as latency and not as lost events. */
+const BOUNDS = { maxPending: 50_000, maxPendingBytes: 64 * 1024 * 1024 }
 const BACKPLANES = {
-  redis: (url) => redisStreams({ url, ...ROOM }),
-  nats: (servers) => jetStream({ servers, ...ROOM })
+  redis: (url) => redisStreams({ url, ...BOUNDS }),
+  nats: (servers) => jetStream({ servers, ...BOUNDS })
 }
 
-/** This plugin on one of several processes. */
+/** This plugin with a backplane, on one of several processes. */
 export async function setup(app, { engine, url }) {
   await app.register(pylonSse, { keepAliveInterval: 0, backplane: BACKPLANES[engine](url) })
   const { sse } = app

@@ -1,6 +1,6 @@
 import pylonSse from 'pylon-sse'
 
-/** This plugin with its defaults, history included; without keepalives, which the others have not. */
+/** This plugin with its defaults, history included, but without keepalives: the other peers send none. */
 export async function setup(app, { topics = 0, compress = false }) {
   await app.register(pylonSse, {
     keepAliveInterval: 0,

@@ -1,11 +1,10 @@
-import { History } from '../history.js'
+import { History } from './history.js'
+import { roomsOf } from './rooms.js'
 
-/** The loop that people write by hand: one string, one `write` a client. */
+/** The peer `res.write` loop, as people write it by hand: one string, one `write` per client. */
 export async function setup(app, { topics = 0, history = false }) {
   const missed = history ? new History() : undefined
-  const rooms = new Map()
-  if (topics === 0) rooms.set(undefined, new Set())
-  for (let n = 0; n < topics; n++) rooms.set(`t${n}`, new Set())
+  const rooms = roomsOf(topics, () => new Set())
   let count = 0
 
   app.get('/events', (request, reply) => {

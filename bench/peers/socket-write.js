@@ -1,12 +1,12 @@
+import { roomsOf } from './rooms.js'
+
 /**
- * No library, and nobody's code: the least that Node can do for a stream of JSON. Each event is one Buffer, written to the
- * sockets as it is, whether or not they take it; nothing is checked, kept or counted. What it costs nobody can undercut
- * who writes each event by itself.
+ * The peer `socket.write` alone: no library, but the least that Node can do for a stream of JSON. Each event is one Buffer,
+ * written to the sockets whether or not they take it. Nothing is checked, kept or counted. A library that writes each event
+ * by itself cannot cost less.
  */
 export async function setup(app, { topics = 0 }) {
-  const rooms = new Map()
-  if (topics === 0) rooms.set(undefined, [])
-  for (let n = 0; n < topics; n++) rooms.set(`t${n}`, [])
+  const rooms = roomsOf(topics, () => [])
   let count = 0
 
   app.get('/events', (request, reply) => {
@@ -20,7 +20,7 @@ export async function setup(app, { topics = 0 }) {
 
   return {
     publish(data, n, topic) {
-      // Its payload is ASCII.
+      // The payload is ASCII, so the string's length is that in bytes.
       const frame = `id: ${n}\ndata: ${JSON.stringify(data)}\n\n`
       const chunk = Buffer.from(`${frame.length.toString(16)}\r\n${frame}\r\n`, 'latin1')
       for (const socket of rooms.get(topic)) socket.write(chunk)

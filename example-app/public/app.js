@@ -1,19 +1,21 @@
-import { onSubmit } from './form.js'
-import { describeMembers, Lobby } from './lobby.js'
-import { notify, notifyOf } from './notice.js'
-import { showPeople } from './people.js'
-import { request } from './request.js'
-import { Room } from './room.js'
-import { slugOf } from './slug.js'
+// The page of the task board: which view is shown, and what its forms and buttons do.
+
+import { Room } from './board/room.js'
+import { onSubmit } from './page/form.js'
+import { describeMembers, Lobby } from './page/lobby.js'
+import { notify, notifyOf } from './page/notice.js'
+import { showPeople } from './page/people.js'
+import { request } from './server/request.js'
+import { slugOf } from './shared/slug.js'
 
 const find = (id) => document.getElementById(id)
 
-/** The visitor's name, and the rooms there are for them; undefined until they are logged in. */
+/** The user's name and rooms; undefined before the login. */
 let me
-/** What is shown and follows the server: a room, or the lobby. A room's name is in the URL, to be sent to others. */
+/** The current view with a stream: a room or the lobby. The room's name is in the URL, which can be shared. */
 let place
 
-/** Asks the server who this is: that may have changed in another tab, or with a restart of the server. */
+/** Asks the server who is logged in: that may have changed in another tab, or by a restart of the server. */
 async function enter() {
   try {
     const before = me?.name
@@ -22,14 +24,14 @@ async function enter() {
     showPlace()
   } catch (error) {
     if (error.status === 401) return showLogin(reasonOf(error))
-    // A stream tries again by itself.
+    // An open view reconnects by itself.
     if (place) return
     notifyOf(error)
     setTimeout(enter, 1000 + Math.random() * 2000)
   }
 }
 
-/** Why somebody who was logged in is asked for their name. */
+/** The reason for the login view, if the user was logged in. */
 function reasonOf({ code, message }) {
   if (code !== 'LOGIN_REQUIRED') return `${message}.`
   return me && 'You are logged out, here or in another tab.'
@@ -55,14 +57,14 @@ function nameInUrl() {
   }
 }
 
-/** @param {string} [reason] why, where nobody has asked for it */
+/** @param {string} [reason] shown to a user who did not log out */
 function showLogin(reason = '') {
   if (me) find('login-name').value = me.name
   me = undefined
   leave()
   show('login', 'Task board')
   find('login-reason').textContent = reason
-  // Who was typing something else then should not find it in the name, and sent by the next Enter.
+  // With a reason the view comes unasked: the user may be typing something else, which must not go into the name.
   if (!reason) find('login-name').focus()
 }
 
@@ -107,14 +109,14 @@ function leave() {
   find('log').replaceChildren()
 }
 
-/** Shows what belongs to a view, and hides the rest. */
+/** Shows the elements of a view, and hides the others. */
 function show(view, heading) {
   for (const element of document.querySelectorAll('[data-views]')) {
     element.hidden = !element.dataset.views.split(' ').includes(view)
   }
   find('heading').textContent = heading
   document.title = view === 'login' ? heading : `${heading} · Task board`
-  // Whoever cannot see that another view has come hears its name.
+  // Screen readers read the heading of the new view.
   find('heading').focus()
 }
 
@@ -163,7 +165,7 @@ find('new').onsubmit = (event) => {
   event.preventDefault()
   const input = find('new-title')
   const title = input.value.trim()
-  // Emptied at once, so that the next one can be typed meanwhile.
+  // Cleared at once, so that the next task can be typed while this one is sent.
   input.value = ''
   if (title) place.add(title)
 }
@@ -176,11 +178,11 @@ addEventListener('hashchange', () => {
   enter()
 })
 
-// A connection that outlives a change of networks is dead more often than not, and says so only minutes later.
+// A connection seldom survives a change of networks, and its failure would be noticed only minutes later.
 addEventListener('offline', () => place?.stream.openLater())
 addEventListener('online', () => place?.stream.open())
 
-// A page that the browser keeps for the back button should not hold a connection meanwhile.
+// A page in the browser's back-forward cache should not keep a connection.
 addEventListener('pagehide', () => place?.stream.close())
 addEventListener('pageshow', (event) => event.persisted && place?.stream.open())
 

@@ -34,8 +34,8 @@ interface Tasks {
 }
 
 const example = (path: string) => import(new URL(`../../example-app/${path}`, import.meta.url).href)
-const { Replica } = (await example('public/replica.js')) as { Replica: new (view: View) => Replica }
-const { Tasks } = (await example('tasks.js')) as {
+const { Replica } = (await example('public/server/replica.js')) as { Replica: new (view: View) => Replica }
+const { Tasks } = (await example('board/tasks.js')) as {
   Tasks: new (options: { limit: number; onChange: (change: Change, clientId?: string) => void }) => Tasks
 }
 

@@ -1,0 +1,78 @@
+import createError from '@fastify/error'
+import { PERSON } from '../board/person.js'
+
+const LoginRequired = createError('LOGIN_REQUIRED', 'Log in first', 401)
+const SessionEnded = createError('SESSION_ENDED', 'Your login has ended: log in again', 401)
+const ServerRestarted = createError(
+  'SERVER_RESTARTED',
+  'The server was restarted. It keeps logins, rooms and tasks in memory alone, so they are gone: log in again',
+  401
+)
+
+const COOKIE = 'board_session'
+
+const credentials = {
+  type: 'object',
+  required: ['name'],
+  additionalProperties: false,
+  properties: { name: PERSON }
+}
+
+/**
+ * Adds login and logout. There is no password, since this is a demo: anyone may take any name.
+ *
+ * @param app a Fastify instance with @fastify/cookie, which signs the cookie
+ * @param {import('../board/board.js').Board} board which holds the sessions
+ * @returns the hook that refuses requests without a login, and sets `request.session`
+ */
+export function addLogin(app, board) {
+  app.decorateRequest('session', null)
+
+  app.post('/api/login', { schema: { body: credentials } }, async (request, reply) => {
+    await logOut(request)
+    const session = await board.logIn(request.body.name.trim())
+    reply.setCookie(COOKIE, session.id, {
+      signed: true,
+      httpOnly: true,
+      // Other sites can neither send changes with this cookie nor open the stream with it.
+      sameSite: 'lax',
+      secure: 'auto',
+      path: '/',
+      expires: session.expiresAt
+    })
+    return { name: session.user }
+  })
+
+  app.post('/api/logout', async (request, reply) => {
+    await logOut(request)
+    return reply.clearCookie(COOKIE, { path: '/' }).code(204).send()
+  })
+
+  return async function requireLogin(request) {
+    request.session = await sessionOf(request)
+    if (request.session) return
+    const { present, valid } = readCookie(request)
+    if (!present) throw new LoginRequired()
+    // Each start of the server has a new secret, so an earlier cookie is not valid.
+    throw valid ? new SessionEnded() : new ServerRestarted()
+  }
+
+  async function sessionOf(request) {
+    const { valid, value } = readCookie(request)
+    return valid ? board.findSession(value) : null
+  }
+
+  function readCookie(request) {
+    const cookie = request.cookies[COOKIE]
+    return cookie ? { present: true, ...request.unsignCookie(cookie) } : { present: false, valid: false }
+  }
+
+  async function logOut(request) {
+    const session = await sessionOf(request)
+    if (!session) return
+    await board.logOut(session.id)
+    // Ends the streams of all tabs of this browser, on all processes. They do not reconnect: they would come back as the
+    // next person who logs in here.
+    app.sse.disconnect({ state: { session: session.id } }, { reconnect: false })
+  }
+}
