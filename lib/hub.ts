@@ -9,6 +9,7 @@ import { Commands, type Order } from './clients/commands.js'
 import { Counters } from './clients/counters.js'
 import { FlushQueue } from './clients/flush-queue.js'
 import { LongPolls } from './clients/long-polls.js'
+import { Diagnostics } from './diagnostics.js'
 import { ClosedError, DuplicateIdError, type RejectReason } from './errors.js'
 import { Audiences } from './log/audience.js'
 import { reservedIdError } from './log/encode.js'
@@ -39,7 +40,8 @@ export class Hub {
   /** Requests that wait for an event. */
   readonly longPolls = new LongPolls()
   readonly #logger: Logger
-  readonly #flushes = new FlushQueue()
+  readonly diagnostics = new Diagnostics()
+  readonly #flushes = new FlushQueue(this.diagnostics)
   readonly #encoder: EventEncoder
   readonly #counters = new Counters()
   readonly #answers = new IdempotencyKeys(MAX_PAST_IDS)
@@ -70,6 +72,7 @@ export class Hub {
       reader: this.reader,
       audiences: this.audiences,
       counters: this.#counters,
+      diagnostics: this.diagnostics,
       encoder: this.#encoder
     }
     this.clients = new Clients(options, context, this.#flushes, logger)
@@ -98,6 +101,8 @@ export class Hub {
       order: (message: BackplaneCommand) => this.commands.execute(readOrder(message)!),
       isReserved: (id: string) => this.log.isReserved(id),
       compareWithHead: (cursor: string) => this.log.compareWithHead(cursor),
+      onState: (isConnected: boolean, error?: Error) =>
+        this.diagnostics.backplaneState(backplane.name, isConnected, error),
       addBarePlace: (place: string) => this.log.addBarePlace(place),
       rebase: (floor: string) => {
         // What was read until now is offered before it is forgotten.
@@ -237,6 +242,7 @@ export class Hub {
     }
     const entry = this.log.append(body, event, cursor, bytes)
     this.#counters.events++
+    this.diagnostics.publish(entry, body)
     if (except !== undefined) this.clients.spare(except, entry)
     if (topic === undefined) {
       for (const shard of this.clients.shards) shard.touchAll()

@@ -22,6 +22,7 @@ import { Connections } from './wire/connections.js'
 
 export type * from './api.js'
 export type * from './backplane/backplane.js'
+export type * from './diagnostics.js'
 export type { DisconnectReason, RejectReason, ResyncReason } from './errors.js'
 export {
   BackplaneFullError,
@@ -91,7 +92,9 @@ async function plugin(app: FastifyInstance, options: PylonSseOptions & RegisterO
     for (const server of secondaryServers(app)) connections.watch(server)
   })
   const entrance = new Entrance(hub, connections, resolved)
-  app.decorate(resolved.decorator, publicSide(hub, entrance))
+  const sse = publicSide(hub, entrance)
+  hub.diagnostics.sse = sse
+  app.decorate(resolved.decorator, sse)
   app.addHook('onReady', async () => hub.start())
   app.addHook('preClose', async () => hub.beginClosing())
   // fastify-plugin has these pass by, since it gives the plugin no scope.

@@ -112,6 +112,7 @@ class SharedPublisher {
       addBarePlace: ignore,
       order: ignore,
       hearRun: ignore,
+      onState: ignore,
       skipGap: ignore
     }
     this.#shared = new Mirror(backplane, HISTORY, local, guardedLogger(logger))

@@ -25,6 +25,8 @@ export interface LocalLog extends Omit<SubscriberTarget, 'settle' | 'lose'> {
   rebase(floor: string): void
   /** Clients hear what follows, and nothing that was appended since `rebase`. They are told that they missed events. */
   skipGap(): void
+  /** The engine has come within reach, or is out of it. */
+  onState(isConnected: boolean, error?: Error): void
   /** Whether an event's own id is of the form of a cursor, so that clients which show it would be misplaced. */
   isReserved(id: string): boolean
   /** How a cursor compares with the newest of the log; nothing, where it is none of the engine's. */
@@ -156,7 +158,7 @@ export class Mirror {
     this.#tellCatchingUp()
     await this.#queue.close(this.#isConnected ? GRACE : 0)
     await this.#backplane.close()
-    this.#isConnected = false
+    this.#setConnected(false)
   }
 
   async #tryToJoin(): Promise<void> {
@@ -171,8 +173,8 @@ export class Mirror {
       await this.#backplane.close()
       return
     }
-    this.#isConnected = true
     this.#isJoined = true
+    this.#isConnected = true
     this.#local.rebase(placeName(joined.floor))
     this.#place = joined.history.at(-1)?.cursor ?? joined.floor
     for (const entry of this.#known(joined.history)) this.#subscriber.receive(entry, true)
@@ -181,6 +183,7 @@ export class Mirror {
     this.#local.skipGap()
     this.#tellCatchingUp()
     this.#setJoined()
+    this.#local.onState(true)
   }
 
   async #keepTrying(): Promise<void> {
@@ -286,9 +289,15 @@ export class Mirror {
     for (const look of this.#catchingUp) look()
   }
 
-  #onState(isConnected: boolean, err?: Error): void {
+  #setConnected(isConnected: boolean, error?: Error): void {
     if (isConnected === this.#isConnected) return
     this.#isConnected = isConnected
+    this.#local.onState(isConnected, error)
+  }
+
+  #onState(isConnected: boolean, err?: Error): void {
+    if (isConnected === this.#isConnected) return
+    this.#setConnected(isConnected, err)
     const { name } = this.#backplane
     if (isConnected) this.#logger.warn({}, `SSE: the backplane ${name} is reached again`)
     else

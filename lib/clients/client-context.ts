@@ -1,3 +1,4 @@
+import type { Diagnostics } from '../diagnostics.js'
 import type { DisconnectReason } from '../errors.js'
 import type { Chunk } from '../log/chunk.js'
 import type { CursorContext } from '../log/cursor.js'
@@ -39,6 +40,7 @@ export interface Scope {
 /** What the clients of a hub have in common. */
 export interface ClientContext<Member> extends CursorContext {
   readonly counters: Counters
+  readonly diagnostics: Diagnostics
   readonly overflow: 'drop-oldest' | 'disconnect'
   readonly maxEventBytes: number
   /** Whether the app closes: clients then read when they are told to, a slice of time a turn, and not when they drain. */
@@ -62,7 +64,7 @@ export interface ClientContext<Member> extends CursorContext {
   /** Called when its response has thrown, before `onEnd`. */
   onFail(client: Member, error: unknown): void
   /** Called when events are lost for a slow client. */
-  readonly onLoss: (events: number) => void
+  onLoss(client: Member, events: number): void
 }
 
 /** A log of its own, with those who read it. */

@@ -93,7 +93,7 @@ export class Client implements SseClient, StreamListener {
     this.resumed = isKnown && resumes
     const seq = isKnown ? position.seq : (position.at ?? context.log.head)
     if (!isKnown)
-      this.#pendingResync = new PendingResync(context.onLoss, { reason: position.lost, missed: position.missed })
+      this.#pendingResync = new PendingResync(this.#onLoss, { reason: position.lost, missed: position.missed })
     this.#cursor = new Cursor(context, this.id, this.#topics, seq, everyone)
     this.#told = seq
     this.#until = until
@@ -135,6 +135,11 @@ export class Client implements SseClient, StreamListener {
   /** Whether it has ended, on either side. */
   get closed(): boolean {
     return this.#ended
+  }
+
+  /** When it got its head, ms on the clock of `performance.now()`. */
+  get openedAt(): number {
+    return this.#openedAt
   }
 
   /** Whether its connection is through with the stream. */
@@ -193,6 +198,7 @@ export class Client implements SseClient, StreamListener {
   start(): void {
     if (this.#ended) return
     this.#reading = true
+    this.#context.diagnostics.replay(this)
     this.#flush()
   }
 
@@ -362,8 +368,12 @@ export class Client implements SseClient, StreamListener {
 
   /** `#pendingResync`, made where there is none yet. */
   get #resync(): PendingResync {
-    this.#pendingResync ??= new PendingResync(this.#context.onLoss)
+    this.#pendingResync ??= new PendingResync(this.#onLoss)
     return this.#pendingResync
+  }
+
+  get #onLoss(): (events: number) => void {
+    return (events) => this.#context.onLoss(this, events)
   }
 
   /** Whether it has been given everything that is there for it; bytes of it may wait for its socket. */
@@ -471,6 +481,7 @@ export class Client implements SseClient, StreamListener {
     const { reason, missed } = this.#pendingResync!.untold!
     this.#pendingResync = undefined
     this.#context.counters.resyncs[reason]++
+    this.#context.diagnostics.resync(this, reason, missed)
     this.#told = this.#cursor.seq
     this.#write(new OwnChunk([encodeResync(this.#context.log.cursorAt(this.#told), reason, missed)]), now)
   }

@@ -32,7 +32,10 @@ const FEW = 64
 const NEIGHBOURS = 8
 
 /** What clients read, and count into. */
-export type ClientsContext = Pick<ClientContext<Client>, 'log' | 'reader' | 'audiences' | 'counters' | 'encoder'>
+export type ClientsContext = Pick<
+  ClientContext<Client>,
+  'log' | 'reader' | 'audiences' | 'counters' | 'diagnostics' | 'encoder'
+>
 
 /** The clients of this process, in shards. */
 export class Clients {
@@ -79,9 +82,10 @@ export class Clients {
       onAudience: (client) => this.#onAudience(client),
       onEnd: (client, reason) => this.#onEnd(client, reason),
       onFail: (client, error) => this.#onFail(client, error),
-      onLoss: (events) => {
+      onLoss: (client, events) => {
         context.counters.dropped += events
         drops.add(events)
+        context.diagnostics.drop(client, events)
       }
     }
   }
@@ -264,6 +268,7 @@ export class Clients {
   async #tellEnd(client: Client, reason: DisconnectReason): Promise<void> {
     client.scope.abort()
     abortEndSignal(client, reason)
+    this.#context.diagnostics.disconnect(client, reason, client.openedAt)
     client.scope.log.debug({ ...nameOf(client), reason }, 'SSE: client disconnected')
     try {
       await this.#options.onDisconnect?.(client, reason)

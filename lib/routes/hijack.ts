@@ -142,6 +142,7 @@ function begin({ opening }: StreamBody, request: FastifyRequest, reply: FastifyR
   if (client.compressed) headers['content-encoding'] = 'gzip'
   scope.keep()
   client.open(headers, () => {
+    hub.diagnostics.connect(client, request, reply.elapsedTime)
     if (onConnect === undefined) client.start()
     else welcome(opening, request)
   })

@@ -60,6 +60,7 @@ class Setup {
         return cursor
       },
       hearRun: () => {},
+      onState: () => {},
       addBarePlace: (place: string) => {
         this.told.push(`bare ${place.split('-')[0]}`)
       },

@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
 import { FlushQueue } from '../../lib/clients/flush-queue.js'
 import type { Shard } from '../../lib/clients/shard.js'
+import { Diagnostics } from '../../lib/diagnostics.js'
 
 /** A shard that only notes when it is flushed. So many clients that a turn is worth its while, unless told otherwise. */
 function stubShard(note: (now: number) => void, { offered = 0, clients = 16 } = {}): Shard {
@@ -34,7 +35,7 @@ async function turns(): Promise<void> {
 }
 
 t.test('shards are flushed in the order in which they asked, each once and in a turn of its own', async (t) => {
-  const queue = new FlushQueue()
+  const queue = new FlushQueue(new Diagnostics())
   const seen: (number | 'turn')[] = []
   const shards = notingShards([16, 1000, 16], seen)
   for (const shard of [...shards, ...shards]) queue.add(shard)
@@ -63,7 +64,7 @@ t.test('shards with few clients to visit share a turn, until it has sixteen', as
     ]
   ]
   for (const [clients, expected] of cases) {
-    const queue = new FlushQueue()
+    const queue = new FlushQueue(new Diagnostics())
     const seen: (number | 'turn')[] = []
     for (const shard of notingShards(clients, seen)) queue.add(shard)
     await turns()
@@ -72,7 +73,7 @@ t.test('shards with few clients to visit share a turn, until it has sixteen', as
 })
 
 t.test('each is told the time, by the clock that runs evenly', async (t) => {
-  const queue = new FlushQueue()
+  const queue = new FlushQueue(new Diagnostics())
   const times: number[] = []
   const shard = stubShard((now) => void times.push(now))
   const before = performance.now()
@@ -87,7 +88,7 @@ t.test('each is told the time, by the clock that runs evenly', async (t) => {
 })
 
 t.test('a shard that asks again amid its flush is flushed again, after those that wait', async (t) => {
-  const queue = new FlushQueue()
+  const queue = new FlushQueue(new Diagnostics())
   const seen: string[] = []
   const first = stubShard(() => {
     seen.push('first')
@@ -100,7 +101,7 @@ t.test('a shard that asks again amid its flush is flushed again, after those tha
 })
 
 t.test('a queue that is through begins again', async (t) => {
-  const queue = new FlushQueue()
+  const queue = new FlushQueue(new Diagnostics())
   let flushes = 0
   const shard = stubShard(() => flushes++)
   for (let i = 1; i <= 3; i++) {
@@ -113,7 +114,7 @@ t.test('a queue that is through begins again', async (t) => {
 t.test(
   'in a hurry, shards that lack an event which is about to leave are flushed at once, and no others',
   async (t) => {
-    const queue = new FlushQueue()
+    const queue = new FlushQueue(new Diagnostics())
     const seen: string[] = []
     const lacking = stubShard(() => seen.push('lacking'), { offered: 4 })
     const offered = stubShard(() => seen.push('offered'), { offered: 5 })
@@ -131,7 +132,7 @@ t.test(
 )
 
 t.test('a queue that is stopped flushes no more, unless it is asked anew', async (t) => {
-  const queue = new FlushQueue()
+  const queue = new FlushQueue(new Diagnostics())
   const seen: string[] = []
   queue.stop()
   const stopping = stubShard(() => {

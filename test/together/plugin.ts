@@ -1,6 +1,7 @@
 // Run in one process: to start one for each file would take longer than its tests.
 import t from 'tap'
 import '../plugin/broadcast.test.js'
+import '../plugin/diagnostics.test.js'
 import '../plugin/hub.test.js'
 import '../plugin/imports.test.js'
 import '../plugin/inject.test.js'
