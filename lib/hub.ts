@@ -26,6 +26,12 @@ import { Runner } from './runs/runner.js'
 /** Ids remembered by idempotency keys. */
 const MAX_PAST_IDS = 100_000
 
+/** What a client hears: some topics and patterns, and what has no topic, where `everyone` says so. */
+interface Subscriptions {
+  readonly topics: Iterable<string>
+  readonly everyone: boolean
+}
+
 /** Takes events in, has them appended to the log, and wakes those who hear them. */
 export class Hub {
   readonly log: EventLog
@@ -163,9 +169,13 @@ export class Hub {
     return this.#publish(encoded.map((event, index) => ({ ...event, request: requestOf(index) })))
   }
 
-  /** Where a client stands in the log that shows an id, or none. */
-  positionOf(lastEventId: string | undefined): Position {
-    return lastEventId === undefined ? { seq: this.log.head } : this.log.positionOf(lastEventId)
+  /** Where a client stands in the log that shows an id, or none, and hears some topics. */
+  positionOf(lastEventId: string | undefined, { topics, everyone }: Subscriptions): Position {
+    if (lastEventId === undefined) return { seq: this.log.head }
+    const audience = this.audiences.hold(topics, everyone)
+    const position = this.reader.positionOf(lastEventId, audience)
+    this.audiences.release(audience)
+    return position
   }
 
   /** Where this process has not read as far as an id that another has given: resolves when it has, or time is up. */

@@ -252,6 +252,7 @@ export class Client implements SseClient, StreamListener {
     // In `onConnect` it is as if it had asked for it: a replay, and what came while it waited, hold the topic.
     this.#cursor.subscribe(topics, this.#reading ? undefined : this.#cursor.seq)
     this.#context.onAudience(this)
+    if (!this.#reading) this.#checkPast()
     this.#flush()
   }
 
@@ -364,6 +365,16 @@ export class Client implements SseClient, StreamListener {
     return new Promise((resolve) => {
       this.#onGone = resolve
     })
+  }
+
+  /** In `onConnect` it may have subscribed to what has had events since it was here, which the log has evicted. */
+  #checkPast(): void {
+    if (this.#pendingResync?.untold !== undefined) return
+    const lost = this.#context.reader.lostAfter(this.#told, this.audience)
+    if (lost === undefined) return
+    this.#cursor.jump()
+    this.resumed = false
+    this.#resync.replace({ reason: lost.lost, missed: lost.missed })
   }
 
   /** `#pendingResync`, made where there is none yet. */

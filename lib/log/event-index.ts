@@ -5,7 +5,7 @@ import { TopicIndex } from './topic-index.js'
 
 /**
  * Finds the events of the log that concern somebody, by `seq`, whatever else the log holds. It grows with the events held,
- * and keeps nothing of those that have been evicted.
+ * and keeps of those that have been evicted which was the last of each topic.
  */
 export class EventIndex {
   /** The events without a topic. */
@@ -13,6 +13,16 @@ export class EventIndex {
   readonly #topics = new TopicIndex()
   /** The events that leave a client out, by the client's id. */
   readonly #excepting = new Map<string, SeqList>()
+
+  /** `seq` of the newest evicted event that has a topic. */
+  #lastTopicalDropped = 0
+  /** Nothing is known of what was evicted up to there. */
+  #knownFrom = 0
+
+  /** Of the events up to this `seq` that are evicted, some may be forgotten: whom they concerned is not known. */
+  get knownFrom(): number {
+    return Math.max(this.#knownFrom, this.#topics.forgotten)
+  }
 
   /** Topics that events in the log have. */
   get topicCount(): number {
@@ -32,7 +42,10 @@ export class EventIndex {
   /** Drops the oldest event. */
   drop({ seq, topic, except }: LogEntry): void {
     if (topic === undefined) this.#untopical.dropBelow(seq + 1)
-    else this.#topics.drop(topic, seq)
+    else {
+      this.#topics.drop(topic, seq)
+      this.#lastTopicalDropped = seq
+    }
     if (except === undefined) return
     const list = this.#excepting.get(except)!
     list.dropBelow(seq + 1)
@@ -43,6 +56,22 @@ export class EventIndex {
   listsOf({ patterns, hearsCommon }: Audience): readonly SeqList[] {
     const lists = this.#topics.listsOf(patterns)
     return hearsCommon ? [this.#untopical, ...lists] : lists
+  }
+
+  /** All events have been dropped: forgets what they were, up to `seq`. */
+  reset(seq: number): void {
+    this.#knownFrom = seq
+    this.#topics.forget()
+  }
+
+  /** Whether events of an audience have been dropped that follow a cursor, which is one from `knownFrom` on. */
+  hasDropped({ patterns, hearsCommon }: Audience, cursor: number): boolean {
+    return (hearsCommon && this.#untopical.lastDropped > cursor) || this.#topics.hasDropped(patterns, cursor)
+  }
+
+  /** Whether all that has been dropped after a cursor had no topic. */
+  hasDroppedUntopicalOnly(cursor: number): boolean {
+    return this.#lastTopicalDropped <= cursor
   }
 
   /** The events without a topic after a cursor, in order. */

@@ -1,5 +1,6 @@
 import { EventIndex } from './event-index.js'
 import { CHUNK_TAIL_BYTES, type Labels, LogEntry, nameOf } from './log-entry.js'
+import { PastPlaces } from './past-places.js'
 import { isUnproven } from './place-name.js'
 import { SlabWriter } from './slab.js'
 
@@ -52,8 +53,8 @@ export class EventLog {
   #oldest = 1
   #end = 0
   #bytes = 0
-  /** Where the places of the log are named by an engine: how their names compare, and that before the oldest event. */
-  #shared: { compare: CompareCursors; floor: string } | undefined
+  /** Where the places of the log are named by an engine: how their names compare, and those before the oldest event. */
+  #shared: { compare: CompareCursors; past: PastPlaces } | undefined
   /** Places of the engine's log that hold no event of their own, and the events before them. */
   readonly #barePlaces = new Map<string, number>()
   #lives = 1
@@ -66,6 +67,7 @@ export class EventLog {
   constructor({ epoch, replay, events, bytes, first = 1, slabBytes }: EventLogOptions) {
     this.#head = first - 1
     this.#oldest = first
+    this.index.reset(first - 1)
     this.#slabs = new SlabWriter(slabBytes)
     this.epoch = epoch
     this.#replay = replay
@@ -116,7 +118,7 @@ export class EventLog {
   /** The cursor at a place, as clients are told it. */
   cursorAt(seq: number): string {
     if (this.#shared === undefined) return nameOf(this.epoch, seq)
-    return seq < this.#oldest ? this.#shared.floor : this.at(seq).cursor!
+    return seq < this.#oldest ? this.#shared.past.nameOf(seq) : this.at(seq).cursor!
   }
 
   /** How a cursor compares with the newest; nothing, where it is none of an engine's. */
@@ -132,7 +134,7 @@ export class EventLog {
 
   /** Whether an id is of the form that the log gives itself. */
   isReserved(id: string): boolean {
-    if (this.#shared !== undefined) return this.#shared.compare(id.trim(), this.#shared.floor) !== undefined
+    if (this.#shared !== undefined) return this.#shared.compare(id.trim(), this.#shared.past.floor) !== undefined
     return id.trim().startsWith(`${this.epoch}-`)
   }
 
@@ -197,14 +199,21 @@ export class EventLog {
   }
 
   /**
-   * Where a client stands that shows `id` as the last it has.
+   * `seq` of the event that `id` names, which may be evicted; -1 for an id from before all that is known, nothing for one
+   * that is none of this log.
    *
    * White space around an id is lost in the header it comes back in (RFC 9110 5.5), so it does not count here.
    */
-  positionOf(id: string): Position {
+  find(id: string): number | undefined {
     const key = id.trim()
     const seq = this.#ownIds.get(key) ?? (this.#shared === undefined ? this.#parse(key) : this.#search(key))
-    if (seq === undefined || seq > this.#head) return { lost: 'unknown', missed: null }
+    return seq === undefined || seq > this.#head ? undefined : seq
+  }
+
+  /** Where a client stands that shows `id` as the last it has, and hears all events. */
+  positionOf(id: string): Position {
+    const seq = this.find(id)
+    if (seq === undefined) return { lost: 'unknown', missed: null }
     // What has gone before the oldest event nobody has counted.
     if (seq < 0) return { lost: 'expired', missed: null }
     const missed = this.#head - seq
@@ -226,7 +235,8 @@ export class EventLog {
   rebase(floor: string, compare: CompareCursors): void {
     this.#evictUpTo(this.#head + 1)
     this.#barePlaces.clear()
-    this.#shared = { compare, floor }
+    this.#shared = { compare, past: new PastPlaces(floor, this.#head, compare) }
+    this.index.reset(this.#head)
     this.#lives++
   }
 
@@ -235,6 +245,7 @@ export class EventLog {
     this.#evictUpTo(this.#head + 1)
     this.#head = seq
     this.#oldest = seq + 1
+    this.index.reset(seq)
   }
 
   /**
@@ -242,12 +253,12 @@ export class EventLog {
    * at its place must be what stood there when it was given: it is not enough that its place lies between two events.
    */
   #search(cursor: string): number | undefined {
-    const { compare, floor } = this.#shared!
+    const { compare, past } = this.#shared!
     const bare = this.#barePlaces.get(cursor)
     if (bare !== undefined) return bare
-    const fromFloor = compare(cursor, floor)
+    const fromFloor = compare(cursor, past.floor)
     if (fromFloor === undefined || compare(cursor, this.cursorAt(this.#head))! > 0) return undefined
-    if (fromFloor < 0) return -1
+    if (fromFloor < 0) return past.find(cursor)
     let low = this.#oldest - 1
     let high = this.#head
     while (low < high) {
@@ -271,7 +282,7 @@ export class EventLog {
   #evictUpTo(oldest: number): void {
     for (let seq = this.#oldest; seq < oldest; seq++) {
       const entry = this.at(seq)
-      if (this.#shared !== undefined) this.#shared.floor = entry.cursor!
+      this.#shared?.past.add(entry.cursor!)
       this.#ring[seq & this.#mask] = undefined
       this.#bytes -= entry.size
       if (this.#ownIds.size > 0) this.#ownIds.delete(entry.id.trim())

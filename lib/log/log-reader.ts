@@ -1,6 +1,6 @@
 import type { Audience } from './audience.js'
 import { EventChunk } from './chunk.js'
-import type { EventLog } from './event-log.js'
+import type { EventLog, Lost, Position } from './event-log.js'
 import type { LogEntry } from './log-entry.js'
 
 /**
@@ -102,6 +102,30 @@ export class LogReader {
     }
     for (const seq of this.#log.index.exceptingAfter(from, clientId)) if (audience.hears(this.#log.at(seq))) count--
     return count
+  }
+
+  /** Where somebody of an audience stands who shows `id` as the last he has. */
+  positionOf(id: string, audience: Audience): Position {
+    const seq = this.#log.find(id)
+    if (seq === undefined) return { lost: 'unknown', missed: null }
+    return this.lostAfter(seq, audience) ?? { seq }
+  }
+
+  /**
+   * What an audience cannot be given any more of the events after a cursor; nothing, where that is none of them, however
+   * much the log has evicted meanwhile. What is not known counts as lost.
+   */
+  lostAfter(cursor: number, audience: Audience): Lost | undefined {
+    const { index, oldest, oldestCursor } = this.#log
+    if (cursor >= oldestCursor) return undefined
+    if (cursor < oldest - 1 && cursor < index.knownFrom) return { lost: 'expired', missed: null }
+    const from = Math.max(cursor, oldest - 1)
+    const held = this.count(audience, from, '')
+    const hasDropped = from > cursor && index.hasDropped(audience, cursor)
+    if (!hasDropped && held === this.count(audience, oldestCursor, '')) return undefined
+    if (!hasDropped) return { lost: 'expired', missed: held }
+    const areCounted = audience.hearsCommon && index.hasDroppedUntopicalOnly(cursor)
+    return { lost: 'expired', missed: areCounted ? from - cursor + held : null }
   }
 
   /** Forgets the chunks it keeps. */

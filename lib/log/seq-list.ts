@@ -6,6 +6,8 @@ export class SeqList {
   #seqs: number[]
   /** How many at the beginning are dropped, but still there. */
   #dropped = 0
+  /** The last number that was dropped; 0 before the first. */
+  lastDropped = 0
 
   /** @param seqs the first numbers, ascending; the list keeps the array */
   constructor(seqs: number[] = []) {
@@ -23,7 +25,8 @@ export class SeqList {
 
   /** Drops those below `seq`. */
   dropBelow(seq: number): void {
-    while (this.#dropped < this.#seqs.length && this.#seqs[this.#dropped]! < seq) this.#dropped++
+    while (this.#dropped < this.#seqs.length && this.#seqs[this.#dropped]! < seq)
+      this.lastDropped = this.#seqs[this.#dropped++]!
     // Half of it gone, a copy costs less than one step for each that was dropped.
     if (this.#dropped > MAX_DROPPED && this.#dropped * 2 > this.#seqs.length) {
       this.#seqs = this.#seqs.slice(this.#dropped)

@@ -176,7 +176,8 @@ export class Entrance {
   }
 
   /** Where a stream begins; `completed`, where it has ended before with what the request shows. */
-  #place(request: FastifyRequest, { from, until }: Hearing, run: RunLog | undefined): Place | 'completed' {
+  #place(request: FastifyRequest, hearing: Hearing, run: RunLog | undefined): Place | 'completed' {
+    const { from, until } = hearing
     const { log } = this.#hub
     const id = lastEventId(request)
     if (id === STAY_AWAY) return 'completed'
@@ -190,13 +191,13 @@ export class Entrance {
       // As on the page. A header brings back what the client was told.
       const asksForOldest = id === '0' && request.headers['last-event-id'] === undefined && !log.has(id)
       if (asksForOldest) return oldest
-      const position = log.positionOf(id)
+      const position = this.#hub.positionOf(id, hearing)
       const entry = 'seq' in position && position.seq >= log.oldest ? log.at(position.seq) : undefined
       const isCompleted = until !== undefined && entry !== undefined && isLast(guarded(until, () => {})!, entry)
       return isCompleted ? 'completed' : { position, resumes: true }
     }
     if (from === 'oldest') return oldest
-    return { position: this.#hub.positionOf(from === 'now' ? undefined : from), resumes: false }
+    return { position: this.#hub.positionOf(from === 'now' ? undefined : from, hearing), resumes: false }
   }
 
   /** What the app's `until` has thrown ends the stream, though never amid its writing. */

@@ -47,15 +47,15 @@ export async function sendPage(
   const since = query.since || undefined
   if (since !== undefined && typeof since !== 'string') throw new InvalidQueryError('since', 'one id')
   const fromOldest = since === undefined || since === '0'
-  const position = fromOldest ? { seq: log.oldestCursor } : log.positionOf(since)
   reply.header('cache-control', 'no-store')
-  if (!('seq' in position)) {
-    refuse(log, reply)
-    return
-  }
   const audience = audiences.hold(topics, everyone)
   try {
-    let page = read(source, audience, position.seq, limit)
+    const position = fromOldest ? { seq: log.oldestCursor } : source.reader.positionOf(since, audience)
+    if (!('seq' in position)) {
+      refuse(log, reply)
+      return
+    }
+    let page = read(source, audience, Math.max(position.seq, log.oldest - 1), limit)
     if (page.events.length === 0 && wait > 0) {
       // What came before the event that wakes it was of no concern to it.
       const quietUpTo = () => Math.max(position.seq, log.head - 1)
