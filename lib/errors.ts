@@ -255,7 +255,7 @@ export type DisconnectReason =
  * Why a client was told to refetch its state:
  *
  * - `overflow`: it read too slowly, and its oldest events were dropped;
- * - `expired`: it resumed from an event that the log no longer holds;
+ * - `expired`: it resumed, and the log no longer holds all events that it has missed;
  * - `unknown`: it resumed from an id that this log never gave, or gave in another life (before a restart);
  * - `backplane`: the process itself missed events of others.
  */

@@ -458,7 +458,8 @@ export class Client implements SseClient, StreamListener {
 
   #keepAlive(now: number): void {
     const { log, keepAliveAt } = this.#context
-    // Where its topics are quiet and the log is not, its last event id would grow old, and expire while it listens.
+    // Where its topics are quiet and the log is not, its last event id would grow old while it listens, and the
+    // log may forget what it has evicted since.
     const seq = this.#reading ? log.head : this.#told
     this.#write(keepAliveAt(seq === this.#told ? undefined : log.cursorAt(seq)), now)
     this.#told = seq

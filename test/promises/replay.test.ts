@@ -1,10 +1,12 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
-import type { PylonSseOptions } from '../../lib/index.js'
+import { MemoryEngine, memoryBackplane } from '../../lib/backplane/memory.js'
+import type { PylonSseOptions, SseClient } from '../../lib/index.js'
 import { gate } from '../kit/deferred.js'
 import { accountFor, broadcastNumbers, numberedText, readUpTo, resyncOf } from '../kit/numbered.js'
 import { type Served, serve } from '../kit/server.js'
 import type { StreamRequest } from '../kit/stream-request.js'
+import { asksFor } from '../kit/topics.js'
 
 /** Broadcasts the events numbered 1 to `n`; their ids, and at 0 the cursor before them. */
 async function publishNumbers({ app, connect }: Served, n: number, idOf?: (n: number) => string | undefined) {
@@ -264,4 +266,52 @@ t.test('clients that resume while events are broadcast without a pause miss none
     await readUpTo(client, LAST)
     t.strictSame(accountFor(client.events, place), { last: LAST, missed: 0, resyncs: [] })
   }
+})
+
+for (const [where, options] of [
+  ['in the process', {}],
+  ['on a backplane', { backplane: memoryBackplane(new MemoryEngine()) }]
+] as const) {
+  t.test(`${where} a client of a quiet topic resumes, however busy other topics have been meanwhile`, async (t) => {
+    const s = await serve(t, {
+      sse: { ...options, history: { events: 10 }, queueDepth: 5, authorizeTopics: () => true }
+    })
+    const { sse } = s.app
+    const quiet = asksFor('quiet', 'calm.*')
+    await sse.publish('first', { topic: 'quiet' })
+    const lastEventId = await sse.publish('second', { topic: 'calm.1' })
+    for (let n = 0; n < 50; n++) await sse.publish(n, { topic: 'busy' })
+    const client = await s.connect({ ...quiet, lastEventId })
+    sse.broadcast('live', { topic: 'quiet' })
+    t.equal((await client.next()).data, '"live"', 'and is told of no loss')
+    const page = await fetch(`${s.url}${quiet.path}&since=${encodeURIComponent(lastEventId)}`, {
+      headers: { accept: 'application/json' }
+    })
+    t.match(await page.json(), { events: [{ data: 'live' }] }, 'nor is a page')
+
+    const busy = await s.connect({ ...asksFor('busy'), lastEventId })
+    t.match(resyncOf(await busy.next()), { reason: 'expired', missed: null }, 'who hears the busy one is')
+  })
+}
+
+t.test('a client that subscribes in onConnect to a topic whose events are gone is told so', async (t) => {
+  const arrived: SseClient[] = []
+  const s = await serve(t, {
+    sse: {
+      history: { events: 10 },
+      queueDepth: 5,
+      authorizeTopics: () => true,
+      onConnect: (client) => {
+        arrived.push(client)
+        client.subscribe('busy')
+      }
+    }
+  })
+  const lastEventId = await s.app.sse.publish('first', { topic: 'quiet' })
+  for (let n = 0; n < 50; n++) s.app.sse.broadcast(n, { topic: 'busy' })
+  const client = await s.connect({ ...asksFor('quiet'), lastEventId })
+  t.match(resyncOf(await client.next()), { reason: 'expired', missed: null })
+  t.equal(arrived[0]?.resumed, false)
+  s.app.sse.broadcast('live', { topic: 'busy' })
+  t.equal((await client.next()).data, '"live"')
 })

@@ -65,6 +65,11 @@ class Model {
     for (const { connection, topics } of this.#members) connection?.expected.push(...this.#heard(n, topics))
   }
 
+  /** More than the history holds. */
+  burst(topic: string | undefined, events: number): void {
+    for (let i = 0; i < events; i++) this.broadcast(topic, 0)
+  }
+
   async join(topics: string[]): Promise<void> {
     if (this.#members.length === MEMBERS) return
     const member = { topics: new Set(topics) }
@@ -112,10 +117,20 @@ class Model {
     agree(connection, false)
   }
 
-  async resume(who: number): Promise<void> {
+  /** @param late those it subscribes to in `onConnect` alone */
+  async resume(who: number, late: string[] = []): Promise<void> {
     const member = this.#members[who]
     if (member === undefined || member.connection !== undefined) return
-    member.connection = await this.#connect(member.topics, member.lastEventId)
+    const asked = new Set(member.topics)
+    for (const topic of late) member.topics.add(topic)
+    member.connection = await this.#connect(member.topics, member.lastEventId, asked)
+  }
+
+  /** As one whose last event id is from before the server was started again. */
+  async resumeForeign(who: number): Promise<void> {
+    const member = this.#members[who]
+    if (member?.lastEventId === undefined || member.connection !== undefined) return
+    member.connection = await this.#connect(member.topics, `other-${member.lastEventId.split('-')[1]}`)
   }
 
   /** Lets all read what there is for them, and compares. */
@@ -137,17 +152,29 @@ class Model {
     this.#members.length = 0
   }
 
-  async #connect(topics: Set<string>, lastEventId?: string): Promise<Connection> {
+  async #connect(topics: Set<string>, lastEventId?: string, asked = topics): Promise<Connection> {
     const head = this.#topics.length
-    const from = lastEventId === undefined ? head : Number(lastEventId.split('-')[1])
     const reader = await this.#served.connect({
-      ...(topics.size > 0 && asksFor(...topics)),
-      ...(lastEventId !== undefined && { lastEventId })
+      ...(topics.size > 0 && asksFor(...asked)),
+      ...(lastEventId !== undefined && { lastEventId }),
+      ...(asked !== topics && { headers: { late: [...topics].join() } })
     })
-    const expected: Expected[] = []
-    if (from < head - HISTORY) expected.push({ what: `resync expired ${head - from}`, by: new Set([ALWAYS]) })
-    else for (let n = from + 1; n <= head; n++) expected.push(...this.#heard(n, topics))
-    return { reader, client: this.#arrivals.last, expected }
+    return { reader, client: this.#arrivals.last, expected: this.#replayed(lastEventId, head, topics) }
+  }
+
+  #replayed(lastEventId: string | undefined, head: number, topics: Set<string>): Expected[] {
+    const tell = (resync: string) => [{ what: `resync ${resync}`, by: new Set([ALWAYS]) }]
+    if (lastEventId?.startsWith('other-')) return tell('unknown null')
+    const from = lastEventId === undefined ? head : Number(lastEventId.split('-')[1])
+    const heard = (after: number, upTo: number) => {
+      const events: Expected[] = []
+      for (let n = after + 1; n <= upTo; n++) events.push(...this.#heard(n, topics))
+      return events
+    }
+    const floor = Math.max(from, head - HISTORY)
+    if (heard(from, floor).length === 0) return heard(floor, head)
+    const isCounted = this.#topics.slice(from, floor).every((topic) => topic === undefined)
+    return tell(`expired ${isCounted ? heard(from, head).length : null}`)
   }
 
   #heard(n: number, topics: Set<string>): Expected[] {
@@ -212,6 +239,7 @@ function account(reader: SseClient, expected: Expected[]): string {
 
 const who = fc.nat(MEMBERS - 1)
 const pattern = fc.constantFrom(...PATTERNS)
+const bursts = fc.constantFrom(5, HISTORY, 2 * HISTORY)
 const size = fc.constantFrom(0, 0, 0, 30_000, 120_000)
 
 type Step = (model: Model) => unknown
@@ -241,6 +269,9 @@ const steps = fc.array(
     { weight: 1, arbitrary: step('read', who) },
     { weight: 2, arbitrary: step('cut', who) },
     { weight: 2, arbitrary: step('resume', who) },
+    { weight: 1, arbitrary: step('resume', who, fc.uniqueArray(pattern, { maxLength: 2 })) },
+    { weight: 1, arbitrary: step('resumeForeign', who) },
+    { weight: 1, arbitrary: step('burst', fc.option(fc.constantFrom(...TOPICS), { nil: undefined }), bursts) },
     { weight: 3, arbitrary: fc.constant(flush) }
   ),
   { minLength: 10, maxLength: 100, size: 'max' }
@@ -257,7 +288,19 @@ const sure: Step[] = [
     flush
   ]).flat(),
   (model) => model.resume(0),
-  (model) => model.read(1)
+  (model) => model.read(1),
+  (model) => model.join(['a', 'b.*']),
+  (model) => model.cut(2),
+  (model) => model.burst('a.x', 2 * HISTORY),
+  (model) => model.resume(2),
+  (model) => model.cut(2),
+  (model) => model.burst('b.z', 2 * HISTORY),
+  (model) => model.resume(2),
+  (model) => model.cut(2),
+  (model) => model.burst('a.x', 2 * HISTORY),
+  (model) => model.resume(2, ['a.x']),
+  (model) => model.cut(2),
+  (model) => model.resumeForeign(2)
 ]
 
 t.test('whatever is subscribed, broadcast, cut and resumed, each client gets what a naive model says', async (t) => {
@@ -271,7 +314,10 @@ t.test('whatever is subscribed, broadcast, cut and resumed, each client gets wha
       history: { events: HISTORY },
       queueDepth: QUEUE_DEPTH,
       shards: 3,
-      onConnect: arrivals.onConnect,
+      onConnect: (client, request) => {
+        for (const topic of String(request.headers.late ?? '').split(',')) if (topic) client.subscribe(topic)
+        arrivals.onConnect(client)
+      },
       onDisconnect: () => population.changed()
     }
   })
@@ -286,5 +332,8 @@ t.test('whatever is subscribed, broadcast, cut and resumed, each client gets wha
     { numRuns: 80, examples: [[sure]] }
   )
   const { resyncs, deliveries } = served.app.sse.stats()
-  t.ok(resyncs.expired > 0 && resyncs.overflow > 0 && deliveries > 1000, 'and all of it did happen')
+  t.ok(
+    resyncs.expired > 0 && resyncs.unknown > 0 && resyncs.overflow > 0 && deliveries > 1000,
+    'and all of it did happen'
+  )
 })
