@@ -11,8 +11,8 @@ import type {
 } from 'fastify'
 import type { SseClient } from './api.js'
 import type { Backplane } from './backplane/backplane.js'
-import { type DisconnectReason, InvalidOptionError } from './errors.js'
-import { nearest, unknownName } from './input/nearest-name.js'
+import type { DisconnectReason } from './errors.js'
+import { checkOptions } from './input/option-checks.js'
 import type { EventSchema } from './log/event-encoder.js'
 
 /** Bounds of what can be replayed. */
@@ -179,43 +179,25 @@ export interface PylonSseOptions<
   serialize?: ((data: unknown) => string) | undefined
 }
 
-/** The options with their defaults. */
-export interface ResolvedOptions {
-  path: string | false
-  decorator: string
-  shards: number
-  queueDepth: number
-  overflow: 'drop-oldest' | 'disconnect'
+/** Options without a default. */
+type Unset = 'retry' | 'limitBy' | 'overLimit' | 'authorizeTopics' | 'onConnect' | 'onDisconnect' | 'backplane'
+
+/** Options that have another form once they are resolved. */
+interface Converted {
   history: { events: number; bytes: number }
-  keepAliveInterval: number
-  keepAlive: 'comment' | 'event'
-  retry: number | undefined
   maxClientsPerIp: number
-  limitBy: PylonSseOptions['limitBy']
-  maxClients: number
-  overLimit: 'status' | 'retry' | undefined
-  maxConnectionAge: number
-  authorizeTopics: PylonSseOptions['authorizeTopics']
-  maxTopics: number
-  maxTopicBytes: number
-  publish: SseRouteOptions | false
-  /** Whether the app has said which origins there are. */
-  allowsOrigins: boolean
-  events: Record<string, EventSchema>
-  maxEventBytes: number
-  compress: boolean
-  stallTimeout: number
-  cors: FastifyCorsOptions | FastifyCorsOptionsDelegate | false
-  route: SseRouteOptions
-  onConnect: PylonSseOptions['onConnect']
-  onDisconnect: PylonSseOptions['onDisconnect']
-  serialize: (data: unknown) => string
-  backplane: Backplane | undefined
   runs: { max: number; bytes: number; silence: number }
+  /** Whether the option `cors` was given. */
+  allowsOrigins: boolean
 }
 
-/** The largest delay that timers take, ms. */
-export const MAX_DELAY = 2 ** 31 - 1
+type Defaulted = Exclude<keyof PylonSseOptions, Unset | keyof Converted>
+
+/** The options with their defaults. A limit or delay that there is none of is `Infinity`. */
+export type ResolvedOptions = { [Name in Defaulted]: Exclude<PylonSseOptions[Name], undefined> } & {
+  [Name in Unset]: PylonSseOptions[Name]
+} & Converted
+
 const RUNS = { max: 10_000, bytes: 64 * 1024 * 1024, silence: 15_000 }
 const HISTORY = { events: 10_000, bytes: 16 * 1024 * 1024 }
 /** How events become text, and how large they may be. */
@@ -225,69 +207,6 @@ export const ENCODING = {
   maxTopicBytes: 256,
   events: {} as Record<string, EventSchema>
 }
-/** Route options that are this plugin's to set. */
-const OWN_ROUTE_OPTIONS = ['method', 'url', 'path', 'handler', 'exposeHeadRoute', 'prefixTrailingSlash']
-/** What `register` takes for itself and hands to the plugin all the same. */
-const REGISTER_OPTIONS = ['prefix', 'logLevel', 'logSerializers']
-
-type Check = (name: string, value: unknown) => void
-
-const CHECKS: Record<keyof PylonSseOptions, Check> = {
-  path: (name, value) => {
-    if (value !== false && (typeof value !== 'string' || !/^\/[^?#]*$/.test(value)))
-      refuse(name, value, "a path such as '/events', or false")
-  },
-  decorator: (name, value) => {
-    if (typeof value !== 'string' || value === '') refuse(name, value, 'a name')
-  },
-  shards: whole(1, 65_536),
-  queueDepth: whole(1),
-  overflow: oneOf('drop-oldest', 'disconnect'),
-  history: (name, value) => {
-    if (value === false) return
-    object(name, value, 'an object or false')
-    fields(name, value as HistoryOptions, HISTORY, () => whole(1))
-  },
-  keepAliveInterval: whole(0, MAX_DELAY),
-  keepAlive: oneOf('comment', 'event'),
-  retry: whole(0, MAX_DELAY),
-  maxClientsPerIp: (name, value) => {
-    if (value !== false && value !== Number.POSITIVE_INFINITY) whole(1, undefined, ', or false')(name, value)
-  },
-  limitBy: callable,
-  maxClients: whole(1),
-  overLimit: oneOf('status', 'retry'),
-  maxConnectionAge: whole(0, MAX_DELAY),
-  authorizeTopics: callable,
-  maxTopics: whole(1),
-  maxTopicBytes: whole(1),
-  publish: (name, value) => {
-    if (value !== false) routeOptions(name, value, 'an object or false')
-  },
-  events: object,
-  maxEventBytes: whole(1),
-  compress: (name, value) => {
-    if (typeof value !== 'boolean') refuse(name, value, 'true or false')
-  },
-  stallTimeout: whole(0, MAX_DELAY),
-  cors: (name, value) => {
-    if (value !== false && typeof value !== 'function') object(name, value, 'an object, a function or false')
-  },
-  route: routeOptions,
-  onConnect: callable,
-  onDisconnect: callable,
-  serialize: callable,
-  runs: (name, value) => {
-    object(name, value)
-    fields(name, value as RunsOptions, RUNS, (key) => (key === 'silence' ? whole(100, MAX_DELAY) : whole(1)))
-  },
-  backplane: (name, value) => {
-    const { join, publish, compare, close } = (value ?? {}) as Partial<Backplane>
-    if (![join, publish, compare, close].every((method) => typeof method === 'function')) {
-      refuse(name, value, 'a backplane, as redisStreams() and jetStream() give it')
-    }
-  }
-}
 
 /**
  * Checks the options and fills in the defaults.
@@ -295,17 +214,7 @@ const CHECKS: Record<keyof PylonSseOptions, Check> = {
  * @throws InvalidOptionError that names the option, what it got and what it takes
  */
 export function resolveOptions(options: PylonSseOptions): ResolvedOptions {
-  const own = (options.route?.config as { cors?: unknown } | undefined)?.cors
-  if (own !== undefined && options.cors !== false)
-    throw new InvalidOptionError('route.config.cors', "cannot be set; use the plugin's option 'cors' instead")
-  for (const [name, value] of Object.entries(options)) {
-    if (REGISTER_OPTIONS.includes(name)) continue
-    const check = Object.hasOwn(CHECKS, name) ? CHECKS[name as keyof PylonSseOptions] : undefined
-    if (check === undefined) refuseMisspelt(name)
-    else if (value !== undefined) check(name, value)
-  }
-  if (options.path === false && options.publish)
-    throw new InvalidOptionError('publish', 'adds a route on the path of the stream, which is false')
+  checkOptions(options)
   const { history } = options
   return {
     path: options.path ?? '/events',
@@ -348,79 +257,7 @@ export function resolveOptions(options: PylonSseOptions): ResolvedOptions {
   }
 }
 
-/**
- * The names of a plugin's options that are not this one's, in the order given. They may be other plugins': apps that load
- * a folder of plugins (@fastify/autoload) give all of them one object.
- */
-export function foreignOptions(options: object): string[] {
-  return Object.keys(options).filter((name) => !Object.hasOwn(CHECKS, name) && !REGISTER_OPTIONS.includes(name))
-}
-
-/** @throws InvalidOptionError where an option cannot be taken, by whatever has one of that name */
-export function checkOption(name: keyof PylonSseOptions, value: unknown): void {
-  CHECKS[name](name, value)
-}
-
-/** What is near one of this plugin's names is no other plugin's option, but a mistake that would go unnoticed. */
-function refuseMisspelt(name: string): void {
-  const known = Object.keys(CHECKS)
-  if (nearest(name, known) !== undefined) throw new InvalidOptionError(name, unknownName(name, known))
-}
-
-function whole(min: number, max = Number.MAX_SAFE_INTEGER, or = ''): Check {
-  return (name, value) => {
-    if (!Number.isSafeInteger(value) || (value as number) < min || (value as number) > max) {
-      const upTo = max === Number.MAX_SAFE_INTEGER ? '' : ` to ${max}`
-      refuse(name, value, `a whole number from ${min}${upTo}${or}`)
-    }
-  }
-}
-
-function object(name: string, value: unknown, takes = 'an object'): void {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) refuse(name, value, takes)
-}
-
-/** Each of the fields that an option has, and no other. */
-function fields(name: string, value: object, known: object, checkOf: (key: string) => Check): void {
-  for (const [key, bound] of Object.entries(value)) {
-    if (!Object.hasOwn(known, key)) {
-      throw new InvalidOptionError(`${name}.${key}`, unknownName(key, Object.keys(known), `${name}.`))
-    }
-    if (bound !== undefined) checkOf(key)(`${name}.${key}`, bound)
-  }
-}
-
-function oneOf(...values: string[]): Check {
-  return (name, value) => {
-    if (!values.includes(value as string)) refuse(name, value, values.map((one) => `'${one}'`).join(' or '))
-  }
-}
-
-function routeOptions(name: string, value: unknown, takes?: string): void {
-  object(name, value, takes)
-  for (const key of OWN_ROUTE_OPTIONS) {
-    const own = (value as Record<string, unknown>)[key]
-    if (own !== undefined) throw new InvalidOptionError(`${name}.${key}`, 'cannot be set: the plugin sets it itself')
-  }
-}
-
 /** 0 stands for never. */
 function orNever(delay: number): number {
   return delay === 0 ? Number.POSITIVE_INFINITY : delay
-}
-
-function callable(name: string, value: unknown): void {
-  if (typeof value !== 'function') refuse(name, value, 'a function')
-}
-
-function refuse(name: string, value: unknown, takes: string): never {
-  throw new InvalidOptionError(name, show(value), takes)
-}
-
-function show(value: unknown): string {
-  if (typeof value === 'string') return `'${value}'`
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
-  if (typeof value === 'function') return 'a function'
-  if (typeof value === 'bigint') return `${value}n`
-  return String(value)
 }

@@ -10,17 +10,18 @@ import { IdempotencyKeys } from './backplane/idempotency.js'
 import { Mirror } from './backplane/mirror.js'
 import { within } from './backplane/within.js'
 import { BackplaneTimeoutError, ClosedError, DuplicateIdError, InvalidOptionError } from './errors.js'
-import { unknownName } from './input/nearest-name.js'
+import { MAX_DELAY, onlyKnown } from './input/checks.js'
+import { guardedLogger, type Logger } from './input/logger.js'
+import { checkOption } from './input/option-checks.js'
 import { reservedIdError } from './log/encode.js'
 import { EventEncoder, type EventSchema } from './log/event-encoder.js'
 import { EventLog } from './log/event-log.js'
 import { comparePlaces } from './log/place-name.js'
-import { guardedLogger, type Logger } from './logger.js'
-import { checkOption, ENCODING, MAX_DELAY } from './options.js'
+import { ENCODING } from './options.js'
 
 export type { EventData, EventName, EventOptions, SseEvents } from './api.js'
 export type { Backplane } from './backplane/backplane.js'
-export type { Logger } from './logger.js'
+export type { Logger } from './input/logger.js'
 
 /** What it keeps of the log: it has no clients, and only looks for ids that events have been given. */
 const HISTORY = { events: 1000, bytes: 1024 * 1024 }
@@ -187,8 +188,8 @@ const DEFAULTS: Required<PublisherOptions> = { ...ENCODING, logger: SILENT }
 function check(backplane: Backplane, options: PublisherOptions): Required<PublisherOptions> {
   checkOption('backplane', backplane)
   const given = Object.entries(options).filter(([, value]) => value !== undefined)
+  onlyKnown(Object.fromEntries(given), Object.keys(DEFAULTS))
   for (const [name, value] of given) {
-    if (!Object.hasOwn(DEFAULTS, name)) throw new InvalidOptionError(name, unknownName(name, Object.keys(DEFAULTS)))
     if (name !== 'logger') checkOption(name as keyof typeof ENCODING, value)
     else if (typeof value !== 'object' || value === null)
       throw new InvalidOptionError(name, String(value), 'a logger, { debug, warn, error }')

@@ -1,18 +1,12 @@
 import type { CloseOptions } from '../api.js'
-import { InvalidOptionError } from '../errors.js'
-import { unknownName } from '../input/nearest-name.js'
+import { flag, object, onlyKnown } from '../input/checks.js'
 
-/** @throws InvalidOptionError that names the option, what it got and what it takes */
+/** Checks the options of `client.close` and `app.sse.disconnect`. @throws InvalidOptionError */
 export function checkCloseOptions(options: unknown): CloseOptions {
   if (options === undefined) return {}
-  if (typeof options !== 'object' || options === null) {
-    throw new InvalidOptionError('options', String(options), 'an object, { reconnect? }')
-  }
-  for (const [name, value] of Object.entries(options)) {
-    if (name !== 'reconnect') throw new InvalidOptionError(name, unknownName(name, ['reconnect']))
-    if (value !== undefined && typeof value !== 'boolean') {
-      throw new InvalidOptionError(name, `a value of type ${typeof value}`, 'true or false')
-    }
-  }
-  return options
+  object('options', options, 'an object, { reconnect? }')
+  const checked = options as CloseOptions
+  onlyKnown(checked, ['reconnect'])
+  if (checked.reconnect !== undefined) flag('reconnect', checked.reconnect)
+  return checked
 }

@@ -1,5 +1,5 @@
 import { InvalidOptionError } from '../errors.js'
-import { MAX_DELAY } from '../options.js'
+import { MAX_DELAY } from '../input/checks.js'
 
 /** A date that something ends at, however far it is. */
 export class Expiry {

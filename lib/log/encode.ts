@@ -7,6 +7,7 @@ import {
   UnserializableError
 } from '../errors.js'
 import { unknownName } from '../input/nearest-name.js'
+import { show } from '../input/show.js'
 import { isUnaskedPromise } from '../input/unasked-promise.js'
 import { isTopic, TOPIC_TAKES } from './topic.js'
 
@@ -218,10 +219,4 @@ export function decodeFrame(frame: Buffer): { event: string | undefined; text: s
     else if (line.startsWith('event: ')) event = line.slice(7)
   }
   return { event, text: data.join('\n') }
-}
-
-function show(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.slice(0, 64))
-  if (typeof value === 'function') return 'a function'
-  return typeof value === 'object' && value !== null ? 'an object' : String(value)
 }

@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import type { SseClient, SseClientState } from '../api.js'
 import type { Until } from '../clients/last-event.js'
 import { InvalidOptionError } from '../errors.js'
-import { unknownName } from '../input/nearest-name.js'
+import { callable, flag, object, onlyKnown, refuse } from '../input/checks.js'
 import type { PlainEvent } from '../log/plain-event.js'
 import { checkSubscriptions, isTopic } from '../log/topic.js'
 import type { ResolvedOptions } from '../options.js'
@@ -47,10 +47,8 @@ const FIELDS = ['run', 'topics', 'everyone', 'from', 'until', 'state', 'onConnec
  * @throws InvalidTopicError where a topic is none, or they are too many
  */
 export function readStreamOptions(options: StreamOptions, defaults: ResolvedOptions): Hearing {
-  if (typeof options !== 'object' || options === null) refuse('options', options, 'an object')
-  for (const name of Object.keys(options)) {
-    if (!FIELDS.includes(name)) throw new InvalidOptionError(name, unknownName(name, FIELDS))
-  }
+  object('options', options)
+  onlyKnown(options, FIELDS)
   const { run } = options
   if (run !== undefined) {
     if (!isTopic(run)) refuse('run', run, 'the topic of a run')
@@ -60,18 +58,13 @@ export function readStreamOptions(options: StreamOptions, defaults: ResolvedOpti
   }
   const { topics = [], everyone = true, from = 'now', until, state, onConnect = defaults.onConnect } = options
   if (!Array.isArray(topics)) refuse('topics', topics, 'an array of topics and patterns')
-  if (typeof everyone !== 'boolean') refuse('everyone', everyone, 'true or false')
+  flag('everyone', everyone)
   if (typeof from !== 'string' || from === '') refuse('from', from, "'now', 'oldest' or the id of an event")
   if (until !== undefined && typeof until !== 'function' && (typeof until !== 'string' || until === ''))
     refuse('until', until, 'the name of an event or a function')
   if (state !== undefined && (typeof state !== 'object' || state === null)) refuse('state', state, 'an object')
-  if (onConnect !== undefined && typeof onConnect !== 'function') refuse('onConnect', onConnect, 'a function')
+  if (onConnect !== undefined) callable('onConnect', onConnect)
   const wanted = new Set<string>(topics)
   checkSubscriptions(wanted, defaults)
   return { run, topics: wanted, everyone, from, until: until as Until | undefined, state, onConnect }
-}
-
-function refuse(name: string, value: unknown, takes: string): never {
-  const got = typeof value === 'string' ? `'${value}'` : value === null ? 'null' : `a value of type ${typeof value}`
-  throw new InvalidOptionError(name, got, takes)
 }

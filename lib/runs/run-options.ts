@@ -1,5 +1,4 @@
-import { InvalidOptionError } from '../errors.js'
-import { unknownName } from '../input/nearest-name.js'
+import { callable, MAX_DELAY, object, onlyKnown, refuse, whole } from '../input/checks.js'
 import { isTopic, TOPIC_TAKES } from '../log/topic.js'
 
 /** Options of `app.sse.run`. Unknown ones are refused. */
@@ -40,39 +39,24 @@ export interface ResolvedRunOptions {
   readonly describeError: ((error: unknown) => string) | undefined
 }
 
-const MAX_DELAY = 2 ** 31 - 1
 /** What is held of a run of which nothing else is known. */
 export const RUN_BOUNDS = { linger: 300_000, maxEvents: 10_000, maxBytes: 1024 * 1024 }
 const FIELDS = ['topic', 'event', 'linger', 'abandonAfter', 'signal', 'maxEvents', 'maxBytes', 'describeError']
 
 /** @throws InvalidOptionError that names the option, what it got and what it takes */
 export function resolveRunOptions(options: RunOptions): ResolvedRunOptions {
-  if (typeof options !== 'object' || options === null) refuse('options', options, 'an object')
-  for (const name of Object.keys(options)) {
-    if (!FIELDS.includes(name)) throw new InvalidOptionError(name, unknownName(name, FIELDS))
-  }
+  object('options', options)
+  onlyKnown(options, FIELDS)
   const { topic, event, signal, describeError } = options
   const { linger = RUN_BOUNDS.linger, maxEvents = RUN_BOUNDS.maxEvents, maxBytes = RUN_BOUNDS.maxBytes } = options
   const { abandonAfter = 0 } = options
   if (!isTopic(topic)) refuse('topic', topic, TOPIC_TAKES)
   if (signal !== undefined && !(signal instanceof AbortSignal)) refuse('signal', signal, 'an AbortSignal')
-  if (describeError !== undefined && typeof describeError !== 'function')
-    refuse('describeError', describeError, 'a function')
-  checkWhole('linger', linger, 0, MAX_DELAY)
-  checkWhole('abandonAfter', abandonAfter, 0, MAX_DELAY)
-  checkWhole('maxEvents', maxEvents, 1)
-  checkWhole('maxBytes', maxBytes, 1)
+  if (describeError !== undefined) callable('describeError', describeError)
+  whole(0, MAX_DELAY)('linger', linger)
+  whole(0, MAX_DELAY)('abandonAfter', abandonAfter)
+  whole(1)('maxEvents', maxEvents)
+  whole(1)('maxBytes', maxBytes)
   const never = abandonAfter === 0 ? Number.POSITIVE_INFINITY : abandonAfter
   return { topic, event, linger, abandonAfter: never, signal, maxEvents, maxBytes, describeError }
-}
-
-function checkWhole(name: string, value: unknown, min: number, max = Number.MAX_SAFE_INTEGER): void {
-  if (Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max) return
-  const upTo = max === Number.MAX_SAFE_INTEGER ? '' : ` to ${max}`
-  refuse(name, value, `a whole number from ${min}${upTo}`)
-}
-
-function refuse(name: string, value: unknown, takes: string): never {
-  const got = typeof value === 'string' ? `'${value}'` : value === null ? 'null' : `a value of type ${typeof value}`
-  throw new InvalidOptionError(name, typeof value === 'number' ? String(value) : got, takes)
 }

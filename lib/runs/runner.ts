@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { InvalidOptionError, RunsFullError } from '../errors.js'
+import type { Logger } from '../input/logger.js'
 import type { EncodedEvent, EventEncoder } from '../log/event-encoder.js'
-import type { Logger } from '../logger.js'
 import { waitAtMost } from '../wire/time-slices.js'
 import { readPiece } from './piece.js'
 import { DONE, FAILED, type RunLog } from './run-log.js'

@@ -190,47 +190,47 @@ t.test('a name, an id or a text that cannot be sent is refused, and the error na
   const idTakes = 'a string of printable ASCII that is not blank, of 1024 characters at most'
   const topicTakes = "a name without control characters, in words with '.' between, none of them '*' or '**'"
   const refused: [field: string, value: unknown, shown: string, takes: string][] = [
-    ['event', 'a\nb', '"a\\nb"', nameTakes],
-    ['event', 'a\rb', '"a\\rb"', nameTakes],
-    ['event', 'a\r\n', '"a\\r\\n"', nameTakes],
-    ['event', '\0', '"\\u0000"', nameTakes],
+    ['event', 'a\nb', "'a\\nb'", nameTakes],
+    ['event', 'a\rb', "'a\\rb'", nameTakes],
+    ['event', 'a\r\n', "'a\\r\\n'", nameTakes],
+    ['event', '\0', "'\\u0000'", nameTakes],
     ['event', 5, '5', nameTakes],
     ['event', null, 'null', nameTakes],
-    ['event', ['a'], 'an object', nameTakes],
+    ['event', ['a'], 'an array', nameTakes],
     ['event', { toString: () => 'a' }, 'an object', nameTakes],
     ['event', Object.create(null), 'an object', nameTakes],
     ['event', Symbol('s'), 'Symbol(s)', nameTakes],
     ['event', () => 'a', 'a function', nameTakes],
-    ['id', 'a\nb', '"a\\nb"', idTakes],
-    ['id', '\r', '"\\r"', idTakes],
-    ['id', '\0', '"\\u0000"', idTakes],
-    ['id', 'a\tb', '"a\\tb"', idTakes],
-    ['id', '\x1f', '"\\u001f"', idTakes],
-    ['id', '\x7f', '"\x7f"', idTakes],
-    ['id', '', '""', idTakes],
-    ['id', '  ', '"  "', idTakes],
+    ['id', 'a\nb', "'a\\nb'", idTakes],
+    ['id', '\r', "'\\r'", idTakes],
+    ['id', '\0', "'\\u0000'", idTakes],
+    ['id', 'a\tb', "'a\\tb'", idTakes],
+    ['id', '\x1f', "'\\u001f'", idTakes],
+    ['id', '\x7f', "'\x7f'", idTakes],
+    ['id', '', "''", idTakes],
+    ['id', '  ', "'  '", idTakes],
     ['id', 7, '7', idTakes],
     ['id', null, 'null', idTakes],
-    ['id', ['a'], 'an object', idTakes],
-    ['id', '\ud83d', '"\\ud83d"', idTakes],
-    ['id', '\ude00\ud83d', '"\\ude00\\ud83d"', idTakes],
-    ['id', 'a\ufffd', '"a\ufffd"', idTakes],
-    ['id', 'x'.repeat(1025), `"${'x'.repeat(64)}"`, idTakes],
-    ['id', 'é', '"é"', idTakes],
-    ['id', '\u{1f642}', '"\u{1f642}"', idTakes],
-    ['id', STAY_AWAY, '"stay-away"', idTakes],
-    ['id', ` ${STAY_AWAY} `, '" stay-away "', idTakes],
-    ['topic', '', '""', topicTakes],
-    ['topic', 'a\nb', '"a\\nb"', topicTakes],
-    ['topic', '\x7f', '"\x7f"', topicTakes],
-    ['topic', 'orders.*', '"orders.*"', topicTakes],
-    ['topic', '**', '"**"', topicTakes],
+    ['id', ['a'], 'an array', idTakes],
+    ['id', '\ud83d', "'\\ud83d'", idTakes],
+    ['id', '\ude00\ud83d', "'\\ude00\\ud83d'", idTakes],
+    ['id', 'a\ufffd', "'a\ufffd'", idTakes],
+    ['id', 'x'.repeat(1025), `'${'x'.repeat(64)}'`, idTakes],
+    ['id', 'é', "'é'", idTakes],
+    ['id', '\u{1f642}', "'\u{1f642}'", idTakes],
+    ['id', STAY_AWAY, "'stay-away'", idTakes],
+    ['id', ` ${STAY_AWAY} `, "' stay-away '", idTakes],
+    ['topic', '', "''", topicTakes],
+    ['topic', 'a\nb', "'a\\nb'", topicTakes],
+    ['topic', '\x7f', "'\x7f'", topicTakes],
+    ['topic', 'orders.*', "'orders.*'", topicTakes],
+    ['topic', '**', "'**'", topicTakes],
     ['topic', 5, '5', topicTakes],
     ['topic', null, 'null', topicTakes],
-    ['topic', ['a'], 'an object', topicTakes],
+    ['topic', ['a'], 'an array', topicTakes],
     ['except', 5, '5', 'the id of a client'],
     ['except', null, 'null', 'the id of a client'],
-    ['except', ['a'], 'an object', 'the id of a client']
+    ['except', ['a'], 'an array', 'the id of a client']
   ]
   for (const [field, value, shown, takes] of refused) {
     t.throws(
@@ -277,7 +277,7 @@ t.test(
     for (const [event, owner] of Object.entries(owners)) {
       t.throws(() => readEventOptions({ event }), {
         code: 'PYLON_SSE_ERR_INVALID_EVENT',
-        message: `Event field 'event' got "${event}"; it takes another name: ${owner}, and pages could not tell the two apart.`
+        message: `Event field 'event' got '${event}'; it takes another name: ${owner}, and pages could not tell the two apart.`
       })
     }
     for (const event of ['message', 'Error', 'opened', 'resync.done']) t.equal(readEventOptions({ event }).event, event)
@@ -288,7 +288,7 @@ t.test('options that are no object are refused', async (t) => {
   const refused: [options: unknown, shown: string][] = [
     [null, 'null'],
     [undefined, 'undefined'],
-    ['greeting', '"greeting"'],
+    ['greeting', "'greeting'"],
     [5, '5'],
     [true, 'true']
   ]
@@ -371,7 +371,7 @@ t.test('a frame that is kept keeps no memory but its own', async (t) => {
 
 t.test('an error shows the beginning of a long value', async (t) => {
   const id = `\n${'x'.repeat(1000)}`
-  t.throws(() => readEventOptions({ id }), { message: `got "\\n${'x'.repeat(63)}"; it takes` })
+  t.throws(() => readEventOptions({ id }), { message: `got '\\n${'x'.repeat(63)}'; it takes` })
 })
 
 t.test('an option that is undefined is as one that is not given', async (t) => {
@@ -393,7 +393,7 @@ t.test('data that has no form as text is refused, and the error says why', async
     ['a BigInt', 1n, /BigInt/],
     ['a serializer whose message is a sentence', { toJSON: () => raise(new Error('No number.')) }, /: No number\.$/],
     ['a toJSON that throws', { toJSON: () => raise(broken) }, /out of order/, broken],
-    ['a toJSON that throws no error', { toJSON: () => raise('just text') }, /: "just text"\.$/, 'just text'],
+    ['a toJSON that throws no error', { toJSON: () => raise('just text') }, /: 'just text'\.$/, 'just text'],
     ['a toJSON that throws what has no text', { toJSON: () => raise(textless) }, /: an object\.$/, textless]
   ]
   for (const [what, data, message, cause] of refused) {

@@ -219,7 +219,7 @@ t.test('a stream has an onConnect and a state of its own', async (t) => {
 
 t.test('options that are none are refused, by a message that names them', async (t) => {
   const wrong: [options: unknown, message: RegExp][] = [
-    [7, /'options' got a value of type number; it takes an object/],
+    [7, /'options' got 7; it takes an object/],
     [{ topic: 'a' }, /'topic' does not exist; did you mean 'topics'/],
     [{ topics: 'a' }, /'topics' got 'a'; it takes an array/],
     [{ everyone: 1 }, /'everyone'/],

@@ -462,7 +462,7 @@ t.test('the runs and their bytes are bounded, with a clear error', async (t) => 
 t.test('options of a run that are none are refused, by a message that names them', async (t) => {
   const s = await serveRuns(t)
   const bad: [options: unknown, message: RegExp][] = [
-    [undefined, /'options' got a value of type undefined/],
+    [undefined, /'options' got undefined/],
     [{}, /'topic'/],
     [{ topic: 'a.*' }, /'topic' got 'a\.\*'/],
     [{ topic: 'a', liger: 5 }, /'liger' does not exist; did you mean 'linger'/],
