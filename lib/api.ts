@@ -180,6 +180,16 @@ export interface BackplaneStats {
   lag: number | null
 }
 
+/** What is held for replay, and for clients that read slowly. Gauges. */
+export interface HistoryStats {
+  /** Events held. */
+  events: number
+  /** Bytes of these events. */
+  bytes: number
+  /** How long ago the oldest of them came to this process, ms, to a tenth of a second; `null` without one. */
+  oldestAge: number | null
+}
+
 /** Figures of one hub, on this process. Counters count from the start; gauges say what is now. */
 export interface SseStats {
   /** Clients connected. Gauge. */
@@ -202,6 +212,8 @@ export interface SseStats {
   disconnects: Record<DisconnectReason, number>
   /** Events by which the slowest client is behind. Gauge. */
   slowestLag: number
+  /** What the log holds. */
+  history: HistoryStats
   /** How the backplane does; `null` without one. */
   backplane: BackplaneStats | null
 }

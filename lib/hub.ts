@@ -195,7 +195,8 @@ export class Hub {
 
   stats(): SseStats {
     const backplane = this.#shared?.stats ?? null
-    return this.#counters.snapshot(this.clients.size, this.clients.slowestLag, backplane)
+    const { size: events, bytes, oldestAge } = this.log
+    return this.#counters.snapshot(this.clients.size, this.clients.slowestLag, { events, bytes, oldestAge }, backplane)
   }
 
   /** Lets nobody in any more. Who is here hears what the app says while it closes, until `close`. */

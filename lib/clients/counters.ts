@@ -1,4 +1,4 @@
-import type { BackplaneStats, SseStats } from '../api.js'
+import type { BackplaneStats, HistoryStats, SseStats } from '../api.js'
 import type { DisconnectReason, RejectReason, ResyncReason } from '../errors.js'
 
 /** The counters. One object, that the parts count into. */
@@ -31,7 +31,7 @@ export class Counters {
   }
 
   /** A copy of all of them, with the gauges. */
-  snapshot(connected: number, slowestLag: number, backplane: BackplaneStats | null): SseStats {
+  snapshot(connected: number, slowestLag: number, history: HistoryStats, backplane: BackplaneStats | null): SseStats {
     const { accepted, rejected, events, deliveries, bytes, dropped, resyncs, disconnects } = this
     return {
       connected,
@@ -44,6 +44,7 @@ export class Counters {
       resyncs: { ...resyncs },
       disconnects: { ...disconnects },
       slowestLag,
+      history,
       backplane: backplane && { ...backplane }
     }
   }

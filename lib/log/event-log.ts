@@ -110,6 +110,11 @@ export class EventLog {
     return this.#lastUntopical
   }
 
+  /** How long ago the oldest event held was appended, ms, to a tenth of a second; `null` where there is none. */
+  get oldestAge(): number | null {
+    return this.size === 0 ? null : Math.max(0, performance.now() - this.at(this.#oldest).at * 100)
+  }
+
   /** Bytes held. */
   get bytes(): number {
     return this.#bytes

@@ -1,29 +1,14 @@
 import Fastify from 'fastify'
 import metrics from 'fastify-metrics'
 import pylonSse from 'pylon-sse'
+import sseMetrics from 'pylon-sse/metrics'
 
 const app = Fastify()
 // #region metrics
 await app.register(metrics, { endpoint: '/metrics' })
 // Otherwise the minutes or hours that a stream is open would count as the latency of its request.
 await app.register(pylonSse, { route: { config: { disableMetrics: true } } })
-
-const { Counter, Gauge } = app.metrics.client
-new Gauge({
-  name: 'sse_clients',
-  help: 'Streams that are open',
-  collect() {
-    this.set(app.sse.clientCount)
-  }
-})
-new Counter({
-  name: 'sse_dropped_total',
-  help: 'Events that clients missed by reading too slowly',
-  collect() {
-    this.reset()
-    this.inc(app.sse.stats().dropped)
-  }
-})
+await app.register(sseMetrics)
 // #endregion
 
 app.post('/say', async (request) => {

@@ -1,0 +1,6 @@
+// Run in one process: to start one for each file would take longer than its tests.
+import t from 'tap'
+import '../metrics/opentelemetry.test.js'
+import '../metrics/prometheus.test.js'
+
+t.setTimeout(600_000)
