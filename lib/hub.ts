@@ -247,7 +247,7 @@ export class Hub {
     const bytes = Buffer.byteLength(body)
     // A burst larger than the log would evict events that have been offered to nobody: they are flushed first.
     if (!this.#isInGap && (!this.#flushes.isIdle || this.clients.isBusy)) {
-      const leaving = this.log.oldestAfter(this.log.sizeOf(bytes, id ?? cursor)) - 1
+      const leaving = this.log.oldestAfter(this.log.sizeOf(bytes, event, id ?? cursor)) - 1
       this.#flushes.hurry(leaving)
       this.clients.hurry(leaving)
     }

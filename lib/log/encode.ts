@@ -9,6 +9,7 @@ import {
 import { unknownName } from '../input/nearest-name.js'
 import { show } from '../input/show.js'
 import { isUnaskedPromise } from '../input/unasked-promise.js'
+import type { Labels } from './log-entry.js'
 import { isTopic, TOPIC_TAKES } from './topic.js'
 
 /** Names of events that an app may not send, since its own event could not be told from another's, and whose they are. */
@@ -45,6 +46,7 @@ const NAME_FORBIDDEN = /[\r\n\0]/
 const ID_ALLOWED = /^[\x20-\x7e]+$/
 /** Characters of an id. It comes back in a header, and servers and proxies refuse large ones. */
 const MAX_ID_LENGTH = 1024
+const TEXT_MARK = ': text\n'
 /** Characters of a client's id, a UUID. */
 const CLIENT_ID_LENGTH = 36
 const FIELDS: readonly string[] = ['event', 'id', 'topic', 'except']
@@ -140,6 +142,15 @@ export function encodeBody(text: string, { event = '', id = '' }: EventOptions, 
 /** As an expression would tell, in a third of its time where there is none. */
 function hasLineBreak(text: string): boolean {
   return text.includes('\n') || text.includes('\r')
+}
+
+/**
+ * What `pylon-sse/client` is told of an event that the fields of the standard do not say, in comments before it: its topic,
+ * and whether its data is text that is not to be parsed as JSON.
+ */
+export function encodeMarks({ topic, isText }: Labels): string {
+  if (topic === undefined) return isText === true ? TEXT_MARK : ''
+  return isText === true ? `: topic ${topic}\n${TEXT_MARK}` : `: topic ${topic}\n`
 }
 
 /** A whole frame: the id, where the event has one, and its body; with lines in front that are no part of the event. */

@@ -1,3 +1,4 @@
+import { encodeMarks } from './encode.js'
 import { EventIndex } from './event-index.js'
 import { CHUNK_TAIL_BYTES, type Labels, LogEntry, nameOf } from './log-entry.js'
 import { PastPlaces } from './past-places.js'
@@ -165,15 +166,15 @@ export class EventLog {
   }
 
   /** Bytes that an event will have, at most, whose body has so many. */
-  sizeOf(bodyBytes: number, ownId?: string): number {
-    const id = ownId === undefined ? this.epoch.length + MAX_SEQ_BYTES : Buffer.byteLength(ownId)
-    return ID_LINE_BYTES + id + bodyBytes
+  sizeOf(bodyBytes: number, labels: Labels = {}, id = labels.id): number {
+    const idBytes = id === undefined ? this.epoch.length + MAX_SEQ_BYTES : Buffer.byteLength(id)
+    return ID_LINE_BYTES + idBytes + Buffer.byteLength(encodeMarks(labels)) + bodyBytes
   }
 
   /**
    * Appends an event, evicting the oldest where a bound is reached.
    *
-   * @param body what follows the id line
+   * @param body what follows the marks and the id line
    * @param cursor the name of its place, where an engine names the places
    * @param bodyBytes bytes of the body as UTF-8, for who has counted them
    */
@@ -182,14 +183,16 @@ export class EventLog {
     const seq = this.#head + 1
     const given = ownId ?? cursor
     const id = given ?? nameOf(this.epoch, seq)
-    const size = ID_LINE_BYTES + (given === undefined ? id.length : Buffer.byteLength(id)) + bodyBytes
+    const marks = encodeMarks(labels)
+    const marksBytes = topic === undefined ? marks.length : Buffer.byteLength(marks)
+    const size = ID_LINE_BYTES + (given === undefined ? id.length : Buffer.byteLength(id)) + marksBytes + bodyBytes
     this.#evictUpTo(this.oldestAfter(size))
     if (seq - this.#oldest > this.#mask) this.#grow()
     this.#end += size
     this.#bytes += size
     const length = size.toString(16)
     const framedSize = length.length + 2 + size + CHUNK_TAIL_BYTES
-    const { slab, start } = this.#slabs.write(`${length}\r\nid: ${id}\n${body}\r\n`, framedSize)
+    const { slab, start } = this.#slabs.write(`${length}\r\n${marks}id: ${id}\n${body}\r\n`, framedSize)
     const place = { slab, start, stop: start + framedSize, end: this.#end, cursor }
     const entry = new LogEntry(seq, this.epoch, labels, size, place)
     this.#ring[seq & this.#mask] = entry

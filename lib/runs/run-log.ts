@@ -71,7 +71,7 @@ export class RunLog {
 
   /** Bytes by which it grows, at most, with an event of this body. */
   growthBy(body: string): number {
-    return this.log.sizeOf(Buffer.byteLength(body))
+    return this.log.sizeOf(Buffer.byteLength(body), { topic: this.topic, isText: true })
   }
 
   /** @returns the event's id */

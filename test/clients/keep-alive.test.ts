@@ -106,7 +106,7 @@ t.test('an interval of 0 is none', async (t) => {
   const passing = setInterval(() => clock.advance(40_000), 10)
   t.teardown(() => clearInterval(passing))
   await connections.waitForNumber(1)
-  t.strictSame(quiet.comments, ['connected'])
+  t.strictSame(quiet.comments, ['connected', 'text'])
 })
 
 t.test('a client to which an event is about to go gets no comment beside it', async (t) => {

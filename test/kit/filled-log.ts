@@ -15,8 +15,9 @@ export class FilledLog extends EventLog {
 
   add(size: number, topic?: string, except?: string): LogEntry {
     const idLine = `id: ${this.cursorAt(this.head + 1)}\n`.length
+    const mark = topic === undefined ? 0 : Buffer.byteLength(`: topic ${topic}\n`)
     const entry = this.append(FILLER.slice(0, size - idLine), { topic, except })
-    assert.equal(entry.frame.length, size)
+    assert.equal(entry.frame.length, size + mark)
     this.all.push(entry)
     return entry
   }

@@ -94,7 +94,7 @@ t.test('what an event will take is known before it is appended, and leaves the l
     ['data: a\n\n', undefined, 'id: k3x9-9007199254740991\ndata: a\n\n'.length]
   ]
   for (const [body, ownId, bytes] of sizes) {
-    t.equal(log.sizeOf(Buffer.byteLength(body), ownId), bytes)
+    t.equal(log.sizeOf(Buffer.byteLength(body), { id: ownId }), bytes)
     t.equal(log.oldestAfter(bytes), 2)
   }
   t.equal(log.oldestAfter(190), 3)
@@ -400,9 +400,10 @@ t.test('whatever is appended, the log is what a naive one would be', async () =>
         for (const known of given) assert.equal(log.has(known), naive.has(known), `has('${known}') at ${log.head}`)
         for (const known of given) assert.equal(log.isReserved(known), naive.isReserved(known), known)
         const own = id !== undefined && !naive.has(id) && !naive.isReserved(id) ? id : undefined
-        const predicted = log.oldestAfter(size)
-        assert.equal(append(log, { size, id: own, topic }), size)
-        naive.append(own, topic, size)
+        const whole = size + (topic === undefined ? 0 : `: topic ${topic}\n`.length)
+        const predicted = log.oldestAfter(whole)
+        assert.equal(append(log, { size, id: own, topic }), whole)
+        naive.append(own, topic, whole)
         given.add(`${EPOCH}-${naive.head}`)
 
         const { head, oldest, bytes, untopicalCount } = log

@@ -147,7 +147,7 @@ t.test('after a gap only what follows it can be resumed from', async (t) => {
 t.test('an event is counted with the id that it gets', async (t) => {
   const log = sharedLog(10)
   const body = 'data: x\n\n'
-  t.ok(log.sizeOf(body.length, 'p11') >= append(log, 11).size)
+  t.ok(log.sizeOf(body.length, { id: 'p11' }) >= append(log, 11).size)
 })
 
 interface Model {

@@ -52,7 +52,9 @@ class NaiveLog {
   }
 
   append(id: string, event: string | undefined, data: string): void {
-    const bytes = Buffer.byteLength(`id: ${id}\n${event === undefined ? '' : `event: ${event}\n`}data: ${data}\n\n`)
+    const bytes = Buffer.byteLength(
+      `: text\nid: ${id}\n${event === undefined ? '' : `event: ${event}\n`}data: ${data}\n\n`
+    )
     this.all.push({ id, event, data, bytes })
     const { events, bytes: maxBytes, queueDepth } = this.#bounds
     const tooMuch = () => this.size > Math.max(events, queueDepth) || this.bytes > maxBytes

@@ -66,7 +66,7 @@ t.test(
         client.body,
         greetingOf(client, `${epoch}-0`, retry) +
           `id: ${epoch}-1\nevent: todo.created\ndata: {"id":7}\n\n` +
-          `id: ${epoch}-2\ndata: two\ndata: lines\n\n` +
+          `: text\nid: ${epoch}-2\ndata: two\ndata: lines\n\n` +
           'id: my own\ndata: null\n\n'
       )
     }

@@ -75,7 +75,7 @@ for (const [transport, { options, open }] of Object.entries(TRANSPORTS)) {
     t.equal(
       second.body,
       greetingOf(second, `${epoch}-1`, 10) +
-        `id: ${epoch}-2\ndata: while it\ndata: was away\n\n` +
+        `: text\nid: ${epoch}-2\ndata: while it\ndata: was away\n\n` +
         `id: ${epoch}-3\ndata: "€ 2"\n\n` +
         `id: ${epoch}-4\ndata: "live"\n\n` +
         `retry: ${second.retries[1]}\n`
