@@ -16,13 +16,17 @@ export default {
   treatWarningsAsErrors: true,
   // Parts of other types, which nobody names.
   intentionallyNotExported: [
+    'AnyOptions',
     'AnyReply',
     'AnyRequest',
     'ErrorClass',
+    'Fresh',
     'Optional',
     'PartialState',
+    'SchemaResult',
     'SelectorFields',
-    'State'
+    'State',
+    'Value'
   ],
   externalSymbolLinkMappings: {
     '@nats-io/nats-core': { Authenticator: 'https://www.npmjs.com/package/@nats-io/nats-core' }

@@ -1,24 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import type { DisconnectReason, RejectReason, ResyncReason } from './errors.js'
+import type { SseEvents } from './events.js'
 import type { StreamOptions } from './routes/stream-options.js'
 import type { RunOptions } from './runs/run-options.js'
 import type { Run } from './runs/runner.js'
 import type { RunSource } from './runs/source.js'
 
-// What the app sees of the hub: its events, its clients, its figures and `app.sse` itself. Types alone.
+export type { SseEvents } from './events.js'
 
-/**
- * The app's named events and their data. Declare them by interface merging; `broadcast`, `publish` and `client.send`
- * then check name and data. With nothing declared everything is allowed.
- *
- * @example
- * declare module 'pylon-sse' {
- *   interface SseEvents { 'todo.created': Todo }
- * }
- */
-// biome-ignore lint/suspicious/noEmptyInterface: users add to it
-export interface SseEvents {}
+// What the app sees of the hub: its events, its clients, its figures and `app.sse` itself. Types alone.
 
 /** Names that an event may have: those declared, or any where none is. */
 export type EventName = keyof SseEvents extends never ? string : keyof SseEvents & string

@@ -4,6 +4,7 @@ import '@fastify/swagger'
 import type { FastifyInstance, onRequestAsyncHookHandler } from 'fastify'
 import type { Redis as RedisClient } from 'ioredis'
 import type * as plugin from 'pylon-sse'
+import type { SseConnection } from 'pylon-sse/client'
 import type { redisStreams as streams } from 'pylon-sse/redis-streams'
 
 declare module '@fastify/jwt' {
@@ -20,6 +21,12 @@ declare global {
 
   // A hook of the reader's.
   const mayEnter: onRequestAsyncHookHandler
+
+  // A page of the reader's.
+  const live: SseConnection
+  const show: (state: unknown) => void
+  const update: (row: unknown) => void
+  const refresh: () => Promise<string>
 
   // Types that the signature in docs/backplane.md names.
   type BackplaneLimits = plugin.BackplaneLimits

@@ -1,0 +1,30 @@
+// What can go wrong with a connection, as `on('error')` and `status.error` tell it.
+
+/** What has gone wrong: an answer's status, an answer that is no stream, silence, data that its schema refuses. */
+export type SseErrorCode = 'status' | 'content-type' | 'silent' | 'invalid-data'
+
+/** An error of the client's own. What `fetch`, `load` or a callback throws is told as it is. */
+export class SseError extends Error {
+  override readonly name = 'SseError'
+  readonly code: SseErrorCode
+  /** The answer, where there is one; its body has not been read if the connection is closed by it. */
+  readonly response: Response | undefined
+  /** What a Standard Schema says of data that it refuses. */
+  readonly issues: readonly unknown[] | undefined
+
+  constructor(
+    code: SseErrorCode,
+    message: string,
+    { response, issues }: { response?: Response; issues?: readonly unknown[] } = {}
+  ) {
+    super(message)
+    this.code = code
+    this.response = response
+    this.issues = issues
+  }
+
+  /** The answer's status. */
+  get status(): number | undefined {
+    return this.response?.status
+  }
+}
