@@ -1,0 +1,8 @@
+// Run in one process: to start one for each file would take longer than its tests.
+import t from 'tap'
+import '../client/connecting.test.js'
+import '../client/consuming.test.js'
+import '../client/loading.test.js'
+import '../client/staying-connected.test.js'
+
+t.setTimeout(600_000)
