@@ -1,5 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
+import type { BackplaneStats } from './backplane/backplane.js'
+import type { ClientSelector } from './clients/selector.js'
 import type { DisconnectReason, RejectReason, ResyncReason } from './errors.js'
 import type { SseEvents } from './events.js'
 import type { StreamOptions } from './routes/stream-options.js'
@@ -7,9 +9,11 @@ import type { RunOptions } from './runs/run-options.js'
 import type { Run } from './runs/runner.js'
 import type { RunSource } from './runs/source.js'
 
-export type { SseEvents } from './events.js'
-
 // What the app sees of the hub: its events, its clients, its figures and `app.sse` itself. Types alone.
+
+export type { BackplaneStats } from './backplane/backplane.js'
+export type { ClientSelector } from './clients/selector.js'
+export type { SseEvents } from './events.js'
 
 /** Names that an event may have: those declared, or any where none is. */
 export type EventName = keyof SseEvents extends never ? string : keyof SseEvents & string
@@ -119,56 +123,6 @@ export interface CloseOptions {
    * for `route.onRequest`.
    */
   reconnect?: boolean | undefined
-}
-
-/** What other processes can compare. */
-type Comparable = string | number | boolean | null
-
-/** Fields of `client.state`, where they are declared, with values that can be compared. */
-type StateSelector = keyof SseClientState extends never
-  ? Record<string, Comparable>
-  : {
-      [Field in keyof SseClientState as Extract<SseClientState[Field], Comparable> extends never
-        ? never
-        : Field]?: Extract<SseClientState[Field], Comparable>
-    }
-
-/** What a client can be picked by. */
-interface SelectorFields {
-  /** `client.id`. */
-  id: string
-  /** `client.ip`. */
-  ip: string
-  /** A topic or pattern that the client is subscribed to. */
-  topic: string
-  /** Fields of `client.state` and their values: strings, numbers, booleans, null. */
-  state: StateSelector
-}
-
-type Optional<Fields> = { [Field in keyof Fields]?: Fields[Field] | undefined }
-
-/**
- * Picks clients by what is equal in them, so that it can be told to other processes. It names at least one field, and all
- * that it names must hold.
- */
-export type ClientSelector = {
-  [Field in keyof SelectorFields]: Pick<SelectorFields, Field> & Optional<Omit<SelectorFields, Field>>
-}[keyof SelectorFields]
-
-/** How the backplane does. */
-export interface BackplaneStats {
-  /** `'redis'`, `'nats'`, or what one's own is called. */
-  name: string
-  /** Whether this process has joined, and its engine can be reached. */
-  connected: boolean
-  /** Events that wait for the engine. Gauge. */
-  pending: number
-  /** Events that have not got to the engine: refused, past the bound, past `publishTimeout`. */
-  lost: number
-  /** Entries that were passed over, since they are not of the format that this version knows. Others' entries, perhaps. */
-  foreign: number
-  /** How old the newest event was when it was read here, ms, by the clocks of both machines; `null` before the first. */
-  lag: number | null
 }
 
 /** What is held for replay, and for clients that read slowly. Gauges. */

@@ -126,6 +126,22 @@ export interface BackplaneLimits {
   readonly maxPendingBytes: number
 }
 
+/** How the backplane does. */
+export interface BackplaneStats {
+  /** `'redis'`, `'nats'`, or what one's own is called. */
+  name: string
+  /** Whether this process has joined, and its engine can be reached. */
+  connected: boolean
+  /** Events that wait for the engine. Gauge. */
+  pending: number
+  /** Events that have not got to the engine: refused, past the bound, past `publishTimeout`. */
+  lost: number
+  /** Entries that were passed over, since they are not of the format that this version knows. Others' entries, perhaps. */
+  foreign: number
+  /** How old the newest event was when it was read here, ms, by the clocks of both machines; `null` before the first. */
+  lag: number | null
+}
+
 /** A message on its way to the engine. */
 export interface Parcel {
   readonly messageId: string

@@ -1,4 +1,4 @@
-import type { ClientSelector, CloseOptions, SendOptions, SseClient } from '../api.js'
+import type { CloseOptions, SendOptions, SseClient } from '../api.js'
 import { InvalidOptionError } from '../errors.js'
 import { isUnaskedPromise } from '../input/unasked-promise.js'
 import { OwnChunk } from '../log/chunk.js'
@@ -7,7 +7,7 @@ import { checkSubscriptions, type SubscriptionLimits } from '../log/topic.js'
 import type { Client } from './client.js'
 import { nameOf } from './clients.js'
 import { checkCloseOptions } from './close-options.js'
-import { checkSelector, picks } from './selector.js'
+import { type ClientSelector, checkSelector, picks } from './selector.js'
 
 /** What is done to clients that are picked by a selector, on this process or on another. */
 export type Command =

@@ -1,7 +1,41 @@
-import type { ClientSelector, SseClient } from '../api.js'
+import type { SseClient, SseClientState } from '../api.js'
 import { InvalidSelectorError } from '../errors.js'
 import { unknownName } from '../input/nearest-name.js'
 import { isPattern } from '../log/topic.js'
+
+/** What other processes can compare. */
+type Comparable = string | number | boolean | null
+
+/** Fields of `client.state`, where they are declared, with values that can be compared. */
+type StateSelector = keyof SseClientState extends never
+  ? Record<string, Comparable>
+  : {
+      [Field in keyof SseClientState as Extract<SseClientState[Field], Comparable> extends never
+        ? never
+        : Field]?: Extract<SseClientState[Field], Comparable>
+    }
+
+/** What a client can be picked by. */
+interface SelectorFields {
+  /** `client.id`. */
+  id: string
+  /** `client.ip`. */
+  ip: string
+  /** A topic or pattern that the client is subscribed to. */
+  topic: string
+  /** Fields of `client.state` and their values: strings, numbers, booleans, null. */
+  state: StateSelector
+}
+
+type Optional<Fields> = { [Field in keyof Fields]?: Fields[Field] | undefined }
+
+/**
+ * Picks clients by what is equal in them, so that it can be told to other processes. It names at least one field, and all
+ * that it names must hold.
+ */
+export type ClientSelector = {
+  [Field in keyof SelectorFields]: Pick<SelectorFields, Field> & Optional<Omit<SelectorFields, Field>>
+}[keyof SelectorFields]
 
 const FIELDS = ['id', 'ip', 'topic', 'state']
 

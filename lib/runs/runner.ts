@@ -1,45 +1,27 @@
 import { randomBytes } from 'node:crypto'
 import { InvalidOptionError, RunsFullError } from '../errors.js'
-import type { Logger } from '../input/logger.js'
-import type { EncodedEvent, EventEncoder } from '../log/event-encoder.js'
 import { waitAtMost } from '../wire/time-slices.js'
+import { AwaitedRuns } from './awaited-runs.js'
 import { readPiece } from './piece.js'
-import { DONE, FAILED, type RunLog } from './run-log.js'
+import { FAILED, type RunLog } from './run-log.js'
 import type { RunMark } from './run-mark.js'
 import { beginMessage, isRunId, type RunMessage } from './run-message.js'
-import { type ResolvedRunOptions, RUN_BOUNDS, type RunOptions, resolveRunOptions } from './run-options.js'
+import { RUN_BOUNDS, type RunOptions, resolveRunOptions } from './run-options.js'
+import { type AppendToRun, type RunnerContext, runTarget } from './run-target.js'
 import { Runs, type RunsBounds } from './runs.js'
 import type { RunSource } from './source.js'
-import { Work, type WorkTarget } from './work.js'
+import { Work } from './work.js'
 
 /** How long the sources have to end when the app closes, ms. */
 const GRACE = 500
 /** Looks at the runs within the time after which one is lost. */
 const LOOKS = 3
-/** How long a request waits for a run to be heard of, ms. */
-const PATIENCE = 2000
 
 /** An event that has been encoded, here or elsewhere. */
 interface RunEvent {
   readonly body: string
   readonly topic?: string | undefined
   readonly isText?: boolean | undefined
-}
-
-/** What the runs need of their hub. */
-export interface RunnerContext {
-  readonly encoder: EventEncoder
-  readonly logger: Logger
-  /** Whether there are other processes. */
-  readonly isShared: () => boolean
-  /** Whether the engine that they share is in reach. */
-  readonly isConnected: () => boolean
-  /** Resolves when the engine has the event. */
-  publish(event: EncodedEvent, run: RunMark): Promise<void>
-  /** Tells all processes. */
-  tell(message: RunMessage): void
-  /** Listeners of a run have missed pieces. */
-  skipGap(run: RunLog): void
 }
 
 /** A run, as the app sees it. */
@@ -73,8 +55,7 @@ export class Runner {
   readonly #silence: number
   readonly #known = new Map<RunLog, Known>()
   readonly #signs = new Map<string, number>()
-  /** Who waits for a run to be heard of. */
-  readonly #waiting = new Set<() => void>()
+  readonly #waiting = new AwaitedRuns()
   #timer: NodeJS.Timeout | undefined
   #isClosed = false
   #saidFull = false
@@ -107,7 +88,8 @@ export class Runner {
       .slice(-12)}`
     const log = this.#runs.add(topic, id, resolved)
     if (this.#isShared) this.#context.tell(beginMessage(resolved, id))
-    const work = new Work(source, this.#targetOf(log, resolved))
+    const append: AppendToRun = (run, event, last) => this.#append(run, event, last)
+    const work = new Work(source, runTarget(log, resolved, this.#runs, this.#context, append))
     const bounds = { linger: resolved.linger, maxEvents: resolved.maxEvents, maxBytes: resolved.maxBytes }
     this.#known.set(log, { bounds, publisher: undefined, heardAt: performance.now(), work, abandonAfter })
     this.#look()
@@ -133,10 +115,11 @@ export class Runner {
   }
 
   /**
-   * Where a run is not known here, and may be to others: resolves when it is, or time is up.
+   * Waits for a run that this process does not know and another one may have announced. Resolves once it is known, or after
+   * two seconds; undefined if there is nothing to wait for.
    *
-   * @param topic of the run, where that is known
-   * @param cursor the id of one of its events, where that is known
+   * @param topic the topic of the run, if it is known
+   * @param cursor the id of one of its events, if it is known
    */
   await(topic: string | undefined, cursor: string | undefined): Promise<void> | undefined {
     const id = cursor?.slice(0, cursor.lastIndexOf('-'))
@@ -147,19 +130,7 @@ export class Runner {
       return false
     }
     if (isKnown()) return undefined
-    return new Promise((resolve) => {
-      const finish = () => {
-        clearTimeout(timer)
-        this.#waiting.delete(look)
-        resolve()
-      }
-      const look = () => {
-        if (this.#isClosed || isKnown()) finish()
-      }
-      const timer = setTimeout(finish, PATIENCE)
-      timer.unref()
-      this.#waiting.add(look)
-    })
+    return this.#waiting.until(() => this.#isClosed || isKnown())
   }
 
   /** A piece has come from the engine. @returns its id */
@@ -191,7 +162,7 @@ export class Runner {
   async close(): Promise<void> {
     this.#isClosed = true
     clearInterval(this.#timer)
-    for (const look of this.#waiting) look()
+    this.#waiting.look()
     const works = [...this.#known.values()].flatMap(({ work }) => work ?? [])
     for (const work of works) work.stop('closed')
     await waitAtMost(GRACE, Promise.all(works.map(({ finished }) => finished)))
@@ -204,49 +175,6 @@ export class Runner {
 
   get #isShared(): boolean {
     return this.#context.isShared()
-  }
-
-  #targetOf(run: RunLog, { event: name, describeError }: ResolvedRunOptions): WorkTarget {
-    const { encoder } = this.#context
-    let sent = 0
-    const encode = (data: unknown, event?: string) =>
-      encoder.encode(data, event === undefined ? { topic: run.topic } : { event, topic: run.topic })
-    const send = (event: EncodedEvent, last = false): Promise<void> | undefined => {
-      if (!this.#isShared) {
-        this.#append(run, event, last)
-        return undefined
-      }
-      return this.#context.publish(event, { id: run.id, n: ++sent, ...(last && { last }) })
-    }
-    const end = (event: EncodedEvent) => {
-      // Where the engine does not take it, those here are told at least.
-      send(event, true)?.catch(() => {
-        if (!run.ended) this.#append(run, event, true)
-      })
-    }
-    return {
-      get isOffered() {
-        return run.isOffered
-      },
-      accept: (piece) => {
-        const { data, options } = readPiece(piece, name)
-        const event = encode(data, options.event)
-        if (!this.#runs.hasRoomFor(run.growthBy(event.body))) throw new RunsFullError(this.#runs.size)
-        return send(event)
-      },
-      done: (value) => {
-        try {
-          end(encode(value ?? null, DONE))
-        } catch (error) {
-          this.#logError(run, error)
-          end(encode({ reason: 'error' }, FAILED))
-        }
-      },
-      failed: (reason, error) => {
-        if (reason === 'error') this.#logError(run, error)
-        end(encode({ reason, ...(reason === 'error' && messageOf(error, describeError)) }, FAILED))
-      }
-    }
   }
 
   #append(run: RunLog, { body, isText = false }: RunEvent, last: boolean): void {
@@ -268,7 +196,7 @@ export class Runner {
     const run = this.#runs.add(topic, id, bounds, first)
     this.#known.set(run, { bounds, publisher, heardAt: performance.now(), abandonAfter: Number.POSITIVE_INFINITY })
     this.#look()
-    for (const look of this.#waiting) look()
+    this.#waiting.look()
     return run
   }
 
@@ -312,18 +240,5 @@ export class Runner {
   #noteHeard(run: RunLog | undefined): void {
     const known = run && this.#known.get(run)
     if (known !== undefined) known.heardAt = performance.now()
-  }
-
-  #logError(run: RunLog, err: unknown): void {
-    this.#context.logger.error({ err, topic: run.topic }, 'SSE: a run has failed')
-  }
-}
-
-function messageOf(error: unknown, describe: ((error: unknown) => string) | undefined): { message?: string } {
-  try {
-    const message = describe?.(error)
-    return message === undefined ? {} : { message: String(message) }
-  } catch {
-    return {}
   }
 }

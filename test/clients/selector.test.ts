@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { ClientSelector } from '../../lib/api.js'
+import type { ClientSelector } from '../../lib/clients/selector.js'
 import { checkSelector, picks } from '../../lib/clients/selector.js'
 import type { SseClient } from '../../lib/index.js'
 

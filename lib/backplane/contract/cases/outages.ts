@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict'
+import type { CaseContext } from '../harness.js'
+import { ContractListener, within } from '../listener.js'
+import { AMPLE, type Member, numbering, parcels } from '../log.js'
+
+/** Closing, and an engine that is out of reach for a while. */
+export function outageCases({ add, harness, patience }: CaseContext): void {
+  add('closing ends what it opened, and nothing else', async (log) => {
+    const [a, b] = [await log.join(), await log.join()]
+    await a.backplane.publish(parcels(1))
+    await Promise.all([a.listener.until(1), b.listener.until(1)])
+    await within(b.backplane.close(), 'close()', patience)
+    await assert.rejects(b.backplane.publish(parcels(1)), Error, 'publish() after close()')
+    await within(b.backplane.close(), 'a second close()', patience)
+    await a.backplane.publish(parcels(2))
+    await a.listener.until(3)
+    assert.equal(b.listener.entries.length, 1, 'nothing is told after close()')
+    await within(log.make().close(), 'close() of one that nobody has joined', patience)
+    assert.equal((await log.join()).joined.history.length, 3)
+  })
+
+  if (harness.interrupt && harness.resume) {
+    add('join rejects where the engine is out of reach, and can be called again', async (log) => {
+      const a = await log.join()
+      await a.backplane.publish(parcels(2))
+      await harness.interrupt!()
+      const backplane = log.make()
+      const listener = new ContractListener(patience)
+      const attempt = within(backplane.join(AMPLE, listener), 'join()', patience)
+      await assert.rejects(attempt, (error: Error) => error.message.includes(backplane.name), 'its error names it')
+      await harness.resume!()
+      const joined = await log.retry(() => backplane.join(AMPLE, listener))
+      assert.equal(joined.history.length, 2)
+      await backplane.publish(parcels(1))
+      await listener.until(1)
+    })
+
+    add('out of reach publish rejects, and what is published again afterwards goes on in order', async (log) => {
+      const all = [await log.join(), await log.join()]
+      const [a, b] = all as [Member, Member]
+      const publisher = numbering()
+      await a.backplane.publish(publisher(2))
+      await Promise.all(all.map(({ listener }) => listener.until(2)))
+      await harness.interrupt!()
+      const batch = publisher(3)
+      await assert.rejects(within(a.backplane.publish(batch), 'publish()', patience), Error)
+      for (const { listener } of all) await listener.untilConnected(false)
+      await harness.resume!()
+      const cursors = await log.retry(() => a.backplane.publish(batch))
+      const last = await log.retry(() => b.backplane.publish(parcels(1)))
+      for (const { listener } of all) {
+        await listener.untilCursor(last[0]!)
+        await listener.untilConnected(true)
+        const ids = listener.entries.map(({ messageId }) => messageId)
+        // The first attempt may have got there all the same.
+        assert.deepEqual([...new Set(ids)].slice(0, -1), listener.first.concat(batch.map(({ messageId }) => messageId)))
+        assert.equal(new Set(listener.cursors).size, listener.cursors.length, 'no entry is told twice')
+        assert.ok(cursors.every((cursor) => listener.cursors.includes(cursor)))
+        assert.equal(listener.gaps.length, 0)
+      }
+    })
+
+    add('close does not wait for an engine out of reach', async (log) => {
+      const { backplane } = await log.join()
+      await harness.interrupt!()
+      try {
+        await within(backplane.close(), 'close()', 5000)
+      } finally {
+        await harness.resume!()
+      }
+    })
+  }
+}
