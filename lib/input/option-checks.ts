@@ -60,7 +60,7 @@ const CHECKS: Record<keyof PylonSseOptions, Check> = {
   backplane: (name, value) => {
     const { join, publish, compare, close } = (value ?? {}) as Partial<NonNullable<PylonSseOptions['backplane']>>
     if (![join, publish, compare, close].every((method) => typeof method === 'function')) {
-      refuse(name, value, 'a backplane, as redisStreams() and jetStream() give it')
+      refuse(name, value, 'a backplane, as redisStreams(), jetStream() and postgres() give it')
     }
   }
 }

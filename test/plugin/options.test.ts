@@ -292,7 +292,7 @@ t.test('an option with a bad value is refused, and the error names it, what it g
       ]
     },
     backplane: {
-      takes: 'a backplane, as redisStreams() and jetStream() give it',
+      takes: 'a backplane, as redisStreams(), jetStream() and postgres() give it',
       bad: [
         ['redis', "'redis'"],
         [null, 'null'],

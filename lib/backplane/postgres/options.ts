@@ -1,0 +1,125 @@
+import { InvalidOptionError } from '../../errors.js'
+import { unknownName } from '../../input/nearest-name.js'
+import { LIMITS, type LimitOptions } from '../limits.js'
+import type { PgPool } from './connection.js'
+
+/** Options of `postgres`. It takes one of `pool` and `connectionString`. */
+export interface PostgresOptions extends LimitOptions {
+  /**
+   * A pool that the app owns: `Pool` of pg, or `app.pg.pool` of @fastify/postgres. One client of it is kept for as long as the
+   * plugin runs, to publish and to read, and replaced as often as need be. The pool is left open when the app closes.
+   */
+  pool?: PgPool | undefined
+  /**
+   * Instead of a pool: `postgres://user:password@host:5432/database`, with `?sslmode=verify-full` for TLS. Needs the package pg.
+   * The plugin makes one connection.
+   */
+  connectionString?: string | undefined
+  /**
+   * Whether the connection listens for notifications (LISTEN). Default: true. False where that is not possible, as through
+   * PgBouncer in transaction mode: events are then polled for. A connection string leads a second connection past PgBouncer,
+   * which listens and does nothing else.
+   */
+  listen?: boolean | string | undefined
+  /** Between two looks for events that no notification has told of, ms. Default: 1,000; 100 with `listen: false`. */
+  pollInterval?: number | undefined
+  /** Whether the schema is made, or brought to this release's version, at the start. Default: false. Takes the right to create it. */
+  migrate?: boolean | undefined
+  /** Name of the schema. All processes that share it hear each other. Default: `'pylon_sse'`. */
+  schema?: string | undefined
+  /**
+   * Events that the log keeps, about, from 1. Default: 100,000. Past it the oldest are deleted: a process that was away for
+   * longer tells its clients so, by a `resync`, reason `backplane`. The smallest of all processes counts.
+   */
+  maxEvents?: number | undefined
+  /** How long the log keeps an event, ms. Default: without end, within `maxEvents`. The smallest of all processes counts. */
+  maxAge?: number | undefined
+}
+
+/** The options with their defaults. */
+export interface Checked {
+  readonly pool: PgPool | undefined
+  readonly connectionString: string | undefined
+  readonly listen: boolean | string
+  readonly pollInterval: number
+  readonly migrate: boolean
+  readonly schema: string
+  readonly maxEvents: number
+  readonly maxAge: number | undefined
+  readonly limits: LimitOptions
+}
+
+const OPTIONS = [
+  ...['pool', 'connectionString', 'listen', 'pollInterval', 'migrate', 'schema', 'maxEvents', 'maxAge'],
+  ...LIMITS
+]
+/** It is written into statements as it is, and names a channel and a setting. */
+const SCHEMA = /^[a-z_][a-z0-9_]{0,47}$/
+
+/** @throws InvalidOptionError */
+export function check(options: PostgresOptions): Checked {
+  for (const name of Object.keys(options)) {
+    if (!OPTIONS.includes(name))
+      throw new InvalidOptionError(`backplane.${name}`, unknownName(name, OPTIONS, 'backplane.'))
+  }
+  const { pool, connectionString, listen = true, migrate = false, schema = 'pylon_sse', ...rest } = options
+  const { pollInterval = listen === false ? 100 : 1000, maxEvents = 100_000, maxAge, ...limits } = rest
+  if ((pool === undefined) === (connectionString === undefined)) {
+    const got = pool === undefined ? 'neither pool nor connectionString' : 'both pool and connectionString'
+    throw new InvalidOptionError('backplane', got, 'one of them')
+  }
+  if (pool !== undefined && typeof pool.connect !== 'function')
+    throw new InvalidOptionError('backplane.pool', 'something else', 'a Pool of pg')
+  // They are not shown: they may have a password.
+  if (connectionString !== undefined && !isAddress(connectionString))
+    throw new InvalidOptionError('backplane.connectionString', 'something else', ADDRESS)
+  if (typeof listen !== 'boolean' && !isAddress(listen))
+    throw new InvalidOptionError('backplane.listen', 'something else', `true, false, or ${ADDRESS}`)
+  if (typeof migrate !== 'boolean') throw new InvalidOptionError('backplane.migrate', String(migrate), 'true or false')
+  checkSchema(schema)
+  checkWhole('pollInterval', pollInterval)
+  checkWhole('maxEvents', maxEvents)
+  if (maxAge !== undefined) checkWhole('maxAge', maxAge)
+  return { pool, connectionString, listen, pollInterval, migrate, schema, maxEvents, maxAge, limits }
+}
+
+const ADDRESS = 'a URL such as postgres://user@localhost:5432/database'
+
+/** @throws InvalidOptionError */
+export function checkSchema(schema: unknown): asserts schema is string {
+  if (typeof schema === 'string' && SCHEMA.test(schema)) return
+  throw new InvalidOptionError(
+    'backplane.schema',
+    String(schema),
+    'a name of up to 48 small letters, digits and underscores'
+  )
+}
+
+function checkWhole(name: string, value: number): void {
+  if (Number.isSafeInteger(value) && value >= 1 && value < 2 ** 31) return
+  throw new InvalidOptionError(`backplane.${name}`, String(value), 'a whole number from 1')
+}
+
+function isAddress(value: unknown): boolean {
+  return typeof value === 'string' && /^postgres(ql)?:\/\//.test(value) && URL.canParse(value)
+}
+
+/** Where it connects to, for messages. It holds no password. */
+export function addressOf({ pool, connectionString }: Pick<Checked, 'pool' | 'connectionString'>): string {
+  const {
+    connectionString: given = connectionString,
+    host,
+    port = 5432,
+    database
+  } = (pool?.options ?? {}) as {
+    connectionString?: string
+    host?: string
+    port?: number
+    database?: string
+  }
+  if (given !== undefined && URL.canParse(given)) {
+    const url = new URL(given)
+    return `${url.host || 'its socket'}${url.pathname}`
+  }
+  return host === undefined ? 'the address of the pool' : `${host}:${port}/${database ?? ''}`
+}

@@ -1,0 +1,217 @@
+import type { BackplaneEntry, BackplaneListener, HistoryBounds, Joined, Parcel } from '../backplane.js'
+import { spread } from '../spread.js'
+import type { Connection, Row } from './connection.js'
+import { logCursor } from './log-cursor.js'
+import { decodeRow, encodeRows } from './stored-message.js'
+
+/** Entries read at once, and about how many bytes. */
+const MAX_COUNT = 1000
+const READ_BYTES = 1024 * 1024
+const FIRST_COUNT = 16
+/** After all places. */
+const END = Number.MAX_SAFE_INTEGER
+
+/**
+ * How the log stands to what was read of it: all that followed is there; its oldest entries have gone, and some of them
+ * before they were read; or entries that were read are missing from it, so that others may be missing, too.
+ */
+export type Continuity = 'whole' | 'trimmed' | 'lost'
+
+/** How far the log was read. */
+export interface Mark {
+  readonly epoch: string
+  readonly place: number
+  /** Tells the entry there from any other; nothing where there was none. */
+  readonly identity: string | undefined
+}
+
+/** Entries as they were read. What cannot be told as one is left out, but counts for the place. */
+export interface Read {
+  readonly entries: BackplaneEntry[]
+  readonly mark: Mark
+  /** Whether there may be more already. */
+  readonly isFull: boolean
+}
+
+/** What was read when a process began, or begins again. */
+export interface Loaded extends Joined {
+  readonly mark: Mark
+}
+
+/** The log in the tables of one schema: appends, reads. */
+export class PostgresLog {
+  readonly #schema: string
+  /** Entries to ask for. Their size is learnt from the ones before. */
+  #count = FIRST_COUNT
+
+  constructor(schema: string) {
+    this.#schema = schema
+  }
+
+  /** Appends all of them, or none. @returns their cursors */
+  async append(connection: Connection, batch: readonly Parcel[]): Promise<string[]> {
+    const [row] = await connection.query(
+      `select ${this.#schema}.append($1::text[], $2::text[], $3::text[]) as last`,
+      encodeRows(batch)
+    )
+    const [epoch, last] = row!.last!.split('-') as [string, string]
+    return batch.map((_parcel, i) => logCursor(epoch, Number(last) - batch.length + 1 + i))
+  }
+
+  /** What follows a mark; where that is not all there any more, why. */
+  async readAfter(
+    connection: Connection,
+    mark: Mark,
+    onForeign: BackplaneListener['onForeign']
+  ): Promise<Read | Continuity> {
+    const s = this.#schema
+    const count = this.#count
+    // In one statement, so that both see the log at one time: the entry at the mark, and what follows.
+    const rows = await connection.query(
+      `(select null as place, s.epoch as message, e.message || ' ' || e.labels as labels, s.trimmed_entry as body,
+          s.trimmed::text as at
+        from ${s}.state s
+        left join (select * from ${s}.commits where seq >= $1::bigint order by seq limit 1) c on true
+        left join ${s}.events e on e.tx = c.tx and e.k = $1::bigint - c.seq + c.count)
+      union all
+      (select (c.seq - c.count + e.k)::text, e.message, e.labels, e.body,
+          (extract(epoch from c.at) * 1000)::bigint::text
+        from ${s}.commits c cross join lateral (
+          select * from ${s}.events where tx = c.tx and k > $1::bigint - c.seq + c.count order by k limit $2::integer
+        ) e where c.seq > $1::bigint order by c.seq, e.k limit $2::integer)`,
+      [mark.place, count]
+    )
+    const state = rows.find(({ place }) => place === null)
+    const continuity = continuityFrom(mark, state)
+    if (continuity !== 'whole') return continuity
+    const raw = rows.filter(({ place }) => place !== null)
+    if (raw.length > 0) this.#adapt(raw)
+    return {
+      entries: decode(raw, mark.epoch, onForeign),
+      mark: markAt(raw.at(-1), mark),
+      isFull: raw.length === count
+    }
+  }
+
+  /** The newest entries within the bounds. */
+  async load(
+    connection: Connection,
+    bounds: HistoryBounds,
+    onForeign: BackplaneListener['onForeign']
+  ): Promise<Loaded> {
+    const s = this.#schema
+    const [state] = await connection.query(
+      `select epoch, trimmed::text, trimmed_entry,
+        (select max(seq)::text from ${s}.commits) as newest, (select min(seq - count)::text from ${s}.commits) as oldest
+        from ${s}.state`
+    )
+    const { epoch, trimmed, trimmed_entry: trimmedEntry, newest, oldest } = state as Record<string, string>
+    const chunks: Row[][] = []
+    let { events, bytes } = bounds
+    let before = END
+    let isAll = newest === null
+    while (!isAll && events > 0 && bytes > 0) {
+      const count = Math.min(this.#count, events)
+      const chunk = await this.#readBefore(connection, before, count)
+      isAll = chunk.length < count
+      /* c8 ignore next: only where events were deleted by hand */
+      if (chunk.length === 0) break
+      const average = this.#adapt(chunk)
+      const length = Number(newest) - Number(oldest)
+      if (chunks.length === 0 && !isAll) await spread(Math.min(bytes, average * Math.min(events, length)))
+      // The newest of them that fit; one at least, as the log keeps one.
+      let fitting = 0
+      for (const row of chunk) {
+        bytes -= sizeOf(row)
+        if (bytes < 0 && chunks.length + fitting > 0) break
+        fitting++
+      }
+      isAll &&= fitting === chunk.length
+      events -= fitting
+      chunks.push(chunk.slice(0, fitting).reverse())
+      before = Number(chunk.at(-1)!.place)
+    }
+    const raw = chunks.reverse().flat()
+    // Where nothing is held, or nothing wanted, it begins after what there is.
+    const start: Mark =
+      newest === null
+        ? { epoch: epoch!, place: Number(trimmed), identity: trimmedEntry ?? undefined }
+        : await this.#markOf(connection, epoch!, Number(newest))
+    const first = raw[0]
+    const floor = first === undefined ? start.place : isAll ? Number(trimmed) : Number(first.place) - 1
+    return {
+      history: decode(raw, epoch!, onForeign),
+      mark: markAt(raw.at(-1), start),
+      floor: logCursor(epoch!, floor)
+    }
+  }
+
+  /** Deletes some of the oldest entries past the bounds. @returns about how many */
+  async trim(connection: Connection, maxEvents: number, maxAge: number | undefined, batch: number): Promise<number> {
+    const [row] = await connection.query(
+      `select ${this.#schema}.trim($1::bigint, $2::integer * interval '1 ms', $3::integer)::text as gone`,
+      [maxEvents, maxAge ?? null, batch]
+    )
+    return Number(row!.gone)
+  }
+
+  async #markOf(connection: Connection, epoch: string, place: number): Promise<Mark> {
+    const [row] = await this.#readBefore(connection, place + 1, 1)
+    return { epoch, place, identity: row && identityOf(row) }
+  }
+
+  /** The newest entries before a place, the newest first. */
+  #readBefore(connection: Connection, place: number, count: number): Promise<Row[]> {
+    const s = this.#schema
+    return connection.query(
+      `select (c.seq - c.count + e.k)::text as place, e.message, e.labels, e.body,
+          (extract(epoch from c.at) * 1000)::bigint::text as at
+        from ${s}.commits c cross join lateral (
+          select * from ${s}.events where tx = c.tx and k < $1::bigint - c.seq + c.count order by k desc limit $2::integer
+        ) e
+        where c.seq <= coalesce((select seq from ${s}.commits where seq >= $1::bigint order by seq limit 1), $1::bigint)
+        order by c.seq desc, e.k desc limit $2::integer`,
+      [place, count]
+    )
+  }
+
+  /** @returns bytes of an entry, on the average */
+  #adapt(chunk: readonly Row[]): number {
+    const average = chunk.reduce((sum, row) => sum + sizeOf(row), 0) / chunk.length
+    this.#count = Math.max(1, Math.min(MAX_COUNT, this.#count * 4, Math.floor(READ_BYTES / average)))
+    return average
+  }
+}
+
+/** What the row of the state says of a mark. @param state nothing where the row is gone */
+function continuityFrom({ epoch, place, identity }: Mark, state: Row | undefined): Continuity {
+  if (state?.message !== epoch) return 'lost'
+  if (state.labels !== null) return state.labels === identity ? 'whole' : 'lost'
+  // The entry at the mark is not there, or never was.
+  const trimmed = Number(state.at)
+  if (trimmed === place) return identity === undefined || state.body === identity ? 'whole' : 'lost'
+  return trimmed > place ? 'trimmed' : 'lost'
+}
+
+function decode(raw: readonly Row[], epoch: string, onForeign: BackplaneListener['onForeign']): BackplaneEntry[] {
+  const entries: BackplaneEntry[] = []
+  for (const { place, message: messageId, labels, body, at } of raw as Record<string, string>[]) {
+    const cursor = logCursor(epoch, Number(place))
+    const message = decodeRow({ labels: labels!, body: body! })
+    if (message === undefined) onForeign(cursor, 'it is no message of this version')
+    else entries.push({ cursor, messageId: messageId!, at: Number(at), message })
+  }
+  return entries
+}
+
+function markAt(row: Row | undefined, before: Mark): Mark {
+  return row === undefined ? before : { epoch: before.epoch, place: Number(row.place), identity: identityOf(row) }
+}
+
+function identityOf({ message, labels }: Row): string {
+  return `${message} ${labels}`
+}
+
+function sizeOf({ message, labels, body }: Row): number {
+  return Buffer.byteLength(`${message}${labels}${body}`) + 64
+}

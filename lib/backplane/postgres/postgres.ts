@@ -1,0 +1,235 @@
+/**
+ * A backplane that keeps the log in Postgres.
+ *
+ * @module pylon-sse/postgres
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Backplane, BackplaneLimits, BackplaneListener, HistoryBounds, Joined, Parcel } from '../backplane.js'
+import { refused, unavailable } from '../engine-errors.js'
+import { resolveLimits } from '../limits.js'
+import { whileComing, within } from '../within.js'
+import { borrowFrom, type Connect, type Connection, connectTo, listeningBy } from './connection.js'
+import { isAbsence, isPassing, isRefusal, reasonOf } from './errors.js'
+import { PostgresLink } from './link.js'
+import { compareLogCursors } from './log-cursor.js'
+import { checkVersion, migrate } from './migrations.js'
+import { addressOf, type Checked, check, type PostgresOptions } from './options.js'
+import { type Continuity, type Loaded, type Mark, PostgresLog } from './postgres-log.js'
+import { checkServer } from './server-check.js'
+import { TRIM_BATCH, Trimmer } from './trimmer.js'
+
+export type { Backplane, BackplaneLimits } from '../backplane.js'
+export type { PgClient, PgPool } from './connection.js'
+export type { PostgresOptions } from './options.js'
+
+const NAME = 'postgres'
+/** How long the server may take to answer, ms. */
+const ANSWER_TIMEOUT = 5000
+/** Between two attempts to connect, ms: the first, and the longest. */
+const MIN_PAUSE = 50
+const MAX_PAUSE = 1000
+
+/**
+ * A backplane over tables in Postgres (14 or later). Events are in the order in which their transactions committed.
+ *
+ * @throws InvalidOptionError
+ * @example
+ * await app.register(pylonSse, { backplane: postgres({ connectionString: process.env.DATABASE_URL, migrate: true }) })
+ */
+export function postgres(options: PostgresOptions): Backplane {
+  return new Postgres(check(options))
+}
+
+class Postgres implements Backplane {
+  readonly name = NAME
+  readonly limits: BackplaneLimits
+  readonly #options: Checked
+  readonly #log: PostgresLog
+  readonly #link: PostgresLink
+  readonly #trimmer: Trimmer
+  readonly #closing = new AbortController()
+  #isJoined = false
+  #isConnected = true
+  #bounds!: HistoryBounds
+  #listener!: BackplaneListener
+  /** How far the log was read. */
+  #mark!: Mark
+  /** Whether there may be something to read. */
+  #isAwake = false
+  #wakeReader: (() => void) | undefined
+
+  constructor(options: Checked) {
+    this.#options = options
+    this.limits = resolveLimits(options.limits)
+    this.#log = new PostgresLog(options.schema)
+    this.#link = new PostgresLink(
+      connectFor(options),
+      (connection) => this.#prepare(connection),
+      () => this.#wake()
+    )
+    const { maxEvents, maxAge } = options
+    this.#trimmer = new Trimmer(async () => {
+      const connection = await this.#link.open()
+      return within(ANSWER_TIMEOUT, this.#log.trim(connection, maxEvents, maxAge, TRIM_BATCH))
+    })
+  }
+
+  async join(bounds: HistoryBounds, listener: BackplaneListener): Promise<Joined> {
+    if (this.#isJoined)
+      throw this.#unavailable(new Error('it has been joined already; each plugin needs one of its own'))
+    try {
+      const loaded = await this.#load(await this.#link.open(), bounds, listener)
+      this.#closing.signal.throwIfAborted()
+      this.#bounds = bounds
+      this.#listener = listener
+      this.#isJoined = true
+      this.#mark = loaded.mark
+      void this.#run()
+      void this.#trimmer.run(this.#closing.signal)
+      return loaded
+    } catch (error) {
+      this.#link.drop()
+      throw this.#unavailable(this.#link.reason ?? (error as Error))
+    }
+  }
+
+  async publish(batch: readonly Parcel[]): Promise<readonly string[]> {
+    try {
+      if (this.#closing.signal.aborted) throw new Error('it is closed')
+      return await this.#append(batch)
+    } catch (error) {
+      const cause = error as Error
+      if (!isPassing(cause)) this.#drop()
+      if (isRefusal(cause)) throw refused(NAME, reasonOf(cause), cause)
+      throw this.#unavailable(cause)
+    }
+  }
+
+  compare(a: string, b: string): number | undefined {
+    return compareLogCursors(a, b, this.#mark?.epoch)
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort()
+    this.#wake()
+    await this.#link.close()
+  }
+
+  async #prepare(connection: Connection): Promise<void> {
+    const { schema, listen } = this.#options
+    const preparing = async () => {
+      await checkServer(connection)
+      await (this.#options.migrate ? migrate : checkVersion)(connection, schema)
+      if (listen !== false) await connection.listen(schema, () => this.#wake())
+    }
+    await within(ANSWER_TIMEOUT, preparing())
+  }
+
+  async #load(connection: Connection, bounds: HistoryBounds, listener: BackplaneListener): Promise<Loaded> {
+    const loading = this.#log.load(connection, bounds, (cursor, reason) => listener.onForeign(cursor, reason))
+    return whileComing(ANSWER_TIMEOUT, loading, () => connection.received)
+  }
+
+  async #append(batch: readonly Parcel[]): Promise<string[]> {
+    const connection = await this.#link.open()
+    return within(ANSWER_TIMEOUT, this.#log.append(connection, batch))
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#closing
+    let pause = MIN_PAUSE
+    // Whoever joins is told so first.
+    await new Promise(setImmediate)
+    while (!signal.aborted) {
+      this.#isAwake = false
+      try {
+        const hasMore = await this.#read(await this.#link.open())
+        this.#tell(true)
+        pause = MIN_PAUSE
+        if (!hasMore) await this.#sleep(this.#options.pollInterval)
+      } catch (error) {
+        if (signal.aborted) return
+        const cause = this.#link.reason ?? (error as Error)
+        if (!isPassing(cause)) this.#link.drop()
+        this.#tell(false, cause)
+        await sleep(pause, undefined, { ref: false, signal }).catch(() => {})
+        pause = Math.min(pause * 2, MAX_PAUSE)
+      }
+    }
+  }
+
+  /** Passes on what follows. @returns whether there may be more already */
+  async #read(connection: Connection): Promise<boolean> {
+    const reading = this.#log.readAfter(connection, this.#mark, (cursor, reason) =>
+      this.#listener.onForeign(cursor, reason)
+    )
+    const read = await whileComing(ANSWER_TIMEOUT, reading, () => connection.received)
+    if (this.#closing.signal.aborted) return false
+    if (typeof read === 'string') {
+      await this.#beginAnew(connection, read)
+      return true
+    }
+    this.#mark = read.mark
+    if (read.entries.length > 0) this.#listener.onEntries(read.entries)
+    return read.isFull
+  }
+
+  /** What follows the mark is not all there any more. */
+  async #beginAnew(connection: Connection, continuity: Continuity): Promise<void> {
+    if (continuity === 'lost') await this.#report(connection)
+    const loaded = await this.#load(connection, this.#bounds, this.#listener)
+    /* c8 ignore next: closed amid a gap */
+    if (this.#closing.signal.aborted) return
+    this.#mark = loaded.mark
+    this.#listener.onGap(loaded)
+  }
+
+  /** Has the log tell of the loss. Where its user may not, this process goes on without. */
+  async #report(connection: Connection): Promise<void> {
+    try {
+      await within(ANSWER_TIMEOUT, this.#log.append(connection, [this.#listener.onLoss()]))
+    } catch (error) {
+      if (!isRefusal(error as Error)) throw error
+    }
+  }
+
+  /** Until `wake` is called, or was since the last look. */
+  async #sleep(ms: number): Promise<void> {
+    if (this.#isAwake) return
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms)
+      timer.unref()
+      this.#wakeReader = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+    this.#wakeReader = undefined
+  }
+
+  #wake(): void {
+    this.#isAwake = true
+    this.#wakeReader?.()
+  }
+
+  #drop(): void {
+    this.#link.drop()
+    this.#wake()
+  }
+
+  #tell(isConnected: boolean, error?: Error): void {
+    if (isConnected === this.#isConnected || this.#closing.signal.aborted) return
+    this.#isConnected = isConnected
+    this.#listener.onState(isConnected, error && this.#unavailable(error))
+  }
+
+  #unavailable(error: Error): Error {
+    const hint = isAbsence(error) ? '; run npx pylon-sse postgres --migrate, or set migrate: true' : ''
+    return unavailable(`${NAME} at ${addressOf(this.#options)}`, `${reasonOf(error)}${hint}`, error)
+  }
+}
+
+function connectFor({ pool, connectionString, listen }: Checked): Connect {
+  const connect = pool === undefined ? connectTo(connectionString!) : borrowFrom(pool)
+  return typeof listen === 'string' ? listeningBy(connect, connectTo(listen)) : connect
+}

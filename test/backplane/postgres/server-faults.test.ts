@@ -1,0 +1,293 @@
+import { execFile } from 'node:child_process'
+import { chown, mkdir, mkdtemp, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join as joinPath } from 'node:path'
+import { promisify } from 'node:util'
+import pg from 'pg'
+import t, { type Test } from 'tap'
+import { postgres } from '../../../lib/backplane/postgres/postgres.js'
+import { dataOf, LONG, type Process, publish, range, startProcess, waitForEvents } from '../../kit/backplane-faults.js'
+import { requireBinary } from '../../kit/binary.js'
+import { certificate } from '../../kit/certificate.js'
+import { resyncOf } from '../../kit/numbered.js'
+import { nextLog, type PostgresLogControls } from '../../kit/postgres-engine.js'
+import { pathOf, startPostgres } from '../../kit/postgres-server.js'
+import type { SseClient } from '../../kit/sse-client.js'
+import { TcpProxy } from '../../kit/tcp-proxy.js'
+
+const run = promisify(execFile)
+
+function withLog(title: string, run: (t: Test, log: PostgresLogControls) => Promise<void>) {
+  t.test(title, async (t) => {
+    const log = await nextLog()
+    if (log !== undefined) await run(t, log)
+  })
+}
+
+/** Two processes with a client each, which have heard the numbers up to 5. */
+async function begin(t: Test, log: PostgresLogControls, limits = {}): Promise<[[Process, Process], SseClient[]]> {
+  const processes: [Process, Process] = [
+    await startProcess(t, log.backplane(limits)),
+    await startProcess(t, log.backplane(limits))
+  ]
+  const clients = [await processes[0].connect(), await processes[1].connect()]
+  await publish(processes[0], 1, 5)
+  await waitForEvents(clients, 5)
+  return [processes, clients]
+}
+
+async function waitForResync(client: SseClient): Promise<void> {
+  await client.until((event) => resyncOf(event)?.reason === 'backplane', LONG)
+}
+
+withLog(
+  'a server that is restarted, and connections that are ended by an administrator, cost nothing',
+  async (t, log) => {
+    const [processes, clients] = await begin(t, log)
+    await log.server.restart()
+    await publish(processes[1], 6, 10)
+    await log.server.admin.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pylon-sse'`
+    )
+    await publish(processes[0], 11, 15)
+    await waitForEvents(clients, 15)
+    for (const client of clients) {
+      t.strictSame(dataOf(client).map(Number), range(1, 15))
+      t.strictSame(client.events.filter(resyncOf), [])
+    }
+  }
+)
+
+withLog('a table that was truncated is told by a resync, and the log goes on', async (t, log) => {
+  for (const table of ['events', 'commits']) {
+    const [processes, clients] = await begin(t, log)
+    await log.server.admin.query(`truncate ${log.schema}.${table}`)
+    for (const client of clients) await waitForResync(client)
+    await publish(processes[1], 6, 8)
+    await waitForEvents(clients, 8)
+    for (const client of clients) t.strictSame(dataOf(client).map(Number), range(1, 8))
+    for (const { app } of processes) await app.close()
+  }
+})
+
+withLog('an older dump that is restored is told by a resync, and repeats nothing', async (t, log) => {
+  const { server, schema } = log
+  const [processes, clients] = await begin(t, log)
+  const dump = joinPath(server.folder, `${schema}.sql`)
+  const args = ['-h', '127.0.0.1', '-p', String(server.port), '-U', 'postgres', '-d', 'postgres']
+  await run(await pathOf('pg_dump'), [...args, '-n', schema, '--clean', '-f', dump])
+  await publish(processes[0], 6, 10)
+  await waitForEvents(clients, 10)
+  await run(await pathOf('psql'), [...args, '-q', '-1', '-v', 'ON_ERROR_STOP=1', '-f', dump])
+  for (const client of clients) await waitForResync(client)
+  await publish(processes[1], 11, 13)
+  await waitForEvents(clients, 13)
+  for (const client of clients) {
+    t.strictSame(dataOf(client).map(Number), range(1, 13))
+    t.equal(client.events.filter(resyncOf).length, 1)
+  }
+  const late = await startProcess(t, log.backplane())
+  const lost = await late.connect({ lastEventId: clients[0]!.events[7]!.id! })
+  t.ok(resyncOf(await lost.next(LONG)), 'whoever was away is told')
+})
+
+withLog('a statement timeout is waited out, and a lock that is held for too long', async (t, log) => {
+  const [processes, clients] = await begin(t, log)
+  const blocker = await log.server.admin.connect()
+  await blocker.query(`begin; set constraints all immediate; select ${log.schema}.publish('"blocker"')`)
+  const waiting = publish(processes[1], 6, 8)
+  await new Promise((resolve) => setTimeout(resolve, 2500))
+  t.ok(processes[0].app.sse.ready, 'the log can be read meanwhile')
+  await blocker.query('commit')
+  await waiting
+  await waitForEvents(clients, 9)
+  const { admin } = log.server
+  await admin.query(`alter role postgres set statement_timeout = '300ms'`)
+  t.teardown(() => admin.query('alter role postgres reset statement_timeout'))
+  await admin.query(`select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pylon-sse'`)
+  await blocker.query(`begin; set constraints all immediate; select ${log.schema}.publish('"blocker"')`)
+  const slow = publish(processes[0], 9, 10)
+  await new Promise((resolve) => setTimeout(resolve, 1000))
+  await blocker.query('commit')
+  blocker.release()
+  await slow
+  await waitForEvents(clients, 12)
+  for (const client of clients) {
+    t.strictSame(
+      dataOf(client)
+        .filter((data) => data !== '"blocker"')
+        .map(Number),
+      range(1, 10)
+    )
+    t.strictSame(client.events.filter(resyncOf), [])
+  }
+})
+
+withLog('a full disk refuses events, keeps what it has, and takes events again when there is room', async (t, log) => {
+  const { admin } = log.server
+  const folder = await mkdtemp(joinPath(tmpdir(), 'pylon-sse-disk-'))
+  const sudo = process.getuid?.() === 0 ? [] : ['sudo', '-n']
+  const asRoot = (...command: string[]) => {
+    const [program, ...args] = [...sudo, ...command]
+    return run(program!, args)
+  }
+  const mounted = await asRoot('mount', '-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', folder).then(
+    () => true,
+    () => false
+  )
+  if (!mounted) {
+    t.pass('a small disk', { skip: 'a small disk takes the right to mount a tmpfs' })
+    return
+  }
+  const [processes, clients] = await begin(t, log)
+  const space = joinPath(folder, 'space')
+  const { uid, gid } = await stat(log.server.data)
+  await mkdir(space, { mode: 0o700 })
+  await chown(space, uid, gid)
+  await admin.query(`create tablespace small location '${space}'`)
+  t.teardown(async () => {
+    await admin.query(`drop schema ${log.schema} cascade`)
+    await admin.query('drop tablespace small')
+    await asRoot('umount', folder)
+    await rm(folder, { recursive: true })
+  })
+  await admin.query(`alter table ${log.schema}.events set tablespace small`)
+  const [writing] = processes
+  let accepted = 5
+  const large = (n: number) => ({
+    n,
+    filler: Array.from({ length: 10_000 }, () => Math.random().toString(36)).join('')
+  })
+  const fill = async () => {
+    for (;;) {
+      await writing.app.sse.publish(large(accepted + 1))
+      accepted++
+    }
+  }
+  await t.rejects(fill(), { code: 'PYLON_SSE_ERR_BACKPLANE_REFUSED', message: /its disk is full/ })
+  t.ok(accepted > 5)
+  t.ok(writing.app.sse.ready, 'it can be read')
+  await waitForEvents(clients, accepted)
+  await asRoot('mount', '-o', 'remount,size=32m', folder)
+  await writing.app.sse.publish({ n: ++accepted })
+  await waitForEvents(clients, accepted)
+  for (const client of clients) {
+    const numbers = dataOf(client).map((data) => JSON.parse(data).n ?? Number(data))
+    t.strictSame(numbers, range(1, accepted), 'all that was acknowledged, once')
+    t.strictSame(client.events.filter(resyncOf), [])
+  }
+})
+
+withLog('a role without a grant is told what it may not do', async (t, log) => {
+  const { server, schema: s } = log
+  const { admin } = server
+  const first = await startProcess(t, log.backplane())
+  await admin.query('create role reader login; create role publisher login')
+  t.teardown(() => admin.query('drop owned by reader, publisher; drop role reader, publisher'))
+  const as = (user: string) => postgres({ connectionString: server.urlOf('postgres', user), schema: s })
+  await t.rejects(startProcess(t, as('reader')), /its user may not do this: permission denied for schema/)
+  await admin.query(
+    `grant usage on schema ${s} to reader, publisher; grant select on all tables in schema ${s} to reader`
+  )
+  const reading = await startProcess(t, as('reader'))
+  const client = await reading.connect()
+  await publish(first, 1, 2)
+  await waitForEvents([client], 2)
+  await t.rejects(reading.app.sse.publish(3), {
+    code: 'PYLON_SSE_ERR_BACKPLANE_REFUSED',
+    message: /its user may not do this: permission denied for function append/
+  })
+  t.ok(reading.app.sse.ready)
+  await admin.query(`grant execute on function ${s}.append to reader`)
+  await publish(reading, 3, 3)
+  const script = new pg.Client(server.urlOf('postgres', 'publisher'))
+  await script.connect()
+  await t.rejects(script.query(`select ${s}.publish('4')`), /permission denied for function publish/)
+  await admin.query(`grant execute on function ${s}.publish(text, text, text, text, text) to publisher`)
+  await script.query(`select ${s}.publish('4')`)
+  await t.rejects(script.query(`select * from ${s}.events`), /permission denied for table events/)
+  await script.end()
+  await waitForEvents([client], 4)
+  t.strictSame(dataOf(client).map(Number), range(1, 4))
+  // The log does not tell of a loss by who may not write: each process tells its own clients.
+  await admin.query(`revoke execute on function ${s}.append from reader`)
+  await admin.query(`truncate ${s}.events`)
+  await waitForResync(client)
+  // One that may not delete leaves it to others.
+  await t.rejects(admin.query(`set role reader; select ${s}.trim(1, null, 1)`), /permission denied/)
+})
+
+t.test('passwords and TLS are those of the connection string', async (t) => {
+  if (requireBinary(t, 'openssl') === undefined) return
+  const tls = await certificate()
+  const server = await startPostgres(t, {
+    tls,
+    config: ['ssl = on'],
+    access: [
+      'local all all trust',
+      'hostssl all secured 127.0.0.1/32 scram-sha-256',
+      'host all postgres 127.0.0.1/32 trust'
+    ]
+  })
+  if (server === undefined) return
+  await server.admin.query(`create role secured login superuser password 'right'`)
+  const at = (password: string, parameters: string) =>
+    postgres({
+      connectionString: `postgres://secured:${password}@localhost:${server.port}/postgres?${parameters}`,
+      migrate: true
+    })
+  const trusting = `sslmode=verify-full&sslrootcert=${joinPath(server.data, 'server.crt')}`
+  const process = await startProcess(t, at('right', trusting))
+  await publish(process, 1, 1)
+  for (const [password, parameters, reason] of [
+    ['wrong', trusting, /the user or the password is wrong/],
+    ['right', 'sslmode=disable', /no pg_hba\.conf entry/],
+    ['right', 'sslmode=verify-full', /self.signed certificate/]
+  ] as const) {
+    const failure = await startProcess(t, at(password, parameters)).catch((error: Error) => error)
+    t.match((failure as Error).message, reason)
+    t.notMatch((failure as Error).message, /right|wrong@/)
+  }
+})
+
+t.test('a standby that is promoted without the newest events is told by a resync', async (t) => {
+  const primary = await startPostgres(t, {
+    config: ['wal_level = replica', 'max_wal_senders = 4', 'synchronous_commit = local']
+  })
+  if (primary === undefined) return
+  const replication = await TcpProxy.to(t, primary.port)
+  const standby = (await startPostgres(t, { primary: replication.port, config: ['hot_standby = on'] }))!
+  const wire = await TcpProxy.to(t, primary.port)
+  const backplane = () =>
+    postgres({ connectionString: primary.urlOf('postgres', 'postgres', wire.port), migrate: true })
+  const processes: [Process, Process] = [await startProcess(t, backplane()), await startProcess(t, backplane())]
+  const clients = [await processes[0].connect(), await processes[1].connect()]
+  await publish(processes[0], 1, 5)
+  await waitForEvents(clients, 5)
+  const { rows } = await primary.admin.query('select pg_current_wal_lsn()::text as lsn')
+  const isThere = async () =>
+    (await standby.admin.query('select pg_last_wal_replay_lsn() >= $1::pg_lsn as done', [rows[0].lsn])).rows[0].done
+  while (!(await isThere())) await new Promise((resolve) => setTimeout(resolve, 20))
+  await t.rejects(
+    startProcess(t, postgres({ connectionString: standby.url, migrate: true })),
+    /it takes no writes: it is a standby/
+  )
+  replication.cut()
+  await publish(processes[0], 6, 10)
+  await waitForEvents(clients, 10)
+  await primary.kill9()
+  wire.cut()
+  wire.leadTo(standby.port)
+  await standby.admin.query('select pg_promote()')
+  wire.mend()
+  for (const client of clients) await waitForResync(client)
+  await publish(processes[1], 11, 13)
+  await waitForEvents(clients, 13)
+  for (const client of clients) {
+    t.strictSame(dataOf(client).map(Number), range(1, 13))
+    t.equal(client.events.filter(resyncOf).length, 1)
+  }
+  const late = await startProcess(t, backplane())
+  const lost = await late.connect({ lastEventId: clients[0]!.events[7]!.id! })
+  t.ok(resyncOf(await lost.next(LONG)), 'whoever was away is told')
+})

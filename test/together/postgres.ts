@@ -1,0 +1,12 @@
+// Run in one process, with one server for all.
+import t from 'tap'
+import '../backplane/postgres/contract.test.js'
+import '../backplane/postgres/faults.test.js'
+import '../backplane/postgres/losses.test.js'
+import '../backplane/postgres/options.test.js'
+import '../backplane/postgres/order.test.js'
+import '../backplane/postgres/postgres.test.js'
+import '../backplane/postgres/schema.test.js'
+import '../backplane/postgres/server-faults.test.js'
+
+t.setTimeout(600_000)
