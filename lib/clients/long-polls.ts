@@ -1,5 +1,6 @@
 import type { Audience, Listener } from '../log/audience.js'
-import { type Request, type Response, untilGone } from '../wire/stream.js'
+import type { Request, Response } from '../wire/response.js'
+import { untilGone } from '../wire/response-end.js'
 
 /** The requests that wait for an event. */
 export class LongPolls {

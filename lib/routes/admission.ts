@@ -6,8 +6,9 @@ import type { Hub } from '../hub.js'
 import { isUnaskedPromise } from '../input/unasked-promise.js'
 import { checkSubscriptions, covers } from '../log/topic.js'
 import type { ResolvedOptions } from '../options.js'
+import { isHttp2 } from '../wire/response.js'
+import { untilGone } from '../wire/response-end.js'
 import { isAbandoned } from '../wire/server-connections.js'
-import { isHttp2, untilGone } from '../wire/stream.js'
 
 /** What keeps a request from becoming a client for now. */
 export type OverLimit = 'serverFull' | 'tooManyClients'

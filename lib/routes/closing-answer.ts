@@ -2,7 +2,7 @@ import type { Hub } from '../hub.js'
 import { encodeRetry } from '../log/encode.js'
 import type { ResolvedOptions } from '../options.js'
 import type { Answer, Connections } from '../wire/connections.js'
-import { isHttp2 } from '../wire/stream.js'
+import { isHttp2 } from '../wire/response.js'
 import { STREAM_HEAD, takesRetry } from '../wire/stream-request.js'
 import type { StreamPaths } from './stream-paths.js'
 

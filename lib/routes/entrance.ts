@@ -10,7 +10,7 @@ import type { Position } from '../log/event-log.js'
 import type { ResolvedOptions } from '../options.js'
 import { DONE, FAILED, type RunLog } from '../runs/run-log.js'
 import type { Connections } from '../wire/connections.js'
-import { EventStream } from '../wire/stream.js'
+import { isGone } from '../wire/response-end.js'
 import { EVENT_STREAM, negotiate, STREAM_HEAD } from '../wire/stream-request.js'
 import { Admission } from './admission.js'
 import type { Hearing } from './hearing.js'
@@ -107,7 +107,7 @@ export class Entrance {
   }
 
   #serve(type: string, wanted: Hearing, request: FastifyRequest, reply: FastifyReply, isOwnRoute: boolean): void {
-    if (EventStream.isGone(request.raw, reply.raw)) {
+    if (isGone(request.raw, reply.raw)) {
       // While a hook took its time. There is nobody to answer, and nothing would tell again that the client has gone.
       reply.hijack()
       new RequestScope(request, false).abort()

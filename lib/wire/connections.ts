@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
+import { isHttp2, type Request, type Response } from './response.js'
 import { markAsOurs, type Server, ServerConnections } from './server-connections.js'
-import { isHttp2, type Request, type Response } from './stream.js'
 
 /** How long a connection has when the app closes, ms, unless an ordinary request of the app is in progress on it. */
 const DEADLINE = 1000

@@ -1,7 +1,8 @@
 import { type Chunk, OwnChunk } from '../log/chunk.js'
 import { deflatePiece } from '../log/deflate.js'
 import { GZIP_HEAD, GzipTally } from './gzip.js'
-import { EventStream, type Headers } from './stream.js'
+import type { Headers } from './response.js'
+import { EventStream } from './stream.js'
 
 /**
  * The bytes of one response, compressed: all clients share the compressed form of a chunk, since it refers to nothing

@@ -1,56 +1,44 @@
 import { AsyncResource } from 'node:async_hooks'
-import { type IncomingHttpHeaders, type IncomingMessage, ServerResponse } from 'node:http'
-import { constants, type Http2ServerRequest, Http2ServerResponse, type Http2Session } from 'node:http2'
-import { Socket } from 'node:net'
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import type { Http2Session } from 'node:http2'
+import type { Socket } from 'node:net'
 import type { Chunk } from '../log/chunk.js'
 import { offConnectionClose, onConnectionClose } from './connection-close.js'
 import { holdSession, releaseSession } from './http2-sessions.js'
+import {
+  type Headers,
+  hasBody,
+  isHttp1,
+  isHttp2,
+  type Request,
+  type Response,
+  write,
+  writesToSocket
+} from './response.js'
+import { answerFailed, cut, finish } from './response-end.js'
+import type { StreamListener } from './stream-listener.js'
 
-/** What a stream tells its owner. */
-export interface StreamListener {
-  /** It takes bytes again after a `write` that returned false. */
-  onDrain(): void
-  /** What it took its time for is done, and has found the socket full. */
-  onFull(): void
-  /** The response throws, since someone has replaced parts of it or set what cannot be written. `onClose` follows. */
-  onFail(error: unknown): void
-  /** It is gone, whoever ended it. Called once, for streams that were never opened too. */
-  onClose(): void
-}
-
-export type Request = IncomingMessage | Http2ServerRequest
-export type Response = ServerResponse | Http2ServerResponse
-export type Headers = Record<string, number | string | string[] | undefined>
-
-/** The answer where no head can be written with what others have set. */
-const FAILED = {
-  statusCode: 500,
-  code: 'PYLON_SSE_ERR_HEAD',
-  error: 'Internal Server Error',
-  message: 'The head of the event stream could not be written.'
-}
-
-/** Heads of streams that wait for their turn on their connection: few do. */
+/** Heads of streams that wait for their turn on a pipelined connection. A map, since few streams have to wait. */
 const waitingHeads = new WeakMap<EventStream, Headers>()
 
-/** How long an ended stream may take to get its last bytes out, ms. */
+/** Time that an ended stream has to send its last bytes, ms. */
 const END_GRACE = 1000
 
 /**
  * The bytes of one response.
  *
- * On HTTP/1.1 frames go straight to the socket, already in chunked coding, so that all clients share one Buffer and a
- * write costs one system call. That is right only while the socket is this response's own: its head is out, and its
- * end is not. Everything else (HTTP/2, HTTP/1.0, `inject`, a response whose `write` someone has wrapped) goes through
- * the response's own `write`, also for responses of a class that Node does not know (another `serverFactory`).
+ * On HTTP/1.1 frames are written to the socket, already in chunked coding, so that all clients share one Buffer and a write
+ * costs one system call. That is allowed only while the socket belongs to this response: after its head and before its end.
+ * Everything else (HTTP/2, HTTP/1.0, `inject`, a response whose `write` a plugin has wrapped, a response class of another
+ * `serverFactory`) goes through the response's own `write`.
  *
- * What has been done is known by a state of its own: plugins replace `headersSent`, `write`, `end` and `writeHead`, and
- * no error that they throw leaves this class.
+ * This class keeps its own state, since plugins replace `headersSent`, `write`, `end` and `writeHead`. No error that they
+ * throw leaves it.
  */
 export class EventStream {
-  /** The socket, where frames go straight to it. It comes first, with what else every write looks at. */
+  /** The socket, if frames are written to it. The fields that every write reads come first. */
   #socket: Socket | undefined
-  /** Bytes written, and what of them had been taken, and had not, when `hasTaken` was last asked. */
+  /** Bytes written; and at the last `hasTaken`: bytes that the client had taken, and bytes in the kernel's queue. */
   #written = 0
   #taken = 0
   #queued = 0
@@ -58,7 +46,7 @@ export class EventStream {
   readonly #res: Response
   protected readonly listener: StreamListener
   #session: Http2Session | undefined
-  /** The connection's timeout without the stream, ms. */
+  /** The timeout of the connection before the stream, which it gets back at the end, ms. */
   #timeout = 0
   /** Whether the response has been taken over. */
   #isOurs = false
@@ -74,19 +62,13 @@ export class EventStream {
     this.#res = res
     this.listener = listener
     res.on('close', this.#onClose)
-    // A response that waits for its turn on an HTTP/1 connection is not told that the connection has closed.
+    // A response that waits for its turn on a pipelined connection does not emit 'close' when the connection closes.
     if (isHttp1(res) && res.socket === null) onConnectionClose(req.socket, this.#onClose)
-    // Errors of a connection end in 'close'; without a listener they would end the process.
-    res.on('error', noop)
+    // 'close' follows every error. Without a listener the error would end the process.
+    res.on('error', () => {})
   }
 
-  /** Whether the client of a response has gone: nothing will tell of it again. */
-  static isGone(req: Request, res: Response): boolean {
-    if (isHttp2(res)) return res.stream === undefined || res.stream.destroyed || res.stream.closed
-    return res.destroyed || req.socket?.destroyed === true
-  }
-
-  /** Whether it is over, on either side. */
+  /** Whether the stream is over, ended here or by the client. */
   get closed(): boolean {
     return this.#ended || this.#gone
   }
@@ -96,12 +78,12 @@ export class EventStream {
     return this.#gone
   }
 
-  /** Whether the client has taken bytes since this was last asked, or has none to take. */
+  /** Whether the client has taken bytes since the last call, or has none to take. */
   hasTaken(): boolean {
-    // Not every response that a server of the app's own gives tells it.
+    // A response of another server may lack `writableLength`.
     const { writableLength = 0 } = this.#socket ?? this.#res
     const taken = this.#written - writableLength
-    // A write counts in `writableLength` until the last of its bytes is out. Node's own timeouts look here, too.
+    // `writableLength` shrinks only once a write is out completely. Node's own timeouts read the handle's queue as well.
     const socket: (Socket & { _handle?: { writeQueueSize?: number } }) | undefined = this.#socket
     const queued = socket?._handle?.writeQueueSize ?? 0
     const hasTaken = writableLength === 0 || taken > this.#taken || queued !== this.#queued
@@ -111,8 +93,8 @@ export class EventStream {
   }
 
   /**
-   * Takes the response over. Head and first bytes go out as soon as it is this response's turn on its connection;
-   * `opened` is called then, or never, when the stream closes before.
+   * Takes the response over. Head and first bytes are sent as soon as it is this response's turn on the connection. Then
+   * `opened` is called; never if the stream closes before.
    */
   open(headers: Headers, first: Chunk, opened: () => void): void {
     this.#open(headers, first, opened)
@@ -130,26 +112,26 @@ export class EventStream {
     opened()
   }
 
-  /** @returns whether the head is out; it may have to wait */
+  /** Sends the head. @returns false if it has to wait for earlier responses of the connection */
   #begin(headers: Headers, first: Chunk, opened: () => void): boolean {
     const res = this.#res
     if (isHttp2(res)) {
-      // It has one unless it is gone, and then there is nothing to begin.
+      // There is a session unless the stream is gone, and then `closed` was true.
       this.#session = holdSession(res.stream.session!)
       res.writeHead(200, headers as Record<string, string>)
     } else if (isHttp1(res)) {
       if (res.socket === null) {
-        // HTTP/1.1 pipelining: an earlier response is not finished. Node flushes after 'socket', hence the turn. It is
-        // emitted in the context of that response's request, which is another's.
+        // HTTP/1.1 pipelining: an earlier response is not finished. Node flushes after 'socket', so the head waits a turn of
+        // the event loop. AsyncResource: the event is emitted in the async context of the earlier request.
         waitingHeads.set(this, headers)
         const later = AsyncResource.bind(() => this.#open(headers, first, opened))
         res.once('socket', () => setImmediate(later))
         return false
       }
-      // A stream is silent while nothing happens, which is no reason to cut it.
+      // A stream may be silent for long. A timeout of the socket would cut it.
       this.#timeout = (res.socket as Partial<Socket>).timeout ?? 0
       res.socket.setTimeout?.(0)
-      // Unread, it would keep the connection from being read, and the client's leaving from being noticed.
+      // An unread body would keep Node from reading the connection, and from noticing that the client leaves.
       if (hasBody(this.#req)) this.#req.resume()
       const persistent = this.#req.httpVersion === '1.1' && res.shouldKeepAlive
       res.writeHead(200, persistent ? { connection: 'keep-alive', ...headers } : headers)
@@ -170,11 +152,7 @@ export class EventStream {
     return true
   }
 
-  /**
-   * Writes a chunk.
-   *
-   * @returns false when nothing more should be written before `onDrain`; this chunk is taken all the same
-   */
+  /** Writes a chunk. @returns false if nothing more should be written before `onDrain`; the chunk is accepted either way */
   write(chunk: Chunk): boolean {
     return this.#write(chunk)
   }
@@ -183,9 +161,9 @@ export class EventStream {
     const socket = this.#socket
     this.#written += socket === undefined ? chunk.size : chunk.framed.length
     if (socket === undefined) return this.#writeToResponse(chunk)
-    // Behind bytes that wait it may wait for long.
+    // A chunk behind waiting bytes may be held for long, so it should not keep a shared slab alive.
     const bytes = socket.writableLength > 0 ? chunk.compact : chunk.framed
-    // What the kernel took at once is no backpressure, however large it was.
+    // If the kernel took all of it at once there is no backpressure, whatever `write` returned.
     return socket.write(bytes) || (socket.writable && socket.writableLength === 0) || this.#awaitDrain(socket)
   }
 
@@ -198,7 +176,7 @@ export class EventStream {
     }
   }
 
-  /** Listens from the first time on that it is needed: most clients never are too slow. */
+  /** Listens for 'drain', from the first time that it is needed: most clients are never too slow. */
   #awaitDrain(emitter: Socket | Response): false {
     if (this.#onDrain === undefined) {
       this.#onDrain = () => this.drained()
@@ -207,23 +185,22 @@ export class EventStream {
     return false
   }
 
-  /** Whether it takes nothing since it is busy with what it was given, not since the client is too slow. */
+  /** Whether it takes nothing because it is compressing, and not because the client is too slow. */
   get isBusy(): boolean {
     return false
   }
 
-  /** Takes at once what it is busy with, and all that follows by that. */
+  /** Finishes compressing at once, and compresses synchronously from then on. */
   hurry(): void {}
 
-  /** It takes bytes again. */
+  /** Called when the socket takes bytes again. */
   protected drained(): void {
     if (!this.#ended) this.listener.onDrain()
   }
 
   /**
-   * Writes a last chunk, if any, and ends a response that was taken over properly. `onClose` follows.
-   *
-   * @param isTimed whether it is cut where its bytes are not out in a second
+   * Writes a last chunk, if any, and ends the response properly. `onClose` follows.
+   * @param isTimed whether the response is cut if its bytes are not out within a second
    */
   end(last?: Chunk, isTimed = true): void {
     this.#ended = true
@@ -237,26 +214,26 @@ export class EventStream {
 
   #finish(last: Chunk | undefined, isTimed: boolean): void {
     const res = this.#res
-    // Both in one packet: the end uncorks.
+    // The last chunk and the end go in one packet: `end` uncorks.
     this.#socket?.cork()
     if (last !== undefined) this.#write(last)
-    // For what follows on the connection. Node replaces it where nothing does.
+    // For further requests on the connection. Node replaces it if there are none.
     if (isHttp1(res)) res.socket?.setTimeout?.(this.#timeout)
     res.end()
     if (isTimed) this.#awaitClose()
   }
 
   /**
-   * Ends a response that waits for its turn on the connection: those before it take the time they take. Then it is a
-   * stream of one block, or 503 where there is none. A response that was not taken over is left to Fastify.
+   * Ends a response that waits for its turn on a pipelined connection. When its turn comes, it is a stream of one block, or
+   * 503 without a block. A response that was not taken over is left to Fastify.
    *
-   * @returns whether it is the answer
+   * @returns whether the request is answered by this
    */
   turnAway(block: string | undefined): boolean {
     this.#ended = true
     if (!this.#isOurs) return false
     const res = this.#res as ServerResponse
-    // The block is not compressed.
+    // The block is sent uncompressed.
     const { 'content-encoding': _, ...headers } = waitingHeads.get(this)!
     try {
       if (block === undefined) res.writeHead(503, { connection: 'close' }).end()
@@ -268,12 +245,12 @@ export class EventStream {
     return true
   }
 
-  /** Headers of the request. */
+  /** The request's headers. */
   get headers(): IncomingHttpHeaders {
     return this.#req.headers
   }
 
-  /** Fastify has handed the response over: nobody else would answer with an error, or end it. */
+  /** Answers with an error if no head is out, or else cuts the response: Fastify no longer does after `hijack`. */
   #fail(error: unknown): void {
     this.listener.onFail(error)
     this.#ended = true
@@ -283,7 +260,7 @@ export class EventStream {
         return
       }
     } catch {
-      // Then it is cut.
+      // Not even the error can be written, so the response is cut.
     }
     this.destroy()
   }
@@ -294,20 +271,12 @@ export class EventStream {
   }
 
   /**
-   * Cuts the response: an end would wait behind bytes that a client does not take. `onClose` follows. Over HTTP/2 the
-   * other streams of the connection go on.
+   * Cuts the response; a proper end would wait behind bytes that the client does not take. `onClose` follows. Over HTTP/2
+   * the other streams of the connection go on.
    */
   destroy(): void {
     this.#ended = true
-    const res = this.#res
-    if (isHttp2(res)) {
-      // By itself Node says NO_ERROR, and what was cut would look complete.
-      res.stream?.close(constants.NGHTTP2_CANCEL)
-      res.stream?.destroy()
-    } else {
-      res.destroy()
-      this.#req.socket?.destroy()
-    }
+    cut(this.#req, this.#res)
   }
 
   readonly #onClose = (): void => {
@@ -328,85 +297,3 @@ export class EventStream {
     this.listener.onClose()
   }
 }
-
-function isHttp1(res: Response): res is ServerResponse {
-  return res instanceof ServerResponse
-}
-
-export function isHttp2(res: Response): res is Http2ServerResponse {
-  return res instanceof Http2ServerResponse
-}
-
-/**
- * Answers 500 by the methods of the response's class, as it has no others that are known to work, and without the
- * headers that are set on it. @returns false where a head is out already
- */
-function answerFailed(res: Response): boolean {
-  const { writeHead, end, removeHeader } = Object.getPrototypeOf(res) as ServerResponse
-  const own = res as ServerResponse
-  if (isHttp2(res) ? res.stream.headersSent : Reflect.get(ServerResponse.prototype, 'headersSent', res)) return false
-  for (const name of own.getHeaderNames()) removeHeader.call(own, name)
-  if (!isHttp2(res)) own.statusMessage = ''
-  const headers = { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' }
-  writeHead.call(own, FAILED.statusCode, isHttp2(res) ? headers : { ...headers, connection: 'close' })
-  ;(end as (body: string) => void).call(own, JSON.stringify(FAILED))
-  return true
-}
-
-function hasBody({ headers }: Request): boolean {
-  return headers['transfer-encoding'] !== undefined || Number(headers['content-length']) > 0
-}
-
-function writesToSocket(res: ServerResponse): res is ServerResponse & { socket: Socket } {
-  return (
-    res.socket instanceof Socket &&
-    res.chunkedEncoding &&
-    res.write === ServerResponse.prototype.write &&
-    res.end === ServerResponse.prototype.end
-  )
-}
-
-/** Calls back once, when a response is out or its client has gone. @returns what has it not called back */
-export function untilGone(req: Request, res: Response, callback: () => void): () => void {
-  const gone = (): void => {
-    forget()
-    callback()
-  }
-  const forget = (): void => {
-    res.off('close', gone)
-    res.off('finish', gone)
-    offConnectionClose(req.socket, gone)
-  }
-  res.once('close', gone)
-  res.once('finish', gone)
-  onConnectionClose(req.socket, gone)
-  return forget
-}
-
-/**
- * A response that its client cuts emits 'close' and no 'finish' on HTTP/1 (it emits both on HTTP/2), and Fastify runs
- * `onResponse` on 'finish' alone. Nearly every stream ends by its client's leaving: that is how it finishes.
- */
-function finish(res: ServerResponse): void {
-  if (res.writableFinished || !(res.socket instanceof Socket)) return
-  let finished = false
-  res.once('finish', () => {
-    finished = true
-  })
-  try {
-    res.end()
-  } catch {
-    // It ends nothing any more: the client has gone.
-  }
-  // Without chunks an end has nothing to wait for, and finishes by itself.
-  setImmediate(() => {
-    if (!finished) res.emit('finish')
-  })
-}
-
-/** The two response classes differ in the rest of their `write` alone. */
-function write(res: Response, chunk: Chunk): boolean {
-  return (res as ServerResponse).write(chunk.plain)
-}
-
-function noop(): void {}
