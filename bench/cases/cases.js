@@ -5,12 +5,13 @@ import { burst } from './burst.js'
 import { gzip } from './gzip.js'
 import { herd } from './herd.js'
 import { idle } from './idle.js'
+import { resume } from './resume.js'
 import { steady } from './steady.js'
 import { stuck } from './stuck.js'
 import { topics } from './topics.js'
 
 /** The cases, in the order in which they run. */
-export const CASES = [burst, steady, ...topics, stuck, herd, idle, gzip]
+export const CASES = [burst, steady, ...topics, stuck, herd, ...resume, idle, gzip]
 
 /** Peers of a quick run. */
 const QUICK = [OWN, RIVAL, 'res-write', 'pylon-sse-gzip']
@@ -22,7 +23,12 @@ const ONE_BY_ONE = ['steady', 'topics']
 const SLOW = ['rooms']
 
 /** Further names by which cases can be asked for, and the beginnings of the rows that they stand for. */
-const ALIASES = { sustained: ['sustained-'], neighbour: ['sustained-'], topics: ['topics', 'rooms'] }
+const ALIASES = {
+  sustained: ['sustained-'],
+  neighbour: ['sustained-'],
+  topics: ['topics', 'rooms'],
+  resume: ['resume-']
+}
 
 /**
  * Whether a row was asked for.

@@ -28,7 +28,7 @@ answerCalls({
    * Opens `count` connections, `parallel` at a time.
    *
    * @param {object} args `first`: number of the first of them among all clients; `parse`: whether they parse every
-   *   event or only count bytes; `timed`: whether their latency counts; `next`: `seq` of the first event to arrive, if they parse
+   *   event or only count bytes; `pattern`: whether they ask for topics by patterns; `timed`: whether their latency counts; `next`: `seq` of the first event to arrive, if they parse
    */
   async connect({
     port,
@@ -41,6 +41,7 @@ answerCalls({
     next,
     lastEventId,
     gzip = false,
+    pattern = false,
     parallel = 128
   }) {
     const began = now()
@@ -48,9 +49,13 @@ answerCalls({
     await inParallel(count, parallel, (n, done) => {
       const number = first + n
       const topic = topics === 0 ? undefined : number % topics
-      const expected = { next: next ?? topic ?? 0, step: topics || 1 }
+      const expected = { next: firstOf(topic, topics, next), step: topics || 1 }
       const events = parse ? new Events(expected, tally, timed ? latency : undefined) : undefined
-      const target = { port, localAddress: address(number, network), request: request(topic, lastEventId, gzip) }
+      const target = {
+        port,
+        localAddress: address(number, network),
+        request: request(topic, { lastEventId, gzip, pattern })
+      }
       const parser = gzip && events !== undefined ? new Gunzipped(events) : events
       const connection = new Connection(target, tally, parser, (error) => {
         if (error === undefined) connections.push(connection)
@@ -147,8 +152,14 @@ function sleepIfQuiet() {
   nextBout = setImmediate(sleepIfQuiet)
 }
 
-function request(topic, lastEventId, gzip = false) {
-  const query = topic === undefined ? '' : `?topic=t${topic}`
+/** `seq` of the first event that a client gets: of its topic, from `next` on. */
+function firstOf(topic, topics, next = 0) {
+  return topic === undefined ? next : next + ((topic - (next % topics) + topics) % topics)
+}
+
+/** @param options `pattern`: whether it asks for the topic by a pattern */
+function request(topic, { lastEventId, gzip = false, pattern = false } = {}) {
+  const query = topic === undefined ? '' : `?topic=t${topic}${pattern ? '.**' : ''}`
   const resume = lastEventId === undefined ? '' : `last-event-id: ${lastEventId}\r\n`
   return `GET /events${query} HTTP/1.1\r\nhost: bench\r\naccept: text/event-stream\r\n${gzip ? 'accept-encoding: gzip\r\n' : ''}${resume}\r\n`
 }

@@ -4,7 +4,7 @@ import { roomsOf } from './rooms.js'
 
 /** The peer @fastify/sse, as its README shows it. It has no broadcast, so the clients are kept in a Set. */
 export async function setup(app, { topics = 0, history = false }) {
-  const missed = history ? new History() : undefined
+  const missed = history ? new History(history) : undefined
   const rooms = roomsOf(topics, () => new Set())
   let count = 0
 

@@ -3,7 +3,7 @@ import { roomsOf } from './rooms.js'
 
 /** The peer `res.write` loop, as people write it by hand: one string, one `write` per client. */
 export async function setup(app, { topics = 0, history = false }) {
-  const missed = history ? new History() : undefined
+  const missed = history ? new History(history) : undefined
   const rooms = roomsOf(topics, () => new Set())
   let count = 0
 
@@ -12,7 +12,7 @@ export async function setup(app, { topics = 0, history = false }) {
     const res = reply.raw
     res.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' })
     res.flushHeaders()
-    const after = missed?.after(request.headers['last-event-id']) ?? []
+    const after = missed?.after(request.headers['last-event-id'], request.query.topic) ?? []
     if (after.length > 0) res.write(after.map(({ data }) => data).join(''))
     const room = rooms.get(request.query.topic)
     room.add(res)
@@ -26,7 +26,7 @@ export async function setup(app, { topics = 0, history = false }) {
   return {
     publish(data, n, topic) {
       const frame = `id: ${n}\ndata: ${JSON.stringify(data)}\n\n`
-      missed?.push(String(n), frame)
+      missed?.push(String(n), frame, topic)
       for (const res of rooms.get(topic)) res.write(frame)
     },
     get count() {

@@ -46,6 +46,18 @@ const CLAIMS = [
     'herd: shares bytes (RSS grows by under a quarter of what is replayed)',
     (is) => below(0.25, (is('herd')?.rss - is('herd')?.rssBefore) / is('herd')?.replayedMiB, '×')
   ],
+  [
+    'resume: CPU a client over 200,000 events within 1.3 × of that over 2,000',
+    (is) => below(1.3, cpuRatio(is('resume-200000'), is('resume-2000')), '×')
+  ],
+  [
+    'resume: CPU a client over 200,000 events within 1.5 × of a new client and 20 deliveries',
+    (is) => below(1.5, cpuRatio(is('resume-200000'), is('resume-fresh')), '×')
+  ],
+  ...[2000, 20_000, 200_000].map((events) => [
+    `resume: patterns within 2 × of topics over ${short(events)} events`,
+    (is) => below(2, cpuRatio(is(`resume-pattern-${events}`), is(`resume-${events}`)), '×')
+  ]),
   ['idle: ≤ 11 KB RSS a client', (is) => below(11, is('idle')?.perClient, 'KB')],
   ['idle: ≤ 0.6 × better-sse’s', (is) => below(0.6, is('idle')?.perClient / is('idle', RIVAL)?.perClient, '×')],
   [
@@ -67,7 +79,14 @@ const COMPLETE = [
   'topics',
   'rooms',
   'stuck',
-  'herd'
+  'herd',
+  'resume-fresh',
+  'resume-2000',
+  'resume-20000',
+  'resume-200000',
+  'resume-pattern-2000',
+  'resume-pattern-20000',
+  'resume-pattern-200000'
 ]
 
 /** @returns {{ claim: string, verdict: 'held' | 'missed' | 'not measured', figure: string }[]} */

@@ -1,6 +1,7 @@
 // Writes the results as Markdown tables.
 
 import { gzip } from '../cases/gzip.js'
+import { resume } from '../cases/resume.js'
 import { OWN } from '../peers/peers.js'
 import { digits, short } from './numbers.js'
 
@@ -15,6 +16,13 @@ const TITLES = {
   'stuck-none': 'Before the stuck clients: 30 MB of 1 KB events to those that read',
   stuck: 'Stuck: the same, with 100 more clients that never read',
   herd: 'Herd: all reconnect at once, each replays 500 events',
+  'resume-fresh': 'Resume: 5,000 new clients that get 20 events each, to compare with',
+  ...Object.fromEntries(
+    [2000, 20_000, 200_000].flatMap((events) => [
+      [`resume-${events}`, `Resume: 5,000 clients replay 20 events each, of ${short(events)} held, by a topic`],
+      [`resume-pattern-${events}`, `Resume: the same, of ${short(events)} held, by a pattern`]
+    ])
+  ),
   idle: 'Idle: what a client costs to connect and to keep',
   gzip: 'Gzip: 1,000 clients, 50 events/s of 500 B JSON'
 }
@@ -31,7 +39,15 @@ const MEASURED = [
   ['event loop p99 ms', ({ loopDelayP99 }) => digits(loopDelayP99)],
   ['RSS MiB', ({ rss }) => digits(rss)]
 ]
+const RESUME = [
+  ['clients', ({ clients }) => short(clients)],
+  ['CPU µs a client', ({ cpuPerClient }) => digits(cpuPerClient)],
+  ['all resumed after s', ({ seconds }) => digits(seconds)],
+  ['event loop p99 ms', ({ loopDelayP99 }) => digits(loopDelayP99)],
+  ['RSS MiB', ({ rss }) => digits(rss)]
+]
 const COLUMNS = {
+  ...Object.fromEntries(resume.map(({ name }) => [name, RESUME])),
   burst: MEASURED.slice(1),
   'sustained-100': [...MEASURED, ['neighbour p99 ms', ({ neighbour }) => digits(neighbour?.p99)]],
   'sustained-500': [...MEASURED, ['neighbour p99 ms', ({ neighbour }) => digits(neighbour?.p99)]],
@@ -68,7 +84,7 @@ const COLUMNS = {
 }
 
 /** Peers of the cases that have their own. */
-const CASES_PEERS = { gzip: gzip.peers }
+const CASES_PEERS = Object.fromEntries([gzip, ...resume].map(({ name, peers }) => [name, peers]))
 
 const USUAL_RATIO = { head: '×', of: (own, peer) => own.perCpuSecond / peer.perCpuSecond }
 const RATIOS = { idle: { head: '× memory', of: (own, peer) => peer.perClient / own.perClient } }

@@ -82,10 +82,10 @@ export class Stage {
    *
    * @returns {Promise<{ seconds: number }>} the time it took
    */
-  async connect({ clients, parallel, resume, gzip = false }) {
+  async connect({ clients, parallel, resume, gzip = false, pattern = false }) {
     this.clients = clients
     this.#gzip = gzip
-    const common = { port: this.#port, topics: this.#topics, parallel, gzip, ...resume }
+    const common = { port: this.#port, topics: this.#topics, parallel, gzip, pattern, ...resume }
     const watch = (first, count) =>
       this.#watchers.call('connect', { ...common, network: WATCHING, first, count, parse: true, timed: true })
     const count = (first, count) =>
