@@ -40,6 +40,20 @@ export interface EventOptions<Name = string> extends SendOptions<Name> {
   except?: string | undefined
 }
 
+/** Options of `publish`. */
+export interface PublishOptions<Name = string> extends EventOptions<Name> {
+  /**
+   * A transaction that the event is a part of: it is heard if the transaction commits, and only then. It takes a client of pg
+   * with an open transaction, on the database that `postgres(...)` has as the backplane. Default: none.
+   */
+  transaction?: Transaction | undefined
+}
+
+/** What is used of a client of pg. */
+export interface Transaction {
+  query(text: string, values: unknown[]): Promise<unknown>
+}
+
 /**
  * The app's own data about a client, `client.state`. Declare its fields by interface merging:
  *
@@ -189,14 +203,16 @@ export interface Sse {
   /** As `broadcast`, with text as it is: CR, LF and CRLF in it reach the client as LF. */
   broadcastMessage(text: string, options?: EventOptions): void
   /**
-   * As `broadcast`.
+   * As `broadcast`, and with `transaction` as a part of a transaction of the app's.
    *
    * @returns the event's id, once it is accepted. Rejects with what `broadcast` throws, and with `ClosedError` after
-   *   `app.close()`.
+   *   `app.close()`. With `transaction` it is the event's own `id`, or `''` where it has none, since its place is known when
+   *   the transaction commits; it rejects with what the client's `query` does, and with InvalidEventError where the
+   *   backplane has no transactions.
    */
   publish<Name extends EventName | undefined = undefined>(
     data: EventData<Name>,
-    options?: EventOptions<Name>
+    options?: PublishOptions<Name>
   ): Promise<string>
   /**
    * Ends the streams of some clients: of this process, where a function picks them; of all processes that share a

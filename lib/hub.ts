@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import type { EventOptions, SseStats } from './api.js'
+import type { EventOptions, PublishOptions, SseStats, Transaction } from './api.js'
 import type { BackplaneCommand, BackplaneEvent, BackplaneRun, PublishRequest } from './backplane/backplane.js'
 import { encodeOrder, readOrder } from './backplane/command-format.js'
 import { IdempotencyKeys } from './backplane/idempotency.js'
 import { Mirror } from './backplane/mirror.js'
+import { readTransaction, transactionError } from './backplane/transaction.js'
 import { Clients } from './clients/clients.js'
 import { Commands, type Order } from './clients/commands.js'
 import { Counters } from './clients/counters.js'
@@ -148,8 +149,11 @@ export class Hub {
   }
 
   /** As `Sse.publish`. */
-  async publish(data: unknown, options?: EventOptions): Promise<string> {
-    const [id] = await this.#publish([this.#encoder.encode(data, options)])
+  async publish(data: unknown, options?: PublishOptions): Promise<string> {
+    const [transaction, labels] = readTransaction(options)
+    const event = this.#encoder.encode(data, labels)
+    if (transaction !== undefined) return this.#publishWithin(transaction, event)
+    const [id] = await this.#publish([event])
     return id!
   }
 
@@ -239,6 +243,13 @@ export class Hub {
       if (event.request !== undefined) this.#answers.add(event.request, id)
       return id
     })
+  }
+
+  async #publishWithin(transaction: Transaction, event: EncodedEvent): Promise<string> {
+    this.#checkIds([event])
+    if (!this.#takesEvents) throw new ClosedError()
+    if (this.#shared === undefined) throw transactionError('there is no backplane')
+    return this.#shared.publishWithin(transaction, event)
   }
 
   /** Runs no code of the app, so that nothing comes between the place of an event and the event. */

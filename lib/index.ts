@@ -5,7 +5,7 @@
  */
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest, RegisterOptions } from 'fastify'
 import fp from 'fastify-plugin'
-import type { CloseOptions, EventOptions, SendOptions, Sse } from './api.js'
+import type { CloseOptions, EventOptions, PublishOptions, SendOptions, Sse } from './api.js'
 import type { Who } from './clients/commands.js'
 import * as errors from './errors.js'
 import { InvalidOptionError } from './errors.js'
@@ -133,7 +133,7 @@ function publicSide(hub: Hub, entrance: Entrance): Sse {
   return Object.freeze({
     broadcast: (data: unknown, options?: EventOptions) => hub.broadcast(data, options),
     broadcastMessage: (text: string, options?: EventOptions) => hub.broadcastText(text, options),
-    publish: async (data: unknown, options?: EventOptions) => hub.publish(data, options),
+    publish: async (data: unknown, options?: PublishOptions) => hub.publish(data, options),
     disconnect: (who: Who, options?: CloseOptions) => hub.commands.disconnect(who, options),
     subscribe: (who: Who, topic: string) => hub.commands.subscribe(who, topic),
     unsubscribe: (who: Who, topic: string) => hub.commands.unsubscribe(who, topic),

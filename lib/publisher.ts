@@ -4,10 +4,11 @@
  * @module pylon-sse/publisher
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { EventData, EventName, EventOptions } from './api.js'
+import type { EventData, EventName, PublishOptions } from './api.js'
 import type { Backplane, BackplaneEvent } from './backplane/backplane.js'
 import { IdempotencyKeys } from './backplane/idempotency.js'
 import { Mirror } from './backplane/mirror.js'
+import { readTransaction } from './backplane/transaction.js'
 import { within } from './backplane/within.js'
 import { BackplaneTimeoutError, ClosedError, DuplicateIdError, InvalidOptionError } from './errors.js'
 import { MAX_DELAY, onlyKnown } from './input/checks.js'
@@ -19,7 +20,7 @@ import { EventLog } from './log/event-log.js'
 import { comparePlaces } from './log/place-name.js'
 import { ENCODING } from './options.js'
 
-export type { EventData, EventName, EventOptions, SseEvents } from './api.js'
+export type { EventData, EventName, EventOptions, PublishOptions, SseEvents, Transaction } from './api.js'
 export type { Backplane } from './backplane/backplane.js'
 export type { Logger } from './input/logger.js'
 
@@ -59,7 +60,7 @@ export interface Publisher {
    */
   publish<Name extends EventName | undefined = undefined>(
     data: EventData<Name>,
-    options?: EventOptions<Name>
+    options?: PublishOptions<Name>
   ): Promise<string>
   /** Lets what is under way get out, for 1 s at most, and ends the connections. The process can end then. */
   close(): Promise<void>
@@ -78,7 +79,7 @@ export interface Publisher {
 export function publisher(backplane: Backplane, options: PublisherOptions = {}): Publisher {
   const shared = new SharedPublisher(backplane, check(backplane, options))
   return Object.freeze({
-    publish: async (data: unknown, options?: EventOptions) => shared.publish(data, options),
+    publish: async (data: unknown, options?: PublishOptions) => shared.publish(data, options),
     close: async () => shared.close()
   }) as Publisher
 }
@@ -120,10 +121,12 @@ class SharedPublisher {
     void this.#join()
   }
 
-  async publish(data: unknown, options?: EventOptions): Promise<string> {
-    const event = this.#encoder.encode(data, options)
+  async publish(data: unknown, options?: PublishOptions): Promise<string> {
+    const [transaction, labels] = readTransaction(options)
+    const event = this.#encoder.encode(data, labels)
     if (this.#closed !== undefined) throw new ClosedError()
     if (event.id !== undefined) this.#checkId(event.id)
+    if (transaction !== undefined) return this.#shared.publishWithin(transaction, event)
     const publishing = this.#keepAlive(this.#publish(event))
     this.#pending.add(publishing)
     const settled = () => this.#pending.delete(publishing)

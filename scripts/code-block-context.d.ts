@@ -3,6 +3,7 @@ import '@fastify/jwt'
 import '@fastify/swagger'
 import type { FastifyInstance, onRequestAsyncHookHandler } from 'fastify'
 import type { Redis as RedisClient } from 'ioredis'
+import type { Pool } from 'pg'
 import type * as plugin from 'pylon-sse'
 import type { SseConnection } from 'pylon-sse/client'
 import type { redisStreams as streams } from 'pylon-sse/redis-streams'
@@ -18,6 +19,7 @@ declare global {
   const pylonSse: typeof plugin.pylonSse
   const redisStreams: typeof streams
   const Redis: typeof RedisClient
+  const pool: Pool
 
   // A hook of the reader's.
   const mayEnter: onRequestAsyncHookHandler
@@ -29,11 +31,13 @@ declare global {
   const refresh: () => Promise<string>
 
   // Types that the signature in docs/backplane.md names.
+  type BackplaneEvent = plugin.BackplaneEvent
   type BackplaneLimits = plugin.BackplaneLimits
   type BackplaneListener = plugin.BackplaneListener
   type HistoryBounds = plugin.HistoryBounds
   type Joined = plugin.Joined
   type Parcel = plugin.Parcel
+  type Transaction = plugin.Transaction
 
   // What docs/backplane.md leaves to its reader.
   const url: string

@@ -1,3 +1,4 @@
+import type { Transaction } from '../api.js'
 import type { RunMark } from '../runs/run-mark.js'
 
 /** What every message may have. */
@@ -182,6 +183,11 @@ export interface Backplane {
   join(bounds: HistoryBounds, listener: BackplaneListener): Promise<Joined>
   /** Appends a batch. Rejects with BackplaneRefusedError where the engine will not have it, however often it is asked. */
   publish(batch: readonly Parcel[]): Promise<readonly string[]>
+  /**
+   * Appends an event as a part of a transaction of the app's, which commits or does not. Optional: an engine that is the
+   * app's database may have it. Rejects with what the transaction's client says.
+   */
+  publishWithin?(transaction: Transaction, event: BackplaneEvent): Promise<void>
   /** Whether a cursor is of this engine's log. Negative, zero or positive as the first is before, at or after the second. */
   compare(a: string, b: string): number | undefined
   /** Leaves. Resolves when what it opened is closed. */

@@ -1,14 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { BackplaneStats } from '../api.js'
+import type { BackplaneStats, Transaction } from '../api.js'
 import { BackplaneUnavailableError } from '../errors.js'
 import type { Logger } from '../input/logger.js'
 import { placeName } from '../log/place-name.js'
-import type { Backplane, BackplaneEntry, BackplaneMessage, HistoryBounds, Joined } from './backplane.js'
+import type { Backplane, BackplaneEntry, BackplaneEvent, BackplaneMessage, HistoryBounds, Joined } from './backplane.js'
 import { faultOf } from './entry-format.js'
 import { LogLosses } from './log-losses.js'
 import { PublishQueue } from './publish-queue.js'
 import { Subscriber, type SubscriberTarget } from './subscriber.js'
+import { transactionError } from './transaction.js'
 import { UnreadAcks } from './unread-acks.js'
 
 /** Between two attempts to join, ms: the first, and the longest. */
@@ -122,6 +123,19 @@ export class Mirror {
   /** Resolves with the ids of all of them. @throws BackplaneFullError */
   async publish(messages: readonly BackplaneMessage[]): Promise<string[]> {
     return Promise.all(this.#queue.send(messages))
+  }
+
+  /**
+   * Publishes as a part of a transaction of the app's. Nothing waits here: what the engine says is the app's to deal with.
+   *
+   * @returns its own id, or '': its place is known when the transaction commits
+   * @throws InvalidEventError where the engine has no transactions
+   */
+  async publishWithin(transaction: Transaction, event: BackplaneEvent): Promise<string> {
+    const { name } = this.#backplane
+    if (this.#backplane.publishWithin === undefined) throw transactionError(`${name} has no transactions`)
+    await this.#backplane.publishWithin(transaction, event)
+    return event.id ?? ''
   }
 
   /** Nobody waits for it: what is lost is counted and logged. */

@@ -8,5 +8,6 @@ import '../backplane/postgres/order.test.js'
 import '../backplane/postgres/postgres.test.js'
 import '../backplane/postgres/schema.test.js'
 import '../backplane/postgres/server-faults.test.js'
+import '../backplane/postgres/transaction.test.js'
 
 t.setTimeout(600_000)

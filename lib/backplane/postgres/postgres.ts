@@ -4,7 +4,16 @@
  * @module pylon-sse/postgres
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Backplane, BackplaneLimits, BackplaneListener, HistoryBounds, Joined, Parcel } from '../backplane.js'
+import type { Transaction } from '../../api.js'
+import type {
+  Backplane,
+  BackplaneEvent,
+  BackplaneLimits,
+  BackplaneListener,
+  HistoryBounds,
+  Joined,
+  Parcel
+} from '../backplane.js'
 import { refused, unavailable } from '../engine-errors.js'
 import { resolveLimits } from '../limits.js'
 import { whileComing, within } from '../within.js'
@@ -16,6 +25,7 @@ import { checkVersion, migrate } from './migrations.js'
 import { addressOf, type Checked, check, type PostgresOptions } from './options.js'
 import { type Continuity, type Loaded, type Mark, PostgresLog } from './postgres-log.js'
 import { checkServer } from './server-check.js'
+import { encodeRow } from './stored-message.js'
 import { TRIM_BATCH, Trimmer } from './trimmer.js'
 
 export type { Backplane, BackplaneLimits } from '../backplane.js'
@@ -103,6 +113,11 @@ class Postgres implements Backplane {
       if (isRefusal(cause)) throw refused(NAME, reasonOf(cause), cause)
       throw this.#unavailable(cause)
     }
+  }
+
+  async publishWithin(transaction: Transaction, event: BackplaneEvent): Promise<void> {
+    const { labels, body } = encodeRow(event)
+    await transaction.query(`select ${this.#options.schema}.put($1, $2)`, [labels, body])
   }
 
   compare(a: string, b: string): number | undefined {
