@@ -1,3 +1,4 @@
+export const NEVER = Number.POSITIVE_INFINITY
 /** The longest delay that a timer takes, ms. */
 export const MAX_DELAY = 2 ** 31 - 1
 
@@ -11,9 +12,8 @@ export function backoff(least: number, failures: number, most: number): number {
 
 /** What `Retry-After` asks for (RFC 9110 10.2.3), ms; nothing, where it says nothing that can be understood. */
 export function retryAfter(response: Response): number | undefined {
-  const value = response.headers.get('retry-after')
-  const seconds = Number(value ?? Number.NaN)
-  const ms = Number.isNaN(seconds) ? Date.parse(value ?? '') - Date.now() : seconds * 1000
+  const value = response.headers.get('retry-after') ?? ''
+  const ms = Number(value) * 1000 || Date.parse(value) - Date.now()
   return ms >= 0 ? ms : undefined
 }
 

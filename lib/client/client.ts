@@ -1,10 +1,17 @@
 import { backoff, sleep } from './backoff.js'
-import { type Address, Connection, resolve, type Sink } from './connection.js'
+import { type Address, Connection, type Link, resolve, type Sink } from './connection.js'
 import { type CursorStorage, environment } from './environment.js'
-import { SseError } from './errors.js'
-import type { AnyEvent, DeclaredEvents, Resync, SseEvent, WithOwnEvents } from './event.js'
+import {
+  type AnyEvent,
+  type DataSchema,
+  type DeclaredEvents,
+  type Resync,
+  resyncEvent,
+  type SseEvent,
+  type WithOwnEvents
+} from './event.js'
 import { ALL, Listeners, STATUS } from './listeners.js'
-import { checkOptions, type EventNames, type SseOptions } from './options.js'
+import type { EventNames, SseOptions } from './options.js'
 import type { ConnectionStatus, SseStatus } from './status.js'
 import { SseTopics } from './topics.js'
 
@@ -23,7 +30,7 @@ export type { SseTopics } from './topics.js'
  * @param url of the stream, relative to the page; or a function that gives it, called for each request
  * @param options see `SseOptions`
  * @returns what to listen to, at once; `status` tells how the connection does
- * @throws TypeError where the URL is none, or there is no such option
+ * @throws TypeError where the URL is none
  * @example
  * const live = connect('/events', { topics: ['orders.42'], load: async ({ signal }) => show(await getOrders(signal)) })
  * live.on('order.paid', (order, { id, topic }) => update(order))
@@ -46,9 +53,9 @@ export class SseConnection<Events extends object = DeclaredEvents>
   readonly topics: SseTopics
   readonly #options: AnyOptions
   readonly #listeners = new Listeners()
-  readonly #connection: Connection
+  /** None while what shares it is loaded. */
+  #link: Link | undefined
   readonly #closing = new AbortController()
-  readonly #storage: CursorStorage | undefined
   readonly #key: string
   readonly #queue: SseEvent[] = []
   #status: SseStatus = { state: 'connecting' }
@@ -61,13 +68,11 @@ export class SseConnection<Events extends object = DeclaredEvents>
 
   /** As `connect` does. */
   constructor(url: Address, options: AnyOptions = {}) {
-    checkOptions(options)
-    const { topics = [], storage, signal } = options
+    const { topics = [], signal, shared, sharedKey = '' } = options
     this.#options = options
     this.#key = `pylon-sse ${typeof url === 'function' ? '' : resolve(url)}`
-    this.#storage = storage === true ? sessionStorage() : storage || undefined
-    this.#lastEventId = options.lastEventId ?? this.#restore()
-    this.topics = new SseTopics(topics, () => this.#connection.restart())
+    this.#lastEventId = options.lastEventId ?? (this.#keep() || undefined)
+    this.topics = new SseTopics(topics, () => this.#link?.restart())
     const sink: Sink = {
       receive: (event) => {
         this.#queue.push(event)
@@ -78,9 +83,18 @@ export class SseConnection<Events extends object = DeclaredEvents>
       fail: (error) => this.#listeners.fail(error)
     }
     const from = { ...options, lastEventId: this.#lastEventId }
-    this.#connection = new Connection(url, from, sink, this.topics)
-    // Firefox ESR has no such symbol yet.
-    if (Symbol.dispose) this[Symbol.dispose] = () => this.close()
+    const alone = () => new Connection(url, from, sink, this.topics)
+    const { navigator, BroadcastChannel } = environment
+    if (shared && navigator?.locks && BroadcastChannel) {
+      const key = `${this.#key} ${sharedKey}`
+      void import('./shared.js')
+        .then(({ openShared }) => openShared(url, from, sink, this.topics, key))
+        .catch(alone)
+        .then((link) => {
+          this.#link = link
+          if (this.#closing.signal.aborted) link.close()
+        })
+    } else this.#link = alone()
     signal?.addEventListener('abort', this.#onAbort)
     if (signal?.aborted) this.close()
   }
@@ -97,7 +111,7 @@ export class SseConnection<Events extends object = DeclaredEvents>
 
   /** Its id on the server, another one with each connection: an event that is broadcast with `except: clientId` does not come here. */
   get clientId(): string | undefined {
-    return this.#connection.clientId
+    return this.#link?.clientId
   }
 
   /**
@@ -135,51 +149,48 @@ export class SseConnection<Events extends object = DeclaredEvents>
     const buffer: SseEvent[] = []
     let missed = 0
     let wake = () => {}
-    const offs = [
-      this.subscribe((event) => {
-        buffer.push(event as SseEvent)
-        if (buffer.length > this.#maxBuffered) {
-          buffer.shift()
-          missed++
-        }
-        wake()
-      }),
-      this.onStatus(() => wake())
-    ]
-    const take = async (): Promise<IteratorResult<SseEvent, void>> => {
-      for (;;) {
-        if (missed > 0) {
-          const data: Resync = { reason: 'overflow', missed }
+    // Not in the generator, which would begin with the first `next`.
+    const off = this.subscribe((event) => {
+      buffer.push(event as SseEvent)
+      if (buffer.length > this.#maxBuffered) {
+        buffer.shift()
+        missed++
+      }
+      wake()
+    })
+    const offStatus = this.onStatus(() => wake())
+    const next = async function* (this: SseConnection<Events>): AsyncGenerator<SseEvent, void, void> {
+      try {
+        for (;;) {
+          const status = this.#status
+          const event = missed ? resyncEvent('overflow', missed) : buffer.shift()
           missed = 0
-          return { done: false, value: { event: 'resync', data, id: undefined, topic: undefined } }
+          if (event !== undefined) yield event
+          else if (status.state !== 'closed') {
+            await new Promise<void>((resolve) => {
+              wake = resolve
+            })
+          } else if (status.error === undefined) return
+          else throw status.error
         }
-        const value = buffer.shift()
-        if (value !== undefined) return { done: false, value }
-        if (this.#status.state === 'closed') {
-          if (this.#status.error !== undefined) throw this.#status.error
-          return { done: true, value: undefined }
-        }
-        await new Promise<void>((resolve) => {
-          wake = resolve
-        })
+      } finally {
+        off()
+        offStatus()
       }
     }
-    return {
-      next: take,
-      return: async () => {
-        for (const off of offs) off()
-        return { done: true, value: undefined }
-      }
-    } as AsyncIterator<AnyEvent<WithOwnEvents<Events>>, void, void>
+    return next.call(this) as AsyncIterator<AnyEvent<WithOwnEvents<Events>>, void, void>
   }
 
   /** Ends it for good. Nothing is called back any more but `onStatus`, once. Without effect where it has ended. */
   close(): void {
-    this.#connection.close()
+    if (this.#link === undefined) this.#tell({ state: 'closed', reason: 'closed', error: undefined })
+    else this.#link.close()
   }
 
-  /** As `close`, for `using`, where the platform knows it. */
-  declare [Symbol.dispose]: () => void
+  /** As `close`, for `using`, where the platform knows that symbol. */
+  [Symbol.dispose](): void {
+    this.close()
+  }
 
   get #maxBuffered(): number {
     return this.#options.maxBuffered ?? 1024
@@ -188,6 +199,7 @@ export class SseConnection<Events extends object = DeclaredEvents>
   readonly #onAbort = (): void => this.close()
 
   #tell(status: ConnectionStatus): void {
+    if (this.#status.state === 'closed') return
     if (status.state === 'closed') {
       this.#closing.abort()
       this.#options.signal?.removeEventListener('abort', this.#onAbort)
@@ -216,7 +228,7 @@ export class SseConnection<Events extends object = DeclaredEvents>
       if (this.#queue.length < this.#maxBuffered) this.#whenRoom?.()
     }
     this.#isPumping = false
-    this.#store()
+    this.#keep(this.#lastEventId)
   }
 
   async #give(event: SseEvent): Promise<void> {
@@ -228,38 +240,21 @@ export class SseConnection<Events extends object = DeclaredEvents>
       // Without an id a `resync` is about to come.
       if (!this.#hasLoaded && id !== undefined) await this.#load('connect')
     } else if (name !== 'keepalive') {
-      const checked = await this.#validate(event)
-      const { isStale } = this.#options
-      if (checked === undefined || this.#closing.signal.aborted) return
+      const { isStale, schemas } = this.#options
+      const schema: DataSchema | undefined = schemas?.[name]
       try {
-        if (isStale?.(checked, this.#loaded)) return
+        // Loaded by those alone who use it.
+        const checked = schema ? await (await import('./validate.js')).validate(event, schema) : event
+        if (!this.#closing.signal.aborted && !isStale?.(checked, this.#loaded)) this.#dispatch(checked)
       } catch (error) {
         this.#listeners.fail(error)
       }
-      this.#dispatch(checked)
     }
   }
 
   #dispatch(event: SseEvent): void {
     this.#listeners.call(ALL, event)
     this.#listeners.call(event.event, event.data, event)
-  }
-
-  /** @returns the event, with what its schema makes of its data; nothing, where that refuses them */
-  async #validate(event: SseEvent): Promise<SseEvent | undefined> {
-    const schema = this.#options.schemas?.[event.event]
-    if (schema === undefined) return event
-    try {
-      const result = await schema['~standard'].validate(event.data)
-      if (result.issues === undefined) return { ...event, data: result.value }
-      const { issues } = result
-      throw new SseError('invalid-data', `The data of the event '${event.event}' are not what its schema takes.`, {
-        issues
-      })
-    } catch (error) {
-      this.#listeners.fail(error)
-      return undefined
-    }
   }
 
   async #load(reason: 'connect' | Resync['reason']): Promise<void> {
@@ -286,28 +281,16 @@ export class SseConnection<Events extends object = DeclaredEvents>
     if (this.#status.state === 'open') this.#tell(this.#status)
   }
 
-  #restore(): string | undefined {
+  /** Uses what is there to keep the last event id: it may be full, or forbidden. */
+  #keep(id?: string): string | null | undefined {
+    const { storage } = this.#options
     try {
-      return this.#storage?.getItem(this.#key) ?? undefined
+      const kept: CursorStorage | undefined = storage === true ? environment.sessionStorage : storage || undefined
+      if (id === undefined) return kept?.getItem(this.#key)
+      kept?.setItem(this.#key, id)
     } catch {
-      return undefined
+      // Then nothing is kept.
     }
-  }
-
-  #store(): void {
-    try {
-      if (this.#lastEventId !== undefined) this.#storage?.setItem(this.#key, this.#lastEventId)
-    } catch {
-      // It is full, or forbidden.
-    }
-  }
-}
-
-/** To ask for it throws where it is forbidden. */
-function sessionStorage(): CursorStorage | undefined {
-  try {
-    return environment.sessionStorage
-  } catch {
     return undefined
   }
 }

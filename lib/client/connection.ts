@@ -1,5 +1,5 @@
 import { createParser } from 'eventsource-parser'
-import { backoff, MAX_DELAY, retryAfter } from './backoff.js'
+import { backoff, MAX_DELAY, NEVER, retryAfter } from './backoff.js'
 import { environment } from './environment.js'
 import { SseError } from './errors.js'
 import type { SseEvent } from './event.js'
@@ -16,7 +16,18 @@ export interface Sink {
   fail(error: unknown): void
 }
 
+export type Query = Record<string, string | undefined>
+
 export type Address = string | URL | (() => string | URL | Promise<string | URL>)
+
+/** What a client hears by. */
+export interface Link {
+  /** Its id on the server, for the option `except` of broadcasts. */
+  readonly clientId: string | undefined
+  /** Its topics have changed. */
+  restart(): void
+  close(): void
+}
 
 /** The reason of an abort after which it connects again at once. */
 const AGAIN = Symbol()
@@ -35,7 +46,7 @@ class End {
 }
 
 /** One connection to the server, which it keeps: it resumes from the last event id until it is told to end. */
-export class Connection {
+export class Connection implements Link {
   /** The last id that it was told. */
   lastEventId: string | undefined
   /** Its id on the server, for the option `except` of broadcasts. */
@@ -47,6 +58,9 @@ export class Connection {
   #attempt = new AbortController()
   #isClosed = false
   #isOpen = false
+  #transport: 'stream' | 'pages' = 'stream'
+  /** Whether no byte of the stream has come, so that pages are tried. */
+  #isHeldBack = false
   /** Reconnection time, ms. */
   #retry: number
   /** Attempts in vain since it was open. */
@@ -92,18 +106,22 @@ export class Connection {
     await undefined
     while (!this.#isClosed) {
       if (this.#options.pauseWhenHidden && isHidden()) {
-        await this.#sleep(Number.POSITIVE_INFINITY)
+        await this.#sleep(NEVER)
         continue
       }
       this.#sink.tell({ state: 'connecting' })
       this.#attempt = new AbortController()
       const { signal } = this.#attempt
       let error: unknown
+      const isHeldBack = this.#isHeldBack
+      this.#isHeldBack = false
       try {
-        await this.#read(signal)
+        await (isHeldBack ? this.#readPages(signal) : this.#read(signal))
       } catch (thrown) {
         error = signal.aborted ? signal.reason : thrown
       }
+      // Another server's, which has no pages.
+      if (isHeldBack && error instanceof End && error.reason === 'refused') error = error.error
       this.#isOpen = false
       this.#stopWatch()
       if (this.#isClosed) return
@@ -113,6 +131,7 @@ export class Connection {
       if (error instanceof End) return this.#end(error)
       if (error === AGAIN) continue
       if (error !== undefined) this.#sink.fail(error)
+      if (this.#isHeldBack) continue
       await this.#sleep(this.#delay ?? this.#backoff(), error, this.#delay === undefined)
       this.#delay = undefined
     }
@@ -136,7 +155,7 @@ export class Connection {
     this.#sink.tell({ state: 'waiting', retryAt: Date.now() + ms, error })
     return new Promise((resolve) => {
       // Not unref'd in Node: what listens wants to go on. A longer delay than a timer takes is cut.
-      const timer = ms < Number.POSITIVE_INFINITY ? setTimeout(() => this.#wake!(), Math.min(ms, MAX_DELAY)) : undefined
+      const timer = ms < NEVER ? setTimeout(() => this.#wake!(), Math.min(ms, MAX_DELAY)) : undefined
       this.#isWakeable = isWakeable
       this.#wake = () => {
         clearTimeout(timer)
@@ -166,6 +185,7 @@ export class Connection {
   }
 
   async #read(signal: AbortSignal): Promise<void> {
+    this.#transport = 'stream'
     const response = await this.#request('text/event-stream', { lastEventId: this.lastEventId }, signal)
     const type = response.headers.get('content-type')
     if (!type?.startsWith('text/event-stream') || response.body === null) {
@@ -206,40 +226,52 @@ export class Connection {
     }
   }
 
+  async #readPages(signal: AbortSignal): Promise<void> {
+    const { readPages } = await import('./pages.js')
+    this.#transport = 'pages'
+    await readPages(
+      {
+        since: this.lastEventId,
+        request: (query, wait) => this.#request('application/json', query, signal, wait),
+        receive: (event) => {
+          if (!signal.aborted) this.#receive(event)
+        },
+        room: () => {
+          this.#stopWatch()
+          return this.#sink.room()
+        }
+      },
+      signal
+    )
+    throw AGAIN
+  }
+
   #receive(event: SseEvent): void {
     if (event.event === 'stay-away') throw new End('stay-away')
     if (!this.#isOpen) {
       // Other servers than the plugin's do not tell.
       const { client, keepAlive } = Object(event.event === 'connected' ? event.data : undefined)
       this.clientId = client
-      this.#watchFor(keepAlive > 0 ? Math.max(2 * keepAlive, LEAST_SILENCE) : Number.POSITIVE_INFINITY)
-      this.#open('stream')
+      this.#watchFor(keepAlive > 0 ? Math.max(2 * keepAlive, LEAST_SILENCE) : NEVER)
+      this.#isOpen = true
+      this.#failures = 0
+      this.#hasAsked = false
+      this.#sink.tell({ state: 'open', transport: this.#transport })
     }
     this.lastEventId = event.id ?? this.lastEventId
     this.#sink.receive(event)
   }
 
-  #open(transport: 'stream' | 'pages'): void {
-    this.#isOpen = true
-    this.#failures = 0
-    this.#hasAsked = false
-    this.#sink.tell({ state: 'open', transport })
-  }
-
-  async #request(accept: string, query: Record<string, string | undefined>, signal: AbortSignal): Promise<Response> {
+  async #request(accept: string, query: Query, signal: AbortSignal, wait = 0): Promise<Response> {
     const { headers, fetch = globalThis.fetch, credentials = 'same-origin', openTimeout = 10_000 } = this.#options
     const address = resolve(typeof this.#url === 'function' ? await this.#url() : this.#url)
     for (const topic of this.#topics) address.searchParams.append('topic', topic)
-    for (const [name, value] of Object.entries(query)) {
-      if (value !== undefined) address.searchParams.set(name, value)
-    }
+    for (const name in query) if (query[name]) address.searchParams.set(name, query[name])
     const fields = new Headers(typeof headers === 'function' ? await headers() : headers)
-    new Headers(this.#fresh).forEach((value, name) => {
-      fields.set(name, value)
-    })
+    for (const [name, value] of new Headers(this.#fresh)) fields.set(name, value)
     fields.set('accept', accept)
     if (signal.aborted) throw signal.reason
-    this.#watchFor(openTimeout)
+    this.#watchFor(openTimeout + wait)
     const init = { headers: fields, credentials, cache: 'no-store', signal } as RequestInit
     const response = await fetch(address.href, init)
     await this.#check(response, signal)
@@ -249,7 +281,7 @@ export class Connection {
   /** @throws End, SseError, AGAIN where the answer is none to read */
   async #check(response: Response, signal: AbortSignal): Promise<void> {
     const { status } = response
-    if (response.ok && status !== 204) return
+    if ((response.ok && status !== 204) || (status === 410 && this.#transport === 'pages')) return
     this.#stopWatch()
     if (status === 204) throw new End('completed')
     const error = new SseError('status', `The server has answered ${status}.`, { response })
@@ -271,13 +303,16 @@ export class Connection {
     this.#stopWatch()
     this.#patience = ms
     this.#byteAt = Date.now()
-    if (ms < Number.POSITIVE_INFINITY) this.#watch = setTimeout(this.#onWatch, ms)
+    if (ms < NEVER) this.#watch = setTimeout(this.#onWatch, ms)
   }
 
   readonly #onWatch = (): void => {
     const left = this.#byteAt + this.#patience - Date.now()
     if (left > 0) this.#watch = setTimeout(this.#onWatch, left)
-    else this.#attempt.abort(new SseError('silent', `Nothing has come for ${this.#patience} ms.`))
+    else {
+      this.#isHeldBack = !this.#isOpen && this.#transport === 'stream'
+      this.#attempt.abort(new SseError('silent', `Nothing has come for ${this.#patience} ms.`))
+    }
   }
 
   #stopWatch(): void {

@@ -1,9 +1,11 @@
 // What of a browser the client uses, where it is there: the same code runs in Node, Deno, Bun and workers, which have parts of it.
 
+type Listener = (event: { type: string; persisted?: boolean }) => void
+
 /** Parts of `EventTarget`. */
 interface Target {
-  addEventListener?(type: string, listener: (event: { type: string; persisted?: boolean }) => void): void
-  removeEventListener?(type: string, listener: (event: { type: string; persisted?: boolean }) => void): void
+  addEventListener?(type: string, listener: Listener): void
+  removeEventListener?(type: string, listener: Listener): void
 }
 
 /** Where the last event id is kept over a reload: parts of `Storage`. */
@@ -12,10 +14,25 @@ export interface CursorStorage {
   setItem(key: string, value: string): void
 }
 
+/** Parts of the Web Locks API. */
+export interface Locks {
+  request(name: string, options: { signal?: AbortSignal; steal?: boolean }, held: () => Promise<void>): Promise<unknown>
+  query(): Promise<{ held?: { name?: string }[] }>
+}
+
+/** Parts of `BroadcastChannel`. */
+export interface Channel {
+  onmessage: ((event: { data: never }) => void) | null
+  postMessage(message: unknown): void
+  close(): void
+}
+
 interface Environment extends Target {
   document?: Target & { visibilityState: string; baseURI: string }
   location?: { href: string }
   sessionStorage?: CursorStorage
+  navigator?: { locks?: Locks }
+  BroadcastChannel?: new (name: string) => Channel
   reportError?(error: unknown): void
 }
 

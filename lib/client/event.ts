@@ -26,6 +26,10 @@ export interface Resync {
   readonly missed: number | null
 }
 
+export function resyncEvent(reason: Resync['reason'], missed: number | null, id?: string): SseEvent<'resync', Resync> {
+  return { event: 'resync', data: { reason, missed }, id, topic: undefined }
+}
+
 /** Data by the name of the event, with those that come from the client itself. */
 export type WithOwnEvents<Events> = Events & { resync: Resync }
 

@@ -62,6 +62,13 @@ export interface SseOptions<Events extends object = DeclaredEvents, Loaded = unk
    * refuses are told as an `error`, and the event is left out. Default: nothing is checked.
    */
   schemas?: { readonly [Name in keyof Events & string]?: DataSchema<Events[Name]> } | undefined
+  /**
+   * Whether the tabs of this origin have one connection in common, by Web Locks and BroadcastChannel. Without them, as on a page
+   * that has not come by HTTPS, each tab has its own. Topics, `load` and callbacks are each tab's own. Default: false.
+   */
+  shared?: boolean | undefined
+  /** What tabs must have in common beside the URL to share a connection: the user, say. Default: nothing. */
+  sharedKey?: string | undefined
   /** Closes the connection when it aborts. */
   signal?: AbortSignal | undefined
   /**
@@ -79,13 +86,3 @@ export interface SseOptions<Events extends object = DeclaredEvents, Loaded = unk
 
 /** What an app listens to: the names of events, `'message'` for those without one, `'resync'`. */
 export type EventNames<Events> = keyof WithOwnEvents<Events> & string
-
-const NAMES =
-  'topics headers credentials fetch onUnauthorized retryDelay maxRetryDelay openTimeout pauseWhenHidden lastEventId load isStale schemas signal storage maxBuffered'
-
-/** @throws TypeError that names an option which there is not */
-export function checkOptions(options: object): void {
-  for (const name in options) {
-    if (!` ${NAMES} `.includes(` ${name} `)) throw new TypeError(`connect has no option ${name}, only ${NAMES}`)
-  }
-}

@@ -20,6 +20,8 @@ export type SseStatus =
       readonly transport: 'stream' | 'pages'
       /** Whether `load` runs, and events wait for it. */
       readonly loading: boolean
+      /** With `shared`: whether this tab has the connection, or hears by another one. */
+      readonly role?: 'leader' | 'follower'
     }
   | {
       readonly state: 'waiting'

@@ -28,7 +28,7 @@ const MAX_BYTES = 1024 * 1024
 
 /**
  * Answers a page of the log: `?since=<id>&limit=100`, from the oldest event that can be replayed where `since` is `0` or
- * absent. It ends after `limit` events or a MiB of them. With `?wait=ms` it waits so long for the first event, where there is none yet.
+ * absent, and from what comes next where it is `now`. It ends after `limit` events or a MiB of them. With `?wait=ms` it waits so long for the first event, where there is none yet.
  *
  * @throws InvalidQueryError (400)
  */
@@ -50,7 +50,11 @@ export async function sendPage(
   reply.header('cache-control', 'no-store')
   const audience = audiences.hold(topics, everyone)
   try {
-    const position = fromOldest ? { seq: log.oldestCursor } : source.reader.positionOf(since, audience)
+    const position = fromOldest
+      ? { seq: log.oldestCursor }
+      : since === 'now' && !log.has(since)
+        ? { seq: log.head }
+        : source.reader.positionOf(since, audience)
     if (!('seq' in position)) {
       refuse(log, reply)
       return

@@ -52,6 +52,12 @@ export class Live {
     return this.#watch.until(look, `status ${state}`) as Promise<Extract<SseStatus, { state: State }>>
   }
 
+  /** Resolves when it is open, or has ended. */
+  async settled(): Promise<void> {
+    const look = () => ['open', 'closed'].includes(this.connection.status.state) || undefined
+    await this.#watch.until(look, 'it to be open, or closed')
+  }
+
   /** Resolves when it has been open so many times. */
   async opened(n: number): Promise<void> {
     const look = () => this.states.filter((state, i) => state === 'open' && this.states[i - 1] !== 'open').length >= n

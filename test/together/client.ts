@@ -3,6 +3,8 @@ import t from 'tap'
 import '../client/connecting.test.js'
 import '../client/consuming.test.js'
 import '../client/loading.test.js'
+import '../client/pages.test.js'
+import '../client/shared.test.js'
 import '../client/staying-connected.test.js'
 
 t.setTimeout(600_000)

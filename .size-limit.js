@@ -1,0 +1,21 @@
+// What the client may weigh, with its dependency, minified and gzipped.
+const toModule = (config) => ({ ...config, format: 'esm', target: 'es2022' })
+
+export default [
+  {
+    name: 'pylon-sse/client, without what is loaded only where it is needed',
+    path: 'dist/client/client.js',
+    import: '{ connect }',
+    ignore: ['./pages.js', './shared.js', './validate.js'],
+    limit: '5.12 kB',
+    gzip: true,
+    modifyEsbuildConfig: toModule
+  },
+  {
+    name: 'pylon-sse/client.min.js, with all of it',
+    path: 'dist/client.min.js',
+    limit: '7.5 kB',
+    gzip: true,
+    modifyEsbuildConfig: toModule
+  }
+]

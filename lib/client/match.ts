@@ -1,0 +1,12 @@
+/** Whether a topic is one of these topics and patterns: `*` is one word, `**` at the end any number of them (docs/topics.md). */
+export function matches(patterns: Iterable<string>, topic: string): boolean {
+  const words = topic.split('.')
+  for (const pattern of patterns) {
+    const parts = pattern.split('.')
+    const isOpen = parts.at(-1) === '**'
+    if (isOpen) parts.pop()
+    const isLong = isOpen ? words.length >= parts.length : words.length === parts.length
+    if (isLong && parts.every((part, i) => part === '*' || part === words[i])) return true
+  }
+  return false
+}
