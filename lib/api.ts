@@ -116,13 +116,13 @@ export interface SseClient {
    */
   send<Name extends EventName | undefined = undefined>(data: EventData<Name>, options?: SendOptions<Name>): boolean
   /**
-   * Lets it hear a topic, or a pattern, from now on; nothing, when it does already. In `onConnect` it is as if the
-   * client had asked for it: what it is replayed holds the topic, too.
+   * Subscribes the client to a topic or pattern. Has no effect if it is already subscribed. In `onConnect` it is as if
+   * the client had asked for the topic: the replay includes it.
    *
    * @throws InvalidTopicError when it is none, or when the client would have more than `maxTopics`
    */
   subscribe(topic: string): void
-  /** It no longer hears a topic or pattern that it was subscribed to, not even what was broadcast and is not written. */
+  /** Unsubscribes the client from a topic or pattern, also from events that were broadcast and are not written yet. */
   unsubscribe(topic: string): void
   /** Ends the stream properly, after what was broadcast before. @throws InvalidOptionError */
   close(options?: CloseOptions): void
@@ -223,7 +223,7 @@ export interface Sse {
    */
   disconnect(who: ClientSelector | ((client: SseClient) => boolean), options?: CloseOptions): number
   /**
-   * Lets some clients hear a topic, or a pattern, as `client.subscribe` does; picked as by `disconnect`. Nobody is asked
+   * Subscribes some clients to a topic or pattern, as `client.subscribe` does; picked as by `disconnect`. Nobody is asked
    * whether they may. Where processes share a backplane, a selector's clients hear what is broadcast to the topic after this
    * call. Who has `maxTopics` already is passed over, with a line in the log. A client that reconnects is another one, and
    * has the topics that it asks for.

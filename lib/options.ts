@@ -83,13 +83,13 @@ export interface PylonSseOptions<
    */
   queueDepth?: number | undefined
   /**
-   * What happens past `queueDepth`. `'drop-oldest'` (default): the client loses its oldest events, and is told so by a
+   * What happens to a client that falls further behind than `queueDepth`. `'drop-oldest'` (default): the client loses its oldest events, and is told so by a
    * `resync` event with the number; `'disconnect'`: its connection is cut, and it may resume.
    */
   overflow?: 'drop-oldest' | 'disconnect' | undefined
-  /** What can be replayed; `false` for nothing. Default: `{ events: 10_000, bytes: 16 MiB }`. */
+  /** Bounds of the events kept for replay; `false` keeps none. Default: `{ events: 10_000, bytes: 16 MiB }`. */
   history?: HistoryOptions | false | undefined
-  /** A comment goes to clients that got nothing for so many ms; `0` for none. Default: 30,000 ms. */
+  /** A client that has received nothing for this long gets a keepalive; `0` for never. Default: 30,000 ms. */
   keepAliveInterval?: number | undefined
   /**
    * What a keepalive is. `'comment'` (default): a line that no page sees, and an event `keepalive` only where it brings a new
@@ -111,18 +111,18 @@ export interface PylonSseOptions<
   /** Streams open at once on this process, from 1. Default: no limit. Past it a request is answered with 503. */
   maxClients?: number | undefined
   /**
-   * How a request for the stream is told that it cannot have it now, past a limit or while the app closes. `'status'`:
+   * How a request over a limit is answered, or one that arrives while the app closes. `'status'`:
    * 429 or 503, with `Retry-After`. `'retry'`: 200, a jittered `retry:`, and the end, since a browser's EventSource never
    * comes back after another status. Default: `'retry'` for requests whose `Accept` names `text/event-stream`, as
    * EventSource's does, and `'status'` for others.
    */
   overLimit?: 'status' | 'retry' | undefined
-  /** Streams end, and clients resume, after so many ms, up to 20 % earlier; `0` for never. Default: never. */
+  /** A stream is ended after this long, or up to 20 % earlier, and its client resumes; `0` for never. Default: never. */
   maxConnectionAge?: number | undefined
   /**
    * Which of the topics that a request asks for (`?topic=a&topic=b`) it may hear: `true` for all, or those it may, as
-   * topics or patterns; anything else for none. A client that may hear none of them gets 403. What it throws is
-   * answered as Fastify answers it. Default: none may be asked for.
+   * topics or patterns; anything else for none. A client that may hear none of them gets 403. If it throws,
+   * Fastify's error handler responds. Default: none may be asked for.
    */
   authorizeTopics?:
     | Callback<[request: SseRequest<Route, TypeProvider, Schema>, topics: string[]], TopicGrant | Promise<TopicGrant>>
@@ -132,8 +132,8 @@ export interface PylonSseOptions<
   /** Bytes of UTF-8 that a topic may have, from 1. Default: 256. Past it 400. */
   maxTopicBytes?: number | undefined
   /**
-   * Adds `POST` on the same path, for other services to publish by; its value are Fastify's route options, where its
-   * authentication belongs. Pages of other origins are refused, unless `cors` is given. Default: `false`, no such route.
+   * Adds `POST` on the same path, for other services to publish by; its value is an object of Fastify route options; put
+   * authentication hooks here. Pages of other origins are refused, unless `cors` is given. Default: `false`, no such route.
    */
   publish?: SseRouteOptions | false | undefined
   /** JSON schemas of named events, by which their data is serialised (fast-json-stringify). Default: none. */
@@ -145,7 +145,7 @@ export interface PylonSseOptions<
    * 1,024 characters on for each. Default: false.
    */
   compress?: boolean | undefined
-  /** A client that takes no bytes for so many ms is disconnected; `0` for never. Default: 60,000 ms. */
+  /** A client that takes no bytes for this long is disconnected; `0` for never. Default: 60,000 ms. */
   stallTimeout?: number | undefined
   /**
    * Options of `@fastify/cors` for this route alone, or its delegate; `false` leaves CORS to the app. Default: any
@@ -155,14 +155,14 @@ export interface PylonSseOptions<
   /** Fastify's route options (`onRequest`, `preHandler`, `config`, `schema`, `logLevel`, …). Default: none. */
   route?: SseRouteOptions | undefined
   /**
-   * Called when a client has its head. What it sends with `client.send()` comes before whatever is broadcast from then
+   * Called once the response headers have been sent. What it sends with `client.send()` comes before whatever is broadcast from then
    * on, also while a promise it returns is pending. When it throws, the error is logged and the stream ended, with a
    * jittered `retry:`. Default: none.
    */
   onConnect?:
     | Callback<[client: SseClient, request: SseRequest<Route, TypeProvider, Schema>], void | Promise<void>>
     | undefined
-  /** Called once when a connected client has gone. What it throws is logged. Default: none. */
+  /** Called once after a client has disconnected. An error that it throws is logged. Default: none. */
   onDisconnect?: ((client: SseClient, reason: DisconnectReason) => void | Promise<void>) | undefined
   /**
    * Where the log lives that several processes share: `redisStreams(…)`, `jetStream(…)`, or one's own. Default: this
@@ -175,7 +175,7 @@ export interface PylonSseOptions<
    * ms without a sign of life after which runs of another process are lost (default 15,000).
    */
   runs?: RunsOptions | undefined
-  /** Turns data into text. Default: `JSON.stringify`. */
+  /** Serialises an event's data. Default: `JSON.stringify`. */
   serialize?: ((data: unknown) => string) | undefined
 }
 

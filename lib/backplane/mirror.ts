@@ -193,7 +193,7 @@ export class Mirror {
     this.#place = joined.history.at(-1)?.cursor ?? joined.floor
     for (const entry of this.#known(joined.history)) this.#subscriber.receive(entry, true)
     this.#losses.noteRead()
-    // Those whom an optional backplane has let in already.
+    // With an optional backplane, clients may have connected before this process joined.
     this.#local.skipGap()
     this.#tellCatchingUp()
     this.#setJoined()

@@ -94,7 +94,7 @@ export class PublishQueue {
     else waiting.reject(outcome)
   }
 
-  /** Lets what is under way arrive, for `ms` at most, and gives up the rest. */
+  /** Waits up to `ms` for the messages being published, and gives up the rest. */
   async close(ms: number): Promise<void> {
     const { signal } = this.#stop
     await Promise.race([this.#running, sleep(ms, undefined, { ref: false, signal })])

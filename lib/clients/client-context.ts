@@ -55,7 +55,7 @@ export interface ClientContext<Member> extends CursorContext {
   readonly subscriptionLimits: SubscriptionLimits
   /** Those that wait for what their streams are busy with; also some that have ceased to. */
   readonly busy: Set<Member>
-  /** Called once, when a client has its head. */
+  /** Called once, after the response headers have been sent. */
   onOpen(client: Member): void
   /** Called when a client's audience has changed. */
   onAudience(client: Member): void

@@ -287,7 +287,7 @@ export class Client implements SseClient, StreamListener {
   }
 
   /**
-   * Ends it for the closing of the app, before it has its head.
+   * Ends the stream because the app closes, before the response headers have been sent.
    *
    * @param retry gives a reconnection time, ms, where a request with such headers is told one
    * @returns whether it has been answered; Fastify answers it otherwise

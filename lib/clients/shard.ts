@@ -158,7 +158,7 @@ class ShardCohort implements Cohort, Home {
     return this.#clients
   }
 
-  /** The last place comes first: who is moved to one that becomes free has been passed already. */
+  /** Goes from the last place to the first: a client that is moved to a freed place has been visited already. */
   *[Symbol.iterator](): Generator<Client> {
     const clients = this.#clients
     for (let i = clients.length - 1; i >= 0; i--) {

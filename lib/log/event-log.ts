@@ -91,7 +91,7 @@ export class EventLog {
     return Math.max(this.#oldest - 1, this.#head - this.#replay)
   }
 
-  /** How often it has begun: once, and again with every `rebase`. */
+  /** Number of starts of the log: the first, and one for each `rebase`. */
   get lives(): number {
     return this.#lives
   }

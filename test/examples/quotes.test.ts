@@ -60,6 +60,28 @@ t.test('the docs link to what is in the package, and say of what else they speak
   }
 })
 
+t.test('ARCHITECTURE.md names files and folders that there are', async (t) => {
+  const root = new URL('../../', import.meta.url)
+  const folders = ['lib', 'test', 'bench', 'example-app', 'docs']
+  const below = await Promise.all(
+    folders.map(async (folder) => {
+      const paths = await readdir(new URL(`${folder}/`, root), { recursive: true })
+      return paths.map((path) => `/${folder}/${path}`)
+    })
+  )
+  const paths = [...folders.map((folder) => `/${folder}`), '/package.json', ...below.flat()]
+  const text = await readFile(new URL('ARCHITECTURE.md', root), 'utf8')
+  const named = [...text.matchAll(/`([\w./-]+(?:\.(?:ts|js|json|md)|\/))`/g)].map(([, name]) => name!)
+  t.ok(named.length > 50, `${named.length} names`)
+  for (const name of named) {
+    const end = `/${name.replace(/\/$/, '')}`
+    t.ok(
+      paths.some((path) => path.endsWith(end)),
+      `${name} is there`
+    )
+  }
+})
+
 const PROGRAM = `// #region all
 const one = 1
 // #region two
