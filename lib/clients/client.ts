@@ -36,6 +36,7 @@ export class Client implements SseClient, StreamListener {
   #isBlocked = false
   /** Whether broadcasts flow: not before `onConnect` is through. */
   #reading = false
+  #isPaused = false
   #ended = false
   readonly #cursor: Cursor
   readonly #stream: EventStream
@@ -313,6 +314,7 @@ export class Client implements SseClient, StreamListener {
    */
   leave(farewell: { retry: number }, isLate: boolean): void {
     if (this.#ended) return
+    this.resume()
     const isNear = this.#cursor.lag <= FEW
     // Late, there is no time for a backlog of megabytes.
     if (isNear || !isLate) this.#flush()
@@ -337,7 +339,30 @@ export class Client implements SseClient, StreamListener {
     this.#flush()
   }
 
+  /** Whether it is given nothing until `resume`. */
+  get isPaused(): boolean {
+    return this.#isPaused
+  }
+
+  /** Treats its socket as full until `resume`: it falls behind as a client does that does not read. */
+  pause(): void {
+    if (this.#ended || this.#isPaused) return
+    this.#isPaused = true
+    this.#halt()
+  }
+
+  /** Lets it read on. */
+  resume(): void {
+    if (!this.#isPaused) return
+    this.#isPaused = false
+    this.onDrain()
+  }
+
   onDrain(): void {
+    if (this.#isPaused) {
+      this.#cursor.pause()
+      return
+    }
     this.#isBlocked = false
     if (!this.#context.isClosing) this.#read(performance.now())
   }

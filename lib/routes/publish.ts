@@ -64,7 +64,7 @@ const refuseOtherTypes: preParsingHookHandler = (request, _reply, payload, done)
 }
 
 /** Whether a page of another origin sends it: browsers say so, by Fetch Metadata or by `Origin`. */
-function isCrossOrigin({ headers }: FastifyRequest): boolean {
+export function isCrossOrigin({ headers }: FastifyRequest): boolean {
   const site = headers['sec-fetch-site']
   if (site !== undefined) return site !== 'same-origin' && site !== 'none'
   const { origin, host } = headers
