@@ -2,6 +2,7 @@
 import t from 'tap'
 import '../backplane/postgres/contract.test.js'
 import '../backplane/postgres/faults.test.js'
+import '../backplane/postgres/feeds.test.js'
 import '../backplane/postgres/losses.test.js'
 import '../backplane/postgres/options.test.js'
 import '../backplane/postgres/order.test.js'

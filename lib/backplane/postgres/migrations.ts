@@ -1,7 +1,8 @@
+import { feedSchema } from './feed-schema.js'
 import { logSchema } from './log-schema.js'
 
 /** What makes each version of the schema from the one before. */
-const STEPS: readonly ((schema: string) => string)[] = [logSchema]
+const STEPS: readonly ((schema: string) => string)[] = [logSchema, feedSchema]
 
 /** The version that this release reads and writes. */
 export const VERSION = STEPS.length

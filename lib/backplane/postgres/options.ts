@@ -2,8 +2,9 @@ import { InvalidOptionError } from '../../errors.js'
 import { unknownName } from '../../input/nearest-name.js'
 import { LIMITS, type LimitOptions } from '../limits.js'
 import type { PgPool } from './connection.js'
+import type { PGliteClient } from './pglite.js'
 
-/** Options of `postgres`. It takes one of `pool` and `connectionString`. */
+/** Options of `postgres`. It takes one of `pool`, `connectionString`, `pglite` and `dataDir`. */
 export interface PostgresOptions extends LimitOptions {
   /**
    * A pool that the app owns: `Pool` of pg, or `app.pg.pool` of @fastify/postgres. One client of it is kept for as long as the
@@ -15,6 +16,10 @@ export interface PostgresOptions extends LimitOptions {
    * The plugin makes one connection.
    */
   connectionString?: string | undefined
+  /** Instead of a server: a PGlite of the app's, Postgres in this process. It is left open when the app closes. */
+  pglite?: PGliteClient | undefined
+  /** Instead of a server: the folder of a PGlite that the plugin opens and closes. Needs the package @electric-sql/pglite. */
+  dataDir?: string | undefined
   /**
    * Whether the connection listens for notifications (LISTEN). Default: true. False where that is not possible, as through
    * PgBouncer in transaction mode: events are then polled for. A connection string leads a second connection past PgBouncer,
@@ -23,7 +28,7 @@ export interface PostgresOptions extends LimitOptions {
   listen?: boolean | string | undefined
   /** Between two looks for events that no notification has told of, ms. Default: 1,000; 100 with `listen: false`. */
   pollInterval?: number | undefined
-  /** Whether the schema is made, or brought to this release's version, at the start. Default: false. Takes the right to create it. */
+  /** Whether the schema is made, or brought to this release's version, at the start. Default: false; true with `pglite` and `dataDir`. Takes the right to create it. */
   migrate?: boolean | undefined
   /** Name of the schema. All processes that share it hear each other. Default: `'pylon_sse'`. */
   schema?: string | undefined
@@ -40,6 +45,8 @@ export interface PostgresOptions extends LimitOptions {
 export interface Checked {
   readonly pool: PgPool | undefined
   readonly connectionString: string | undefined
+  readonly pglite: PGliteClient | undefined
+  readonly dataDir: string | undefined
   readonly listen: boolean | string
   readonly pollInterval: number
   readonly migrate: boolean
@@ -50,7 +57,18 @@ export interface Checked {
 }
 
 const OPTIONS = [
-  ...['pool', 'connectionString', 'listen', 'pollInterval', 'migrate', 'schema', 'maxEvents', 'maxAge'],
+  ...[
+    'pool',
+    'connectionString',
+    'pglite',
+    'dataDir',
+    'listen',
+    'pollInterval',
+    'migrate',
+    'schema',
+    'maxEvents',
+    'maxAge'
+  ],
   ...LIMITS
 ]
 /** It is written into statements as it is, and names a channel and a setting. */
@@ -62,12 +80,22 @@ export function check(options: PostgresOptions): Checked {
     if (!OPTIONS.includes(name))
       throw new InvalidOptionError(`backplane.${name}`, unknownName(name, OPTIONS, 'backplane.'))
   }
-  const { pool, connectionString, listen = true, migrate = false, schema = 'pylon_sse', ...rest } = options
-  const { pollInterval = listen === false ? 100 : 1000, maxEvents = 100_000, maxAge, ...limits } = rest
-  if ((pool === undefined) === (connectionString === undefined)) {
-    const got = pool === undefined ? 'neither pool nor connectionString' : 'both pool and connectionString'
+  const { pool, connectionString, pglite, dataDir, listen = true, schema = 'pylon_sse', ...rest } = options
+  const engines = { pool, connectionString, pglite, dataDir }
+  const isEmbedded = pglite !== undefined || dataDir !== undefined
+  const { migrate = isEmbedded, pollInterval = listen === false ? 100 : 1000, maxEvents = 100_000, ...others } = rest
+  const { maxAge, ...limits } = others
+  const given = Object.keys(engines).filter((name) => engines[name as keyof typeof engines] !== undefined)
+  if (given.length !== 1) {
+    const got = given.length === 0 ? 'neither pool, connectionString, pglite nor dataDir' : given.join(' and ')
     throw new InvalidOptionError('backplane', got, 'one of them')
   }
+  if (pglite !== undefined && typeof pglite.exec !== 'function')
+    throw new InvalidOptionError('backplane.pglite', 'something else', 'a PGlite of @electric-sql/pglite')
+  if (dataDir !== undefined && (typeof dataDir !== 'string' || dataDir === ''))
+    throw new InvalidOptionError('backplane.dataDir', String(dataDir), 'the path of a folder')
+  if (typeof listen === 'string' && isEmbedded)
+    throw new InvalidOptionError('backplane.listen', 'a connection string', 'true or false with a PGlite')
   if (pool !== undefined && typeof pool.connect !== 'function')
     throw new InvalidOptionError('backplane.pool', 'something else', 'a Pool of pg')
   // They are not shown: they may have a password.
@@ -80,7 +108,7 @@ export function check(options: PostgresOptions): Checked {
   checkWhole('pollInterval', pollInterval)
   checkWhole('maxEvents', maxEvents)
   if (maxAge !== undefined) checkWhole('maxAge', maxAge)
-  return { pool, connectionString, listen, pollInterval, migrate, schema, maxEvents, maxAge, limits }
+  return { ...engines, listen, pollInterval, migrate, schema, maxEvents, maxAge, limits }
 }
 
 const ADDRESS = 'a URL such as postgres://user@localhost:5432/database'
@@ -105,7 +133,8 @@ function isAddress(value: unknown): boolean {
 }
 
 /** Where it connects to, for messages. It holds no password. */
-export function addressOf({ pool, connectionString }: Pick<Checked, 'pool' | 'connectionString'>): string {
+export function addressOf({ pool, connectionString, pglite, dataDir }: Partial<Checked>): string {
+  if (pglite !== undefined || dataDir !== undefined) return dataDir ?? 'PGlite'
   const {
     connectionString: given = connectionString,
     host,

@@ -23,6 +23,7 @@ import { PostgresLink } from './link.js'
 import { compareLogCursors } from './log-cursor.js'
 import { checkVersion, migrate } from './migrations.js'
 import { addressOf, type Checked, check, type PostgresOptions } from './options.js'
+import { openAt, shareOf } from './pglite.js'
 import { type Continuity, type Loaded, type Mark, PostgresLog } from './postgres-log.js'
 import { checkServer } from './server-check.js'
 import { encodeRow } from './stored-message.js'
@@ -31,6 +32,7 @@ import { TRIM_BATCH, Trimmer } from './trimmer.js'
 export type { Backplane, BackplaneLimits } from '../backplane.js'
 export type { PgClient, PgPool } from './connection.js'
 export type { PostgresOptions } from './options.js'
+export type { PGliteClient } from './pglite.js'
 
 const NAME = 'postgres'
 /** How long the server may take to answer, ms. */
@@ -244,7 +246,9 @@ class Postgres implements Backplane {
   }
 }
 
-function connectFor({ pool, connectionString, listen }: Checked): Connect {
+function connectFor({ pool, connectionString, pglite, dataDir, listen }: Checked): Connect {
+  if (pglite !== undefined) return shareOf(pglite)
+  if (dataDir !== undefined) return openAt(dataDir)
   const connect = pool === undefined ? connectTo(connectionString!) : borrowFrom(pool)
   return typeof listen === 'string' ? listeningBy(connect, connectTo(listen)) : connect
 }

@@ -11,7 +11,8 @@ const ENCODED = '"encoding":"base64"'
 
 export function encodeRow(message: BackplaneMessage): StoredRow {
   const { labels, body } = encodeMessage(message)
-  if (!body.includes('\0')) return { labels, body }
+  // The decoder of PGlite takes a byte order mark for its own.
+  if (!body.includes('\0') && !body.startsWith('\ufeff')) return { labels, body }
   const separator = labels === '{}' ? '' : ','
   return { labels: `${labels.slice(0, -1)}${separator}${ENCODED}}`, body: Buffer.from(body).toString('base64') }
 }

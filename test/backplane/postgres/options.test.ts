@@ -2,6 +2,7 @@ import t from 'tap'
 import { connectTo } from '../../../lib/backplane/postgres/connection.js'
 import { isAbsence, isPassing, isRefusal, reasonOf } from '../../../lib/backplane/postgres/errors.js'
 import { addressOf } from '../../../lib/backplane/postgres/options.js'
+import { openAt } from '../../../lib/backplane/postgres/pglite.js'
 import { type PostgresOptions, postgres } from '../../../lib/backplane/postgres/postgres.js'
 import { decodeRow, encodeRow } from '../../../lib/backplane/postgres/stored-message.js'
 
@@ -10,10 +11,13 @@ const pool = { connect: () => Promise.reject(new Error('none')) }
 
 t.test('options that cannot be taken are refused by name', async (t) => {
   const wrong: [options: unknown, names: RegExp][] = [
-    [{}, /backplane.*neither pool nor connectionString/],
-    [{ connectionString, pool }, /backplane.*both/],
+    [{}, /backplane.*neither pool, connectionString, pglite nor dataDir/],
+    [{ connectionString, pool }, /backplane.*pool and connectionString/],
     [{ pool: {} }, /backplane\.pool/],
     [{ connectionString: 'http://user:secret@localhost' }, /backplane\.connectionString/],
+    [{ pglite: {} }, /backplane\.pglite/],
+    [{ dataDir: '' }, /backplane\.dataDir/],
+    [{ dataDir: 'x', listen: connectionString }, /backplane\.listen/],
     [{ connectionString: 7 }, /backplane\.connectionString/],
     [{ connectionString, listen: 'no' }, /backplane\.listen/],
     [{ connectionString, migrate: 'yes' }, /backplane\.migrate.*true or false/],
@@ -37,6 +41,8 @@ t.test('options that cannot be taken are refused by name', async (t) => {
 t.test('an address names the server and the database, and no password', async (t) => {
   t.equal(addressOf({ connectionString, pool: undefined }), 'localhost/app')
   t.equal(addressOf({ connectionString: 'postgres:///app?host=/run', pool: undefined }), 'its socket/app')
+  t.equal(addressOf({ dataDir: './data' }), './data')
+  t.equal(addressOf({ pglite: {} as never }), 'PGlite')
   const poolOf = (options?: object) => ({ connectionString: undefined, pool: { ...pool, ...(options && { options }) } })
   t.equal(addressOf(poolOf({ connectionString })), 'localhost/app')
   t.equal(addressOf(poolOf({ host: 'db', database: 'app' })), 'db:5432/app')
@@ -52,6 +58,14 @@ t.test('where the package pg is not installed, the error says so', async (t) => 
   )
   await t.rejects(
     connectTo(connectionString, () => Promise.reject(new Error('broken')))(() => {}),
+    /broken/
+  )
+  await t.rejects(
+    openAt('./data', () => Promise.reject(missing))(() => {}),
+    /npm install @electric-sql\/pglite/
+  )
+  await t.rejects(
+    openAt('./data', () => Promise.reject(new Error('broken')))(() => {}),
     /broken/
   )
 })

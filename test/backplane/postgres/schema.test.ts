@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import t from 'tap'
+import { logSchema } from '../../../lib/backplane/postgres/log-schema.js'
 import { VERSION } from '../../../lib/backplane/postgres/migrations.js'
 import { main } from '../../../lib/cli.js'
 import { join, Listener, PLENTY, parcels } from '../../kit/backplane-listener.js'
@@ -44,19 +45,20 @@ t.test('a schema of a newer release is refused, and left as it is', async (t) =>
   t.match(await run('postgres', '--migrate', '--schema', schema, server.url), { code: 1, said: /has version 99/ })
 })
 
-t.test('a schema of an older release is refused, unless it may be migrated', async (t) => {
+t.test('a schema of an older release keeps its events when it is migrated, and is refused until then', async (t) => {
   const log = await nextLog()
   if (log === undefined) return
   const { server, schema } = log
-  const first = log.backplane()
-  await join(first)
-  await first.close()
-  await server.admin.query(`update ${schema}.state set version = -1`)
-  const backplane = log.backplane({ migrate: false })
-  await t.rejects(
-    backplane.join(PLENTY, new Listener()),
-    /has version -1 of the schema .*; run npx pylon-sse postgres --migrate/
-  )
+  const older = `create schema ${schema};${logSchema(schema)};update ${schema}.state set version = 1`
+  await server.admin.query(older)
+  await server.admin.query(`select ${schema}.publish('"kept"')`)
+  const refused = log.backplane({ migrate: false })
+  const failure = /has version 1 of the schema .*, not \d+; run npx pylon-sse postgres --migrate/
+  await t.rejects(refused.join(PLENTY, new Listener()), failure)
+  await refused.close()
+  const backplane = log.backplane()
+  const { history } = await join(backplane)
+  t.match(history, [{ message: { body: 'data: "kept"\n\n' } }])
   await backplane.close()
 })
 

@@ -1,0 +1,171 @@
+import t, { type Test } from 'tap'
+import type { BackplaneEntry, BackplaneEvent } from '../../../lib/backplane/backplane.js'
+import { faultOf } from '../../../lib/backplane/entry-format.js'
+import { join, type Listener } from '../../kit/backplane-listener.js'
+import { nextLog } from '../../kit/postgres-engine.js'
+
+/** What a change says, with its topic and without its time. */
+function changeOf(entry: BackplaneEntry) {
+  t.equal(faultOf(entry), undefined)
+  const { body, topic } = entry.message as BackplaneEvent
+  const [name, data] = body.split('\n') as [string, string]
+  t.equal(name, 'event: change')
+  const { timestamp, ...change } = JSON.parse(data.slice('data: '.length))
+  t.ok(Math.abs(Date.now() - timestamp) < 86_400_000)
+  return { topic, ...change }
+}
+
+interface Feed {
+  schema: string
+  listener: Listener
+  run(sql: string): Promise<unknown>
+  /** The next changes. */
+  next(count: number): Promise<object[]>
+}
+
+/** A table `<schema>_todos`, and who hears of it. */
+function withTable(title: string, run: (t: Test, feed: Feed, todos: string) => Promise<void>) {
+  t.test(title, async (t) => {
+    const log = await nextLog()
+    if (log === undefined) return
+    const { server, schema } = log
+    const backplane = log.backplane()
+    t.teardown(() => backplane.close())
+    const { listener } = await join(backplane)
+    const todos = `${schema}_todos`
+    const sql = (text: string) => server.admin.query(text)
+    await sql(
+      `create table ${todos} (id integer primary key, list_id text, title text, done boolean default false, secret text)`
+    )
+    t.teardown(() => sql(`drop table ${todos} cascade; drop event trigger if exists ${schema}_schema_change`))
+    let heard = 0
+    const next = async (count: number) => {
+      heard += count
+      return (await listener.waitForEntries(heard)).slice(heard - count, heard).map(changeOf)
+    }
+    await run(t, { schema, listener, run: sql, next }, todos)
+  })
+}
+
+withTable(
+  'whoever changes a row of a watched table, its topic hears the columns that were named',
+  async (t, feed, todos) => {
+    const { schema: s, run, next } = feed
+    await run(`select ${s}.watch('${todos}', topic => 'todos.{list_id}', columns => '{id,title,done}')`)
+    await run(`insert into ${todos} values (1, 'a', 'Milk', false, 'x'), (2, 'b', 'Bread', false, 'y')`)
+    const entity = todos
+    t.strictSame(await next(2), [
+      { topic: 'todos.a', entity, row_id: 1, kind: 'insert', data: { id: 1, title: 'Milk', done: false } },
+      { topic: 'todos.b', entity, row_id: 2, kind: 'insert', data: { id: 2, title: 'Bread', done: false } }
+    ])
+    await run(`update ${todos} set secret = 'z', title = title`)
+    await run(`begin; update ${todos} set done = true; rollback`)
+    await run(`update ${todos} set done = true where id = 1`)
+    t.strictSame(
+      await next(1),
+      [{ topic: 'todos.a', entity, row_id: 1, kind: 'update', data: { id: 1, title: 'Milk', done: true } }],
+      'an update of other columns says nothing, nor does one that is rolled back'
+    )
+    await run(`update ${todos} set list_id = 'b' where id = 1`)
+    t.strictSame(
+      await next(2),
+      [
+        { topic: 'todos.a', entity, row_id: 1, kind: 'delete', data: null },
+        { topic: 'todos.b', entity, row_id: 1, kind: 'insert', data: { id: 1, title: 'Milk', done: true } }
+      ],
+      'a row that moves is deleted there and inserted here'
+    )
+    await run(`update ${todos} set id = 3 where id = 1`)
+    t.match(await next(2), [
+      { row_id: 1, kind: 'delete' },
+      { row_id: 3, kind: 'insert', data: { id: 3 } }
+    ])
+    await run(`delete from ${todos} where id = 3`)
+    t.strictSame(await next(1), [{ topic: 'todos.b', entity, row_id: 3, kind: 'delete', data: null }])
+    await run(`select ${s}.unwatch('${todos}')`)
+    await run(`delete from ${todos}`)
+    await run(`select ${s}.publish('1', event => 'change')`)
+    t.equal((await feed.listener.waitForEntries(9)).length, 9, 'a table that is not watched any more says nothing')
+  }
+)
+
+withTable('without columns a change tells the key alone', async (t, { schema: s, run, next }, todos) => {
+  await run(`select ${s}.watch('${todos}', topic => 'todos')`)
+  await run(`insert into ${todos} values (1, 'a', 'Milk', false, 'x')`)
+  await run(`update ${todos} set secret = 'y'`)
+  const changes = await next(2)
+  t.match(changes, [{ kind: 'insert' }, { kind: 'update' }])
+  for (const change of changes) t.match(change, { topic: 'todos', row_id: 1 })
+  t.strictSame(
+    (changes as { data: object }[]).map(({ data }) => data),
+    [{ id: 1 }, { id: 1 }]
+  )
+})
+
+withTable(
+  'values cannot add words to a topic, and none makes a row nobody hears of',
+  async (t, { schema: s, run, next }, todos) => {
+    await run(`select ${s}.watch('${todos}', topic => 'todos.{list_id}')`)
+    await run(
+      `insert into ${todos} (id, list_id) values (1, 'a.b'), (2, '*'), (3, null), (4, E'x\\ny'), (5, '{id}'), (6, repeat('ä', 300))`
+    )
+    const topics = ((await next(5)) as { topic: string }[]).map(({ topic }) => topic)
+    t.strictSame(topics.slice(0, 4), ['todos.a%2Eb', 'todos.%2A', 'todos.x%y', 'todos.%7Bid%7D'])
+    t.match(topics[4], /^todos\.[0-9a-f]{32}$/)
+  }
+)
+
+withTable('a large row is told by its key and a mark', async (t, { schema: s, run, next }, todos) => {
+  await run(`select ${s}.watch('${todos}', topic => 'todos', columns => '{title}')`)
+  await run(`insert into ${todos} (id, title) values (1, repeat('x', 70000))`)
+  t.strictSame(await next(1), [
+    { topic: 'todos', entity: todos, row_id: 1, kind: 'insert', data: { id: 1 }, truncated: true }
+  ])
+})
+
+withTable('truncate and changes of the schema are told to the topics of the rows', async (t, feed, todos) => {
+  const { schema: s, run, next, listener } = feed
+  await run(`select ${s}.watch('${todos}', topic => 'todos.{list_id}', columns => '{title}')`)
+  await run(`insert into ${todos} (id, list_id) values (1, 'a'), (2, 'a'), (3, 'b')`)
+  await next(3)
+  await run(`alter table ${todos} add column more text`)
+  const byTopic = (changes: object[]) => (changes as { topic: string }[]).sort((a, b) => a.topic.localeCompare(b.topic))
+  const resync = { entity: todos, row_id: null, kind: 'resync', data: null }
+  const expected = [
+    { topic: 'todos.a', ...resync },
+    { topic: 'todos.b', ...resync }
+  ]
+  t.strictSame(byTopic(await next(2)), expected)
+  await run(`truncate ${todos}`)
+  t.strictSame(byTopic(await next(2)), expected)
+  await run(`select ${s}.watch('${todos}', topic => 'todos')`)
+  await run(`truncate ${todos}`)
+  t.strictSame(await next(1), [{ topic: 'todos', ...resync }])
+  await run(`select ${s}.watch('${todos}', topic => 'todos.{list_id}')`)
+  await run(`alter table ${todos} rename column list_id to other`)
+  const [loss] = (await listener.waitForEntries(9)).slice(8)
+  t.match(loss, { message: { kind: 'loss' } }, 'where the topics cannot be known all clients are told')
+  t.equal(faultOf(loss!), undefined)
+})
+
+withTable(
+  'a key of several columns is told as an object, and one that is missing is asked for',
+  async (t, feed, todos) => {
+    const { schema: s, run, next } = feed
+    await run(`create table ${todos}_pairs (a integer, b integer, c text, primary key (b, a))`)
+    t.teardown(() => run(`drop table ${todos}_pairs`))
+    await run(`select ${s}.watch('${todos}_pairs', topic => 'pairs', columns => '{c}')`)
+    await run(`insert into ${todos}_pairs values (1, 2, 'x')`)
+    t.match(await next(1), [{ row_id: { a: 1, b: 2 }, data: { a: 1, b: 2, c: 'x' } }])
+    await run(`create table ${todos}_loose (a integer)`)
+    t.teardown(() => run(`drop table ${todos}_loose`))
+    await t.rejects(run(`select ${s}.watch('${todos}_loose', topic => 'x')`), /has no primary key/)
+    await run(`select ${s}.watch('${todos}_loose', topic => 'x', key => '{a}')`)
+    await t.rejects(run(`select ${s}.watch('${todos}', topic => 'x.{nope}')`), /has no column nope/)
+    await t.rejects(run(`select ${s}.watch('${todos}', topic => 'x.*')`), /topic got/)
+    await t.rejects(
+      run(`select ${s}.watch('${todos}', topic => 'x', columns => '{password}')`),
+      /has no column password/
+    )
+  }
+)

@@ -1,0 +1,73 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join as joinPath } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { PGlite } from '@electric-sql/pglite'
+import t from 'tap'
+import { backplaneContract } from '../../../lib/backplane/contract/contract.js'
+import { postgres } from '../../../lib/backplane/postgres/postgres.js'
+import { bodiesOf, join } from '../../kit/backplane-listener.js'
+import { RUN_SOURCES } from '../../kit/run-sources.js'
+
+// To open a PGlite takes seconds of CPU.
+t.setTimeout(600_000)
+
+t.test('postgres in a PGlite does what a backplane must', async (t) => {
+  const pglite = await PGlite.create()
+  t.teardown(() => pglite.close())
+  let logs = 0
+  const cases = backplaneContract({
+    async begin() {
+      logs++
+    },
+    connect: () => postgres({ pglite, schema: `log_${logs}` }),
+    async replace() {
+      await pglite.exec(`drop schema log_${logs} cascade`)
+    }
+  })
+  // All of them hold, and would take a minute.
+  const short = /comes to all|every field|was deleted|published again is told/
+  for (const { name, run } of cases.filter(({ name }) => short.test(name))) await t.test(name, run)
+
+  await t.test('an event is a part of a transaction, and a watched table is heard', async (t) => {
+    logs++
+    const backplane = postgres({ pglite, schema: `log_${logs}` })
+    const { listener } = await join(backplane)
+    await pglite.exec('create table todos (id integer primary key, title text)')
+    await pglite.exec(`select log_${logs}.watch('todos', topic => 'todos', columns => '{title}')`)
+    await pglite.transaction(async (transaction) => {
+      await backplane.publishWithin!(transaction, { kind: 'event', body: 'data: 1\n\n' })
+      await transaction.query(`insert into todos values (7, 'Milk')`)
+    })
+    const bodies = bodiesOf(await listener.waitForEntries(2))
+    t.equal(bodies[0], 'data: 1\n\n')
+    t.match(bodies[1], /"row_id": 7/)
+    await backplane.close()
+    t.strictSame((await pglite.query('select 1 as one')).rows, [{ one: 1 }], 'it is left open')
+  })
+})
+
+t.test('what was acknowledged is there after kill -9, and the ids go on', async (t) => {
+  const dataDir = await mkdtemp(joinPath(tmpdir(), 'pylon-sse-pglite-'))
+  t.teardown(() => rm(dataDir, { recursive: true, force: true }))
+  const program = fileURLToPath(new URL('../../kit/pglite-process.ts', import.meta.url))
+  const cursors: string[] = []
+  for (const life of [1, 2]) {
+    const child = fork(program, [dataDir, String(life)], { execArgv: RUN_SOURCES })
+    child.on('message', (cursor: string) => cursors.push(cursor))
+    while (cursors.length < life * 25) await once(child, 'message')
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+  }
+  const backplane = postgres({ dataDir })
+  const { history } = await join(backplane)
+  const there = history.map(({ cursor }) => cursor)
+  t.strictSame(
+    cursors,
+    there.filter((cursor) => cursors.includes(cursor)),
+    'all of both lives, in one order'
+  )
+  await backplane.close()
+})
