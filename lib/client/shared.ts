@@ -348,7 +348,7 @@ class SharedConnection implements Link {
 
   #follow(status: ConnectionStatus, clientId: string | undefined): void {
     this.clientId = clientId
-    // What ends it ends it for all tabs.
+    /* c8 ignore next: what ends it ends it for all tabs; one that gets the lead before it hears so, asks and ends itself */
     if (status.state === 'closed') this.#end()
     this.#sink.tell(status.state === 'open' ? { ...status, role: 'follower' } : status)
   }

@@ -147,6 +147,16 @@ t.test('patterns are those of the server', async (t) => {
   }
 })
 
+t.test('all tabs see that the connection has failed, and the leading one is told why', async (t) => {
+  const s = await answering(t, stream(CONNECTED), status(500))
+  const tabs = new Tabs(t)
+  const [first, second] = [await tabs.open(`${s.url}/events`), await tabs.open(`${s.url}/events`)]
+  first.live.connection.topics.add('new')
+  t.match(await first.live.failed(), { status: 500 })
+  t.match((await second.live.status('waiting')).error, /500/)
+  t.strictSame(second.live.errors, [])
+})
+
 t.test('tabs of another login have another connection', async (t) => {
   const s = await serve(t, { sse: SSE })
   const tabs = new Tabs(t)
