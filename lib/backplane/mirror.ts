@@ -15,14 +15,14 @@ import { UnreadAcks } from './unread-acks.js'
 /** Between two attempts to join, ms: the first, and the longest. */
 const MIN_PAUSE = 500
 const MAX_PAUSE = 10_000
-/** How long a client that comes from another process waits for this one to have read as far, ms. */
+/** How long a client that arrives from another process waits until this process has read as far, ms. */
 const CATCH_UP = 2000
-/** How long messages have to get out when the app closes, ms. */
+/** Time that pending messages have to be published when the app closes, ms. */
 const GRACE = 1000
 
 /** The process's log, as a mirror of the engine's. */
 export interface LocalLog extends Omit<SubscriberTarget, 'settle' | 'lose'> {
-  /** Forgets everything: what follows begins after `floor`. */
+  /** Starts anew with an empty log after the place `floor`. */
   rebase(floor: string): void
   /** Clients hear what follows, and nothing that was appended since `rebase`. They are told that they missed events. */
   skipGap(): void
@@ -55,7 +55,7 @@ export class Mirror {
   #lag: number | null = null
   /** The cursor up to which it has read. */
   #place = ''
-  /** Called with everything that is read. */
+  /** Waiting `catchUp` calls, checked whenever entries have been read. */
   readonly #catchingUp = new Set<() => void>()
 
   constructor(backplane: Backplane, bounds: HistoryBounds, local: LocalLog, logger: Logger) {
@@ -138,7 +138,7 @@ export class Mirror {
     return event.id ?? ''
   }
 
-  /** Nobody waits for it: what is lost is counted and logged. */
+  /** Publishes without waiting. A message that is lost is counted and logged. */
   broadcast(message: BackplaneMessage): void {
     this.publish([message]).catch((err) => {
       if (this.#lost++ === 0 || this.#isConnected)
@@ -146,7 +146,7 @@ export class Mirror {
     })
   }
 
-  /** Where a client shows a cursor that other processes have read, and this one has not yet: resolves when it has. */
+  /** Waits until this process has read as far as a cursor that a client shows. Undefined if it has already. */
   catchUp(cursor: string): Promise<void> | undefined {
     const { signal } = this.#closing
     const isAhead = () => this.#isJoined && !signal.aborted && (this.#local.compareWithHead(cursor) ?? 0) > 0
@@ -278,7 +278,7 @@ export class Mirror {
     this.#tellCatchingUp()
   }
 
-  /** Those of the format. An entry that is not must not stop those around it. */
+  /** Filters out entries that are not of the known format, which must not stop the others. */
   #known(entries: readonly BackplaneEntry[]): readonly BackplaneEntry[] {
     return entries.filter((entry) => {
       const fault = faultOf(entry) ?? this.#faultOfId(entry)

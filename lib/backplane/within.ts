@@ -1,9 +1,9 @@
-/** What does not come in time: the server hangs, or the network. */
+/** Thrown when a server does not answer in time. */
 export class LateError extends Error {
   override readonly name = 'LateError'
 }
 
-/** @throws LateError where it has not come after `ms` */
+/** Waits for a promise for at most `ms`. @throws LateError after that */
 export async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_resolve, reject) => {
@@ -18,9 +18,9 @@ export async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
 }
 
 /**
- * As `within`, for what may be large and the network slow: it is late where nothing has come for `ms`.
+ * As `within`, for large answers over slow networks: late only if no bytes have arrived for `ms`.
  *
- * @param received bytes, or whatever grows while something comes
+ * @param received gives the bytes received so far, or another number that grows with them
  */
 export async function whileComing<T>(ms: number, promise: Promise<T>, received: () => number): Promise<T> {
   let isSettled = false

@@ -12,9 +12,9 @@ import { Runs, type RunsBounds } from './runs.js'
 import type { RunSource } from './source.js'
 import { Work } from './work.js'
 
-/** How long the sources have to end when the app closes, ms. */
+/** Time that sources have to end when the app closes, ms. */
 const GRACE = 500
-/** Looks at the runs within the time after which one is lost. */
+/** How often the runs are checked within `silence`. */
 const LOOKS = 3
 
 /** An event that has been encoded, here or elsewhere. */
@@ -48,7 +48,7 @@ interface Known {
   readonly abandonAfter: number
 }
 
-/** Has sources publish to logs of their own, here, and holds what other processes' do. */
+/** The runs of this process, which it drives, and those of other processes, which it mirrors. */
 export class Runner {
   readonly #context: RunnerContext
   readonly #runs: Runs
@@ -60,7 +60,7 @@ export class Runner {
   #isClosed = false
   #saidFull = false
 
-  /** @param silence after which the runs of a process that says nothing are lost, ms */
+  /** @param silence time without a message after which the runs of another process are lost, ms */
   constructor({ silence, ...bounds }: RunsBounds & { silence: number }, context: RunnerContext) {
     this.#context = context
     this.#silence = silence
@@ -133,7 +133,7 @@ export class Runner {
     return this.#waiting.until(() => this.#isClosed || isKnown())
   }
 
-  /** A piece has come from the engine. @returns its id */
+  /** Appends a piece that has arrived from the engine. @returns its id */
   receive(event: RunEvent, { id, n, last = false }: RunMark, publisher: string): string {
     this.#signs.set(publisher, performance.now())
     const name = `${id}-${n}`
@@ -147,7 +147,7 @@ export class Runner {
     return name
   }
 
-  /** Another process, or this one, has told something of runs. */
+  /** Handles a message about runs of another process, or of this one. */
   hear(message: RunMessage, publisher: string, isHistory: boolean): void {
     this.#signs.set(publisher, performance.now())
     if (message.is === 'begin') this.#meet(message.topic, message.id, publisher, message.bounds)
@@ -158,7 +158,7 @@ export class Runner {
     }
   }
 
-  /** Stops the runs of this process. Resolves when their sources are through, or have had time enough. */
+  /** Stops the runs of this process. Resolves when their sources have ended, or after half a second. */
   async close(): Promise<void> {
     this.#isClosed = true
     clearInterval(this.#timer)
@@ -168,7 +168,7 @@ export class Runner {
     await waitAtMost(GRACE, Promise.all(works.map(({ finished }) => finished)))
   }
 
-  /** Holds none any more. */
+  /** Drops all runs. */
   clear(): void {
     this.#runs.clear()
   }
@@ -182,7 +182,7 @@ export class Runner {
     if (last) this.#runs.linger(run, this.#known.get(run)!.bounds.linger)
   }
 
-  /** The run of another process that has this id, as it is known from now on; nothing, where there is no room for it. */
+  /** Finds the run of another process by its id, or starts to mirror it. Undefined if there is no room for it. */
   #meet(topic: string, id: string, publisher: string, bounds: typeof RUN_BOUNDS, first = 1): RunLog | undefined {
     const known = this.#runs.find(topic)
     if (known?.id === id) return known
@@ -200,7 +200,7 @@ export class Runner {
     return run
   }
 
-  /** Looks after the runs from now on, while there are any. */
+  /** Starts the regular checks, which go on while there are runs. */
   #look(): void {
     this.#timer ??= setInterval(() => this.#tend(performance.now()), this.#silence / LOOKS).unref()
   }
@@ -231,7 +231,7 @@ export class Runner {
     if (this.#isShared && (works > 0 || heard.length > 0)) this.#context.tell({ is: 'alive', heard })
   }
 
-  /** The process that it is on says nothing any more. */
+  /** Ends a run whose process has been silent for too long. */
   #lose(run: RunLog): void {
     const event = this.#context.encoder.encode({ reason: 'lost' }, { event: FAILED, topic: run.topic })
     this.#append(run, event, true)

@@ -9,7 +9,7 @@ export interface RunsBounds {
   readonly bytes: number
 }
 
-/** The runs that this process holds: those under way, and those that linger. */
+/** The runs that this process holds: running ones, and ended ones that can still be read. */
 export class Runs {
   readonly #bounds: RunsBounds
   readonly #byTopic = new Map<string, RunLog>()
@@ -17,7 +17,7 @@ export class Runs {
   readonly #onGone: (run: RunLog) => void
   #bytes = 0
 
-  /** @param onGone called with a run that is held no more */
+  /** @param onGone called with a run that has been removed */
   constructor(bounds: RunsBounds, onGone: (run: RunLog) => void) {
     this.#bounds = bounds
     this.#onGone = onGone
@@ -59,7 +59,7 @@ export class Runs {
     return id
   }
 
-  /** One has ended: it is held for `linger` more. */
+  /** Keeps a run that has ended for `linger` ms. */
   linger(run: RunLog, linger: number): void {
     const timer = setTimeout(() => this.remove(run), linger)
     timer.unref()
