@@ -91,12 +91,15 @@ export function findClients(sse: Sse, text = ''): { clients: ClientRow[]; total:
   const found: { client: ObservedClient; lag: number }[] = []
   for (const each of sse.clients) {
     const client = each as ObservedClient
-    const { id, ip = '' } = client
-    const isFound = id.includes(text) || ip.includes(text) || client.topics.some((topic) => topic.includes(text))
+    const isFound = text === '' || hasText(client, text)
     if (isFound) found.push({ client, lag: client.lag })
   }
   const slowest = found.sort((a, b) => b.lag - a.lag).slice(0, MAX_ROWS)
   return { clients: slowest.map(({ client, lag }) => rowOf(client, lag)), total: found.length }
+}
+
+function hasText({ id, ip = '', topics }: ObservedClient, text: string): boolean {
+  return id.includes(text) || ip.includes(text) || topics.some((topic) => topic.includes(text))
 }
 
 function rowOf({ id, ip, connectedAt, topics, isPaused }: ObservedClient, lag: number): ClientRow {
