@@ -119,8 +119,7 @@ export class Clients {
 
   /** The connected one with this id. */
   find(id: string): Client | undefined {
-    const client = this.#byId.get(id)
-    return client !== undefined && this.#waiting.has(client) ? undefined : client
+    return this.#byId.get(id)
   }
 
   /** Begins to look after quiet and stuck ones. */
@@ -134,7 +133,6 @@ export class Clients {
     const context = source === undefined ? this.#context : this.#contextOf(source)
     const client = new Client(context, this.#nextNumber++, arrival)
     this.#waiting.add(client)
-    this.#byId.set(client.id, client)
     return client
   }
 
@@ -236,6 +234,8 @@ export class Clients {
 
   #onOpen(client: Client): void {
     this.#waiting.delete(client)
+    // Before its head nobody knows its id.
+    this.#byId.set(client.id, client)
     this.#context.counters.accepted++
     this.#shardFor(client).add(client, client.audience)
     client.scope.log.debug(nameOf(client), 'SSE: client connected')

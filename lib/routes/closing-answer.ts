@@ -26,9 +26,9 @@ export function closingAnswer(
   const isOpen = typeof cors === 'object' && cors.origin === '*'
   return (req, res) => {
     const { method, url, headers } = req
-    const asked = url?.split('?', 1)[0]
+    const asked = url!.split('?', 1)[0]!
     const isOwn = isPlain && asked === path
-    if (method !== 'GET' || (!isOwn && !appPaths.has(asked ?? ''))) return false
+    if (method !== 'GET' || (!isOwn && !appPaths.has(asked))) return false
     const isForAll = isOwn && isOpen
     if (!takesRetry(headers, overLimit)) return false
     if (headers.origin !== undefined && !isForAll) return false

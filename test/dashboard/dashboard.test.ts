@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
+import { setImmediate as turn } from 'node:timers/promises'
 import fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import sseDashboard, { type SseDashboardOptions } from '../../lib/dashboard/dashboard.js'
@@ -300,4 +303,36 @@ t.test('two hubs of an app have a page each', async (t) => {
   await gone.at(0)
   t.match(await (await snapshots(s, '/b/live/events')).until(() => true), { hub: 'b', disconnects: [{}] })
   t.match(await (await snapshots(s)).until(() => true), { hub: 'sse', disconnects: [] })
+})
+
+t.test('a client that is paused while its socket is full stays so when the socket drains', async (t) => {
+  const sockets: Socket[] = []
+  const s = await serve(t, {
+    transport: 'unix',
+    sse: false,
+    setup: async (app) => {
+      app.addHook('onRequest', async (request) => void sockets.push(request.raw.socket))
+      await app.register(pylonSse)
+      await app.register(sseDashboard, { ...OPEN, pauseTime: 600_000 })
+    }
+  })
+  const slow = await s.connect()
+  const [socket] = sockets
+  slow.pause()
+  for (let n = 1; n <= 4; n++) {
+    s.app.sse.broadcast(`${n}${'x'.repeat(1_000_000)}`)
+    await turn()
+  }
+  const [client] = s.app.sse.clients
+  const act = (action: string) =>
+    s.app.inject({ method: 'POST', url: `/sse-dashboard/clients/${client!.id}/${action}` })
+  const { lag } = client!
+  t.ok(lag > 0, 'its socket is full')
+  await act('pause')
+  const drained = once(socket!, 'drain')
+  slow.resume()
+  await drained
+  t.equal(client!.lag, lag)
+  await act('resume')
+  t.equal((await slow.take(4)).at(-1)!.data[1], '4')
 })

@@ -59,7 +59,7 @@ t.test('an event with a topic reaches its subscribers alone, and one without rea
   ])
 })
 
-t.test('publish and broadcast take a topic too, and the event carries no trace of it', async (t) => {
+t.test('publish and broadcast take a topic too, which a comment tells, and no field of the event', async (t) => {
   const served = await serveAll(t)
   const [a, b] = [await served.connect(asksFor('a')), await served.connect(asksFor('b'))]
   const before = a.body.length
@@ -67,7 +67,7 @@ t.test('publish and broadcast take a topic too, and the event carries no trace o
   const id = await served.app.sse.publish(2, { topic: 'a', event: 'two' })
   t.strictSame(await heard(served, a, b), [['1', '2'], []])
   t.match(a.events[1], { id, event: 'two' })
-  t.match(a.body.slice(before), /^id: \S+-1\ndata: 1\n\nid: \S+-2\nevent: two\ndata: 2\n\n/)
+  t.match(a.body.slice(before), /^(: topic a\n)id: \S+-1\ndata: 1\n\n\1id: \S+-2\nevent: two\ndata: 2\n\n/)
 })
 
 t.test('the app subscribes a client to a topic at any time, from the next event on', async (t) => {

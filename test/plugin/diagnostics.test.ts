@@ -108,8 +108,14 @@ t.test('event:publish tells of every event that is logged, with its id, name, to
   await heard.at(1)
   const { sse } = s.app
   t.strictSame(heard.messages, [
-    { sse, id, event: 'counted', topic: 'numbers', bytes: `id: ${id}\nevent: counted\ndata: {"n":1}\n\n`.length },
-    { sse, id: 'own', event: undefined, topic: undefined, bytes: 'id: own\ndata: event: forged\n\n'.length }
+    {
+      sse,
+      id,
+      event: 'counted',
+      topic: 'numbers',
+      bytes: `: topic numbers\nid: ${id}\nevent: counted\ndata: {"n":1}\n\n`.length
+    },
+    { sse, id: 'own', event: undefined, topic: undefined, bytes: ': text\nid: own\ndata: event: forged\n\n'.length }
   ])
 })
 

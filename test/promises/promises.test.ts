@@ -417,11 +417,14 @@ t.test('9. No injection: no data, name or id forges a field or a frame', async (
     ' '
   ]
   const expected: { event: string | undefined; data: string }[] = []
+  /** Events of text, before each of which a comment says that it is text. */
+  let texts = 0
   let refused = 0
-  const attempt = (event: string | undefined, data: string, broadcast: () => void) => {
+  const attempt = (event: string | undefined, data: string, broadcast: () => void, isText = false) => {
     try {
       broadcast()
       expected.push({ event, data })
+      if (isText) texts++
     } catch (error) {
       t.match(error, { code: 'PYLON_SSE_ERR_INVALID_EVENT' })
       refused++
@@ -429,11 +432,11 @@ t.test('9. No injection: no data, name or id forges a field or a frame', async (
   }
   for (const text of forgeries) {
     const lines = text.replace(/\r\n?/g, '\n')
-    attempt(undefined, lines, () => app.sse.broadcastMessage(text))
+    attempt(undefined, lines, () => app.sse.broadcastMessage(text), true)
     attempt(undefined, JSON.stringify(text), () => app.sse.broadcast(text))
     attempt(text, '1', () => app.sse.broadcast(1, { event: text }))
     attempt(undefined, '2', () => app.sse.broadcast(2, { id: text }))
-    attempt(text, lines, () => app.sse.broadcastMessage(text, { event: text, id: `${text}!` }))
+    attempt(text, lines, () => app.sse.broadcastMessage(text, { event: text, id: `${text}!` }), true)
   }
   await say(served, forgeries)
   expected.push({ event: undefined, data: JSON.stringify(forgeries) })
@@ -444,7 +447,7 @@ t.test('9. No injection: no data, name or id forges a field or a frame', async (
       events.map(({ event, data }) => ({ event, data })),
       expected
     )
-    t.strictSame([client.comments, client.retries], [['connected'], []])
+    t.strictSame([client.comments, client.retries], [['connected', ...Array(texts).fill('text')], []])
   }
   t.match(clients[3]!.events[0], { event: 'resync', data: '{"reason":"unknown","missed":null}' })
   t.ok(refused > 10 && expected.length > 30, 'some are refused, some are harmless')

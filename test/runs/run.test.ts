@@ -151,7 +151,10 @@ t.test('a run answers the request that began it, or is heard at /events by topic
     }
   })
   const answer = await fetch(`${s.url}/answers`, { method: 'POST' })
-  t.match(await answer.text(), /data: "a"\n\nid: .*\ndata: "b"\n\nid: .*\nevent: done\ndata: null\n\n$/)
+  t.match(
+    await answer.text(),
+    /data: "a"\n\n: topic answer\nid: .*\ndata: "b"\n\n: topic answer\nid: .*\nevent: done\ndata: null\n\n$/
+  )
   const { cursor } = s.app.sse.run(['c'], { topic: 'other' })
   const client = await s.connect({ query: { topic: 'other', lastEventId: cursor } })
   await client.waitForEnd()

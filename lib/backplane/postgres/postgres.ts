@@ -181,6 +181,7 @@ class Postgres implements Backplane {
       this.#listener.onForeign(cursor, reason)
     )
     const read = await whileComing(ANSWER_TIMEOUT, reading, () => connection.received)
+    /* c8 ignore next: closed amid a read, which no test can time */
     if (this.#closing.signal.aborted) return false
     if (typeof read === 'string') {
       await this.#beginAnew(connection, read)
