@@ -3,16 +3,16 @@ import { metrics, trace } from '@opentelemetry/api'
 import { InMemoryMetricExporter, MeterProvider, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics'
 import { BasicTracerProvider, BatchSpanProcessor, InMemorySpanExporter } from '@opentelemetry/sdk-trace-base'
 import { Registry } from 'prom-client'
-import pylonSse from 'pylon-sse'
 import sseDashboard from 'pylon-sse/dashboard'
 import sseMetrics from 'pylon-sse/metrics'
 import sseTelemetry from 'pylon-sse/opentelemetry'
+import { setup as setupPlain } from './pylon-sse.js'
 
 /** Prometheus asks and OpenTelemetry exports this often, ms: three times as often as is usual. */
 const SCRAPE = 5000
 
 /** This plugin with all that observes it: metrics that are scraped, OpenTelemetry with spans, and a live page that is open. */
-export async function setup(app, { topics = 0 }) {
+export async function setup(app, options) {
   const register = new Registry()
   const exporter = new InMemoryMetricExporter(0)
   const reader = new PeriodicExportingMetricReader({
@@ -23,10 +23,7 @@ export async function setup(app, { topics = 0 }) {
   metrics.setGlobalMeterProvider(new MeterProvider({ readers: [reader] }))
   const spanProcessors = [new BatchSpanProcessor(new InMemorySpanExporter())]
   trace.setGlobalTracerProvider(new BasicTracerProvider({ spanProcessors }))
-  await app.register(pylonSse, {
-    keepAliveInterval: 0,
-    ...(topics > 0 && { authorizeTopics: (_request, asked) => asked })
-  })
+  const peer = await setupPlain(app, options)
   await app.register(sseMetrics, { register })
   await app.register(sseTelemetry)
   await app.register(sseDashboard, { unprotected: true })
@@ -41,14 +38,5 @@ export async function setup(app, { topics = 0 }) {
       ask('/metrics')
     }, SCRAPE).unref()
   })
-  const { sse } = app
-  return {
-    publish(data, _n, topic) {
-      if (topic === undefined) sse.broadcast(data)
-      else sse.broadcast(data, { topic })
-    },
-    get count() {
-      return sse.clientCount
-    }
-  }
+  return peer
 }
