@@ -100,12 +100,17 @@ export class NatsServer {
 
   /** As when the machine loses its power. */
   async kill9(): Promise<void> {
+    // What is asked by a connection that has yet to notice is never answered.
+    const admin = this.#admin
+    this.#admin = undefined
     const child = this.#process
     this.#process = undefined
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
-    const gone = once(child, 'exit')
-    child.kill('SIGKILL')
-    await withTimeout(gone, 'the end of nats-server')
+    if (child !== undefined && child.exitCode === null && child.signalCode === null) {
+      const gone = once(child, 'exit')
+      child.kill('SIGKILL')
+      await withTimeout(gone, 'the end of nats-server')
+    }
+    await admin?.close()
   }
 
   /** Makes a backup, while nobody writes. */
@@ -137,9 +142,6 @@ export class NatsServer {
   }
 
   async stop(): Promise<void> {
-    const admin = this.#admin
-    this.#admin = undefined
     await this.kill9()
-    await admin?.close()
   }
 }
