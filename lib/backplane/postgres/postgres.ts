@@ -207,6 +207,7 @@ class Postgres implements Backplane {
     try {
       await within(ANSWER_TIMEOUT, this.#log.append(connection, [this.#listener.onLoss()]))
     } catch (error) {
+      /* c8 ignore next: the connection has ended amid the report, which no test can time; the next one tells of the loss */
       if (!isRefusal(error as Error)) throw error
     }
   }
