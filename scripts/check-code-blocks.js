@@ -68,7 +68,7 @@ function programs() {
   if (!existsSync(EXAMPLES)) return []
   return readdirSync(EXAMPLES, { recursive: true })
     .map((name) => join(EXAMPLES, name))
-    .filter((file) => /\.m?js$/.test(file) && !existsSync(join(dirname(file), 'tsconfig.json')))
+    .filter((file) => /\.m?jsx?$/.test(file) && !existsSync(join(dirname(file), 'tsconfig.json')))
 }
 
 function checkTypes(rootNames) {
@@ -80,6 +80,7 @@ function checkTypes(rootNames) {
     moduleDetection: ts.ModuleDetectionKind.Force,
     allowJs: true,
     checkJs: true,
+    jsx: ts.JsxEmit.ReactJSX,
     // Functions in JavaScript do not say what they take.
     noImplicitAny: false,
     strictNullChecks: false,
@@ -101,7 +102,7 @@ function checkTypes(rootNames) {
       ...program.getSemanticDiagnostics(file)
     ]) {
       const text = ts.flattenDiagnosticMessageText(messageText, '\n')
-      if (UNTYPED.test(text) && name.endsWith('js')) continue
+      if (UNTYPED.test(text) && /jsx?$/.test(name)) continue
       const { line } = ts.getLineAndCharacterOfPosition(file, start)
       const block = blocks.get(name)
       const place = block ? `${block.page}:${block.line + line}` : `${relative(ROOT, name)}:${line + 1}`

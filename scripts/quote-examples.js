@@ -28,6 +28,7 @@ const FREE = new Set(['', 'sh', 'json', 'text', 'diff', 'http'])
 const LANGUAGES = {
   '.js': ['js', '// ', ''],
   '.mjs': ['js', '// ', ''],
+  '.jsx': ['jsx', '// ', ''],
   '.ts': ['ts', '// ', ''],
   '.html': ['html', '<!-- ', ' -->'],
   '.json': ['json'],

@@ -12,9 +12,10 @@ const { examples } = await startExamples(
   ['answer/server.js', { STEP: '60' }],
   ['rooms/server.js'],
   ['rows/server.js', { STEP: '5' }],
-  ['progress/server.js', { STEP: '5' }]
+  ['progress/server.js', { STEP: '5' }],
+  ['ai-sdk/server.js', { STEP: '60' }]
 )
-const [answer, rooms, rows, progress] = examples
+const [answer, rooms, rows, progress, chat] = examples
 
 /** The cookie of a user. */
 async function login(example: Example, name: string): Promise<{ cookie: string }> {
@@ -73,6 +74,55 @@ if (chromium !== undefined) {
     const eve = await login(answer!, 'eve')
     t.equal((await answer!.call('GET', `/answers/${id}`, undefined, eve)).status, 404)
     t.equal((await answer!.call('DELETE', `/answers/${id}`, undefined, eve)).status, 404)
+  })
+
+  const begin = async (page: Page, question = QUESTION) => {
+    await page.fill('[name=question]', question)
+    await page.click('text=Ask')
+    await page.waitForFunction('(document.querySelector("li.assistant")?.textContent ?? "").split(" ").length > 3')
+  }
+  const said = async (page: Page) => [await page.textContent('.user'), await page.textContent('.assistant')]
+
+  t.test(
+    'ai-sdk: useChat goes on with an answer after a reload in the middle, and after its connection broke',
+    async (t) => {
+      const proxy = await TcpProxy.to(t, chat!.port)
+      const page = await open(t, proxy.port)
+      await begin(page)
+      const half = (await page.textContent('.assistant'))!
+      await page.reload()
+      await page.waitForFunction(`document.querySelector('.assistant')?.textContent.length >= ${half.length}`)
+      t.equal(await page.textContent('#state'), 'streaming', 'in the middle')
+      proxy.cut()
+      proxy.mend()
+      await page.waitForSelector('text=ready')
+      t.strictSame(await said(page), [QUESTION, TEXT])
+      await page.reload()
+      await page.waitForSelector('text=ready')
+      t.strictSame(await said(page), [QUESTION, TEXT], 'the server has kept it')
+      t.equal(await page.locator('li').count(), 2)
+    }
+  )
+
+  t.test('ai-sdk: an answer is stopped at the model, and what it has said is kept', async (t) => {
+    const page = await open(t, chat!.port)
+    const long = 'why '.repeat(1000)
+    await begin(page, long)
+    await page.click('text=Stop')
+    await page.waitForSelector('text=ready')
+    const text = await said(page)
+    t.ok(text[1]!.length < 4000)
+    await page.reload()
+    await page.waitForSelector('text=ready')
+    t.strictSame(await said(page), text)
+    await page.fill('[name=question]', QUESTION)
+    await page.click('text=Ask')
+    await page.waitForSelector(`li >> text=${TEXT}`)
+    t.equal(await page.locator('li').count(), 4, 'and the chat goes on')
+
+    const id = new URL(page.url()).hash.slice(1)
+    const eve = await login(chat!, 'eve')
+    t.strictSame(await chat!.json('GET', `/chats/${id}`, undefined, eve), { messages: [], answer: null })
   })
 }
 
