@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import fastifyCookie from '@fastify/cookie'
 import fastifyStatic from '@fastify/static'
@@ -6,6 +6,7 @@ import Fastify from 'fastify'
 import pylonSse from 'pylon-sse'
 import { Board } from './board/board.js'
 import { LOBBY, roomOfTopic, topicOfPerson } from './board/topics.js'
+import { createTables, readSecret } from './database/database.js'
 import { api } from './routes/api.js'
 import { addLogin } from './routes/login.js'
 
@@ -19,13 +20,12 @@ const SECURITY_HEADERS = {
 /**
  * Builds the Fastify app of the task board, ready to listen.
  *
- * @param {object} [options] those of a `Board`, and:
+ * @param {object} options those of a `Board`, and:
+ * @param {import('./database/database.js').Database} options.database closed with the app
  * @param {object} [options.fastify] options for Fastify
  * @param {object} [options.pylonSse] options for the event stream
- * @param {Board} [options.board] the state, if several processes share it; default: a new board
- * @param {string | Buffer} [options.secret] signs the cookies; default: a random one, so that logins end with the process, as sessions in memory do
  */
-export function buildApp({ fastify, pylonSse: stream, board: shared, secret = randomBytes(32), ...limits } = {}) {
+export function buildApp({ database, fastify, pylonSse: stream, processId = randomUUID(), ...limits }) {
   const app = Fastify({
     bodyLimit: 4096,
     // By default Fastify removes unknown fields and converts types. A client's mistake should be an error instead.
@@ -40,13 +40,21 @@ export function buildApp({ fastify, pylonSse: stream, board: shared, secret = ra
     reply.headers(SECURITY_HEADERS)
   })
 
-  const board = shared ?? new Board({ ...limits, broadcast: (data, options) => app.sse.broadcast(data, options) })
-  if (!shared) app.addHook('preClose', async () => board.close())
+  const board = new Board(database, { ...limits, processId, onError: (error) => app.log.error(error) })
+  app.addHook('onClose', async () => {
+    await board.close()
+    await database.close()
+  })
 
-  app.register(fastifyCookie, { secret })
+  /** Signs the cookies. Its secret is in the database. */
+  let signer
+  app.register(fastifyCookie, {
+    secret: { sign: (value) => signer.sign(value), unsign: (value) => signer.unsign(value) }
+  })
   const requireLogin = addLogin(app, board)
 
   app.register(pylonSse, {
+    backplane: database.backplane(),
     // The page has the same origin; no other site needs to read the stream.
     cors: false,
     retry: 1000,
@@ -64,9 +72,9 @@ export function buildApp({ fastify, pylonSse: stream, board: shared, secret = ra
       client.state = { session: session.id, room }
       client.expiresAt = session.expiresAt
       // The client's place in the log was taken before, so each change is in these rows or follows them. It can be both: a
-      // tab that resumes gets the rows, and then the changes that it missed. `seq` says which changes the rows include.
+      // tab that resumes gets the rows, and then the changes that it missed. `cursor` says which changes the rows include.
       if (room) {
-        const snapshot = await board.enter(room, { id: client.id, user: session.user, pid: process.pid })
+        const snapshot = await board.enter(room, { id: client.id, user: session.user })
         client.send({ clientId: client.id, ...snapshot }, { event: 'snapshot' })
       } else {
         // Invitations are sent to the invited only.
@@ -74,7 +82,14 @@ export function buildApp({ fastify, pylonSse: stream, board: shared, secret = ra
         client.send({ rooms: await board.listRooms(session.user) }, { event: 'rooms' })
       }
     },
-    onDisconnect: ({ id, state }) => board.leave(state.room, id)
+    onDisconnect: ({ id }) => board.leave(id)
+  })
+  // After the stream's own hook, which makes the schema that the tables need.
+  app.after(() => {
+    app.addHook('onReady', async () => {
+      await createTables(database)
+      signer = new fastifyCookie.Signer(await readSecret(database))
+    })
   })
 
   // For a load balancer: whether this process can take clients.

@@ -1,7 +1,7 @@
+import createError from '@fastify/error'
 import { slugOf } from '../public/shared/slug.js'
 import { fold } from './person.js'
-import { Tasks } from './tasks.js'
-import { LOBBY, topicOfPerson, topicOfRoom } from './topics.js'
+import { LOBBY, topicOfPerson } from './topics.js'
 
 /** JSON schema of a room's title. The description is used in error messages. */
 export const ROOM_TITLE = {
@@ -11,79 +11,72 @@ export const ROOM_TITLE = {
   description: "A room's name takes up to 32 visible characters, and at least one of them is a letter or a digit"
 }
 
-/** One room: its tasks, and who may see it. */
-class Room {
-  #members
+const RoomTaken = createError('ROOM_TAKEN', 'This name is taken: choose another one', 409)
+const TooManyRooms = createError('TOO_MANY_ROOMS', 'There are too many rooms already', 409)
+
+/** All rooms, and who may see them. A room that a user may not enter is answered as one that does not exist. */
+export class Rooms {
+  #database
+  #limit
 
   /**
+   * @param {import('../database/database.js').Database} database
+   * @param {{ limit: number }} options
+   */
+  constructor(database, { limit }) {
+    this.#database = database
+    this.#limit = limit
+  }
+
+  /**
+   * Creates a room. The database announces it to those who may enter.
+   *
    * @param {object} room
    * @param {string} room.title as it was typed; the name in URLs and topics is derived from it
    * @param {string[]} [room.members] names of those who may enter; default: everyone
-   * @param {string} [room.creator]
-   * @param {Tasks} room.tasks
+   * @param {string} room.creator
    */
-  constructor({ title, members, creator, tasks }) {
-    this.name = slugOf(title)
-    this.title = title.trim()
-    this.creator = creator
-    this.topic = topicOfRoom(this.name)
-    this.tasks = tasks
-    this.#members = members && new Map(members.map((member) => [fold(member), member.trim()]))
-  }
-
-  /** The names of those who may enter; undefined for everyone. */
-  get members() {
-    return this.#members && [...this.#members.values()]
-  }
-
-  /** The topics on which the new room is announced. */
-  get audience() {
-    return this.members?.map(topicOfPerson) ?? [LOBBY]
-  }
-
-  admits(user) {
-    return !this.#members || this.#members.has(fold(user))
-  }
-}
-
-/** All rooms, in memory. A room that a user may not enter is answered as one that does not exist. */
-export class Rooms {
-  #rooms = new Map()
-  #limit
-  #maxTasks
-  #onChange
-
-  /** @param onChange `(room, change, clientId)`, called with every change of a task: see `Tasks` */
-  constructor({ limit, maxTasks, onChange }) {
-    this.#limit = limit
-    this.#maxTasks = maxTasks
-    this.#onChange = onChange
-  }
-
-  get full() {
-    return this.#rooms.size >= this.#limit
-  }
-
-  get(name) {
-    return this.#rooms.get(name)
-  }
-
-  /** @param {{ title: string, members?: string[], creator?: string }} description */
-  create(description) {
-    const onChange = (change, clientId) => this.#onChange(room, change, clientId)
-    const room = new Room({ ...description, tasks: new Tasks({ limit: this.#maxTasks, onChange }) })
-    this.#rooms.set(room.name, room)
-    return room
+  async create({ title, members, creator }) {
+    const name = slugOf(title)
+    const names = members && [...new Map(members.map((member) => [fold(member), member.trim()])).values()]
+    const audience = names?.map(topicOfPerson) ?? [LOBBY]
+    return this.#database.transaction(async ({ query }) => {
+      await query('lock table board.rooms in share row exclusive mode')
+      const [{ count, taken }] = await query(
+        'select count(*)::integer as count, coalesce(bool_or(name = $1), false) as taken from board.rooms',
+        [name]
+      )
+      if (taken) throw new RoomTaken()
+      if (count >= this.#limit) throw new TooManyRooms()
+      const [room] = await query(
+        `insert into board.rooms (name, title, members, creator, audience) values ($1, $2, $3, $4, $5)
+        returning name, title, members, creator`,
+        [name, title.trim(), names ?? null, creator, audience]
+      )
+      return describe(room)
+    })
   }
 
   /** The room, or undefined if there is none for this user. */
-  find(name, user) {
-    const room = this.#rooms.get(name)
-    return room?.admits(user) ? room : undefined
+  async find(name, user) {
+    const [room] = await this.#database.query('select name, title, members, creator from board.rooms where name = $1', [
+      name
+    ])
+    return room && admits(room, user) ? describe(room) : undefined
   }
 
   /** The rooms that the user may see. */
-  listFor(user) {
-    return [...this.#rooms.values()].filter((room) => room.admits(user))
+  async listFor(user) {
+    const rooms = await this.#database.query('select name, title, members, creator from board.rooms order by number')
+    return rooms.filter((room) => admits(room, user)).map(describe)
   }
+}
+
+function admits({ members }, user) {
+  return !members?.every((member) => fold(member) !== fold(user))
+}
+
+/** A room for everyone has no `members`. */
+function describe({ name, title, members, creator }) {
+  return { name, title, members: members ?? undefined, creator: creator ?? undefined }
 }

@@ -1,41 +1,40 @@
-import { randomUUID } from 'node:crypto'
-
-/** The sessions of logged-in users, in memory: each lasts until it expires, its user logs out, or the server restarts. */
+/** The sessions of logged-in users: each lasts until it expires or its user logs out. */
 export class Sessions {
-  // All have the same lifetime, so the oldest come first and expire first.
-  #sessions = new Map()
+  #database
   #lifetime
   #limit
 
-  /** @param {{ lifetime: number, limit: number }} options `lifetime` in ms */
-  constructor({ lifetime, limit }) {
+  /**
+   * @param {import('../database/database.js').Database} database
+   * @param {{ lifetime: number, limit: number }} options `lifetime` in ms
+   */
+  constructor(database, { lifetime, limit }) {
+    this.#database = database
     this.#lifetime = lifetime
     this.#limit = limit
   }
 
   /** A new session, or undefined if there are too many. */
-  begin(user) {
-    this.#dropExpired()
-    if (this.#sessions.size >= this.#limit) return undefined
-    const session = { id: randomUUID(), user, expiresAt: new Date(Date.now() + this.#lifetime) }
-    this.#sessions.set(session.id, session)
+  async begin(user) {
+    await this.#database.query('delete from board.sessions where expires_at <= $1', [new Date()])
+    const [session] = await this.#database.query(
+      `insert into board.sessions (person, expires_at)
+      select $1, $2 where (select count(*) from board.sessions) < $3
+      returning id, person as user, expires_at as "expiresAt"`,
+      [user, new Date(Date.now() + this.#lifetime), this.#limit]
+    )
     return session
   }
 
-  find(id) {
-    const session = this.#sessions.get(id)
-    return session && session.expiresAt > new Date() ? session : undefined
+  async find(id) {
+    const [session] = await this.#database.query(
+      'select id, person as user, expires_at as "expiresAt" from board.sessions where id = $1 and expires_at > $2',
+      [id, new Date()]
+    )
+    return session
   }
 
-  end(id) {
-    this.#sessions.delete(id)
-  }
-
-  #dropExpired() {
-    const now = new Date()
-    for (const { id, expiresAt } of this.#sessions.values()) {
-      if (expiresAt > now) return
-      this.#sessions.delete(id)
-    }
+  async end(id) {
+    await this.#database.query('delete from board.sessions where id = $1', [id])
   }
 }

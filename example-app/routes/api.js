@@ -40,12 +40,12 @@ const taskChanges = {
 
 const restoration = { type: 'object', additionalProperties: false, properties: { title } }
 
-// The page names its stream, so that its own changes are not broadcast to it.
+// The page names its stream, so that its own changes do not come back to it.
 const headers = { type: 'object', properties: { 'x-client-id': { type: 'string', format: 'uuid' } } }
 
 const authorOf = ({ session, headers }) => ({ user: session.user, clientId: headers['x-client-id'] })
 
-/** The routes of rooms and tasks, for logged-in users. A change is answered with the data that is broadcast to others. */
+/** The routes of rooms and tasks, for logged-in users. A change is answered with what its event says, and the place of the event in the log. */
 export async function api(app, { board, requireLogin }) {
   app.addHook('onRequest', async (_request, reply) => {
     reply.header('cache-control', 'no-store')
@@ -69,26 +69,26 @@ async function taskRoutes(app, { board }) {
     if (!(await board.findRoom(params.room, session.user))) throw new NoSuchRoom()
   })
 
-  app.get('/', async ({ params }) => board.snapshot(params.room))
+  app.get('/', async ({ params }) => board.tasks.snapshot(params.room))
 
   app.post('/', { schema: { headers, body: newTask } }, async (request, reply) => {
     reply.code(201)
-    return board.createTask(request.params.room, request.body, authorOf(request))
+    return board.tasks.create(request.params.room, request.body, authorOf(request))
   })
 
   app.patch('/:id', { schema: { headers, body: taskChanges } }, async (request) => {
     const { room, id } = request.params
-    return (await board.updateTask(room, id, request.body, authorOf(request))) ?? gone()
+    return (await board.tasks.update(room, id, request.body, authorOf(request))) ?? gone()
   })
 
   app.post('/:id/restore', { schema: { headers, body: restoration } }, async (request) => {
     const { room, id } = request.params
-    return (await board.restoreTask(room, id, request.body, authorOf(request))) ?? gone()
+    return (await board.tasks.restore(room, id, request.body, authorOf(request))) ?? gone()
   })
 
   app.delete('/:id', { schema: { headers } }, async (request) => {
     const { room, id } = request.params
-    return (await board.deleteTask(room, id, authorOf(request))) ?? gone()
+    return (await board.tasks.delete(room, id, authorOf(request))) ?? gone()
   })
 }
 

@@ -3,11 +3,7 @@ import { PERSON } from '../board/person.js'
 
 const LoginRequired = createError('LOGIN_REQUIRED', 'Log in first', 401)
 const SessionEnded = createError('SESSION_ENDED', 'Your login has ended: log in again', 401)
-const ServerRestarted = createError(
-  'SERVER_RESTARTED',
-  'The server was restarted. It keeps logins, rooms and tasks in memory alone, so they are gone: log in again',
-  401
-)
+const LoginUnknown = createError('LOGIN_UNKNOWN', 'This server does not know your login: log in again', 401)
 
 const COOKIE = 'board_session'
 
@@ -53,8 +49,8 @@ export function addLogin(app, board) {
     if (request.session) return
     const { present, valid } = readCookie(request)
     if (!present) throw new LoginRequired()
-    // Each start of the server has a new secret, so an earlier cookie is not valid.
-    throw valid ? new SessionEnded() : new ServerRestarted()
+    // Each database has a secret of its own, so the cookie of another one is not valid.
+    throw valid ? new SessionEnded() : new LoginUnknown()
   }
 
   async function sessionOf(request) {

@@ -91,7 +91,7 @@ export function board(t: Test, stage: BoardStage): void {
       relay.target = stage.board.port
       await isLive(ann)
       await shows(t, ann, { todo: [last, 'Kept'], doing: ['Changed twice'] }, 'what happened meanwhile')
-      await says(ann, 'notice', `Caught up on ${3 + others} changes`)
+      await says(ann, 'notice', 'Caught up: 3 tasks have changed')
 
       await dan.create('Live again')
       await shows(t, ann, { todo: ['Live again', last, 'Kept'], doing: ['Changed twice'] }, 'and goes on')

@@ -1,33 +1,39 @@
 import { once } from 'node:events'
 import net, { type AddressInfo } from 'node:net'
+import { isDeepStrictEqual } from 'node:util'
 import t from 'tap'
 import { BoardCluster, runCluster, START, servedBy } from '../kit/board-cluster.js'
 import { withTimeout } from '../kit/patience.js'
-import { startRedis } from '../kit/redis-server.js'
-import { changesOf, snapshotOf } from '../kit/task-board.js'
+import { startPostgres } from '../kit/postgres-server.js'
+import { changesOf, numberOf, snapshotOf } from '../kit/task-board.js'
 
 // More than a quiet machine needs, since its processes take long to start on a busy one.
 t.setTimeout(300_000)
 
-const redis = (await startRedis(t))!
-const skip = !redis
+const server = (await startPostgres(t))!
+const skip = !server
 /** One for all that can share it, each in a room of its own: its processes take seconds to start. */
-const board = skip ? undefined! : await BoardCluster.start(t, redis)
+const board = skip ? undefined! : await BoardCluster.start(t, server)
+
+const isOf =
+  (people: string[]) =>
+  ({ event, data }: { event: string | undefined; data: string }) =>
+    event === 'presence' && isDeepStrictEqual(JSON.parse(data), { people })
 
 t.test('on three processes a change is heard by the clients of all of them', { skip }, async (t) => {
   const cookie = await board.logIn('Ann')
   const streams = await board.streamsOnEach(3, cookie)
   for (const stream of streams) t.match(await snapshotOf(stream), { tasks: [] }, 'the login holds on each of them')
-  for (const [i, title] of ['One', 'Two', 'Three'].entries()) {
-    t.equal((await board.create(cookie, title)).seq, i + 1, 'they count as one')
-  }
-  for (const stream of streams) {
-    t.match(await changesOf(stream, 3), [
-      { seq: 1, data: { title: 'One' } },
-      { seq: 2, data: { title: 'Two' } },
-      { seq: 3, data: { title: 'Three' } }
-    ])
-  }
+  const answers = []
+  for (const title of ['One', 'Two', 'Three']) answers.push(await board.create(cookie, title))
+  const places = answers.map(({ cursor }) => numberOf(cursor))
+  t.strictSame(
+    places,
+    places.toSorted((a, b) => a - b),
+    'they count as one'
+  )
+  t.equal(new Set(places).size, 3)
+  for (const stream of streams) t.strictSame(await changesOf(stream, 3), answers)
 })
 
 t.test('a room, who is in it, and a logout are the same on all processes', { skip }, async (t) => {
@@ -40,11 +46,11 @@ t.test('a room, who is in it, and a logout are the same on all processes', { ski
   for (let i = 0; i < 3; i++) t.equal((await board.stream(bob, 'secret')).status, 403)
   const [stream, elsewhere] = await board.streamsOnEach(2, ann, 'team-b')
   const watching = await board.stream(bob, 'team-b')
-  const arePeople = (people: string) => watching.until(({ event, data }) => event === 'presence' && data === people)
-  await arePeople('{"people":["Ann","Bob"]}')
+  const arePeople = (people: string[]) => watching.until(isOf(people))
+  await arePeople(['Ann', 'Bob'])
   await board.call('POST', '/api/logout', { cookie: ann })
   for (const each of [stream!, elsewhere!]) await each.waitForEnd()
-  await arePeople('{"people":["Bob"]}')
+  await arePeople(['Bob'])
   t.equal((await board.stream(ann)).status, 401)
 })
 
@@ -69,36 +75,50 @@ t.test('when a process is killed, its clients go on with another one and miss no
   t.notOk(streams.map(servedBy).includes(pid), 'and there are three again')
   const watching = await board.stream(bob, ROOM)
   for (const each of [resumed, ...streams]) await each.close()
-  await watching.until(({ event, data }) => event === 'presence' && data === '{"people":["Bob"]}')
+  await watching.until(isOf(['Bob']))
 })
 
-t.test('it ends with a signal, and leaves nothing in Redis', { skip }, async (t) => {
+t.test('it ends with a signal, and leaves nobody and no connection in the database', { skip }, async (t) => {
   const cookie = await board.logIn('Ann')
   const streams = await board.streamsOnEach(3, cookie)
   await board.create(cookie, 'One')
-  t.equal((await board.keys()).length, 1)
   t.equal(await board.stop(), 0)
   for (const stream of streams) await stream.waitForEnd()
-  t.strictSame(await board.keys(), [])
+  t.strictSame((await server.admin.query('select * from board.visitors')).rows, [])
+  t.strictSame(await server.connectionNames(), ['test'])
 })
 
-t.test('without Redis it says so, and ends', async (t) => {
-  const server = net.createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  const { child, output } = runCluster({ REDIS_URL: `redis://127.0.0.1:${port}` })
+t.test('a new start of it has what was there, and the logins', { skip }, async (t) => {
+  const again = await BoardCluster.start(t, server)
+  const ann = await again.logIn('Ann')
+  await again.stop()
+  const later = await BoardCluster.start(t, server)
+  const { tasks } = await snapshotOf(await later.stream(ann))
+  t.match(tasks, [{ title: 'One' }, { title: 'Two' }, { title: 'Three' }, { title: 'One' }])
+  await later.stop()
+})
+
+t.test('without the database it says so, and ends', async (t) => {
+  const closed = net.createServer().listen(0, '127.0.0.1')
+  await once(closed, 'listening')
+  const { port } = closed.address() as AddressInfo
+  closed.close()
+  const { child, output } = runCluster({ DATABASE_URL: `postgres://ann:secret@127.0.0.1:${port}/board` })
   const [code] = await withTimeout(once(child, 'close'), 'its end', START)
   t.equal(code, 1)
-  t.match(output(), `could not start: The backplane redis at 127.0.0.1:${port} cannot be used`)
+  t.match(output(), `could not start: The backplane postgres at 127.0.0.1:${port}/board cannot be used`)
+  t.notMatch(output(), 'secret')
+  const { child: other, output: said } = runCluster({})
+  t.equal((await withTimeout(once(other, 'close'), 'its end', START))[0], 1)
+  t.match(said(), 'could not start: DATABASE_URL is not set. It takes the URL of a Postgres')
 })
 
 t.test('where the port is taken it says so, and ends', { skip }, async (t) => {
-  const server = net.createServer().listen(0, '127.0.0.1')
-  t.teardown(() => server.close())
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  const { child, output } = runCluster({ REDIS_URL: redis.url, PORT: String(port) })
+  const taken = net.createServer().listen(0, '127.0.0.1')
+  t.teardown(() => taken.close())
+  await once(taken, 'listening')
+  const { port } = taken.address() as AddressInfo
+  const { child, output } = runCluster({ DATABASE_URL: server.url, PORT: String(port) })
   const [code] = await withTimeout(once(child, 'close'), 'its end', START)
   t.equal(code, 1)
   t.match(output(), /could not start: .*EADDRINUSE/)

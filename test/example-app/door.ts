@@ -46,24 +46,27 @@ export function door(t: Test, stage: BoardStage): void {
     t.match(bob.url(), /#team-b$/)
   })
 
-  t.test('a tab of a server that has begun anew says so, asks who it is, and shows the new board then', async (t) => {
-    await stage.enterRoom([], [ann])
-    await (await stage.board.visitor('Dan')).create('Of the old server')
-    await ann.evaluate("location.hash = 'team-a'")
-    await shows(t, ann, { todo: ['Of the old server'] }, 'before')
+  t.test(
+    'a tab that comes to a server with another database says so, asks who it is, and shows its board then',
+    async (t) => {
+      await stage.enterRoom([], [ann])
+      await (await stage.board.visitor('Dan')).create('Of the old server')
+      await ann.evaluate("location.hash = 'team-a'")
+      await shows(t, ann, { todo: ['Of the old server'] }, 'before')
 
-    const after = await TaskBoard.serve(t)
-    const dan = await after.visitor('Dan')
-    await dan.create('Of the new server')
-    relay.target = after.port
-    await stage.board.app.close()
-    await asksWhoItIs(ann)
-    await says(ann, 'login-reason', 'The server was restarted. It keeps logins, rooms and tasks in memory alone')
-    t.equal(await ann.getByTestId('login-name').inputValue(), 'Ann', 'remembering the name')
-    await logIn(ann, 'Ann')
-    await isLive(ann)
-    await shows(t, ann, { todo: ['Of the new server'] }, 'after')
-    await dan.create('Another')
-    await shows(t, ann, { todo: ['Another', 'Of the new server'] }, 'and goes on')
-  })
+      const after = await TaskBoard.serve(t)
+      const dan = await after.visitor('Dan')
+      await dan.create('Of the new server')
+      relay.target = after.port
+      await stage.board.app.close()
+      await asksWhoItIs(ann)
+      await says(ann, 'login-reason', 'This server does not know your login: log in again.')
+      t.equal(await ann.getByTestId('login-name').inputValue(), 'Ann', 'remembering the name')
+      await logIn(ann, 'Ann')
+      await isLive(ann)
+      await shows(t, ann, { todo: ['Of the new server'] }, 'after')
+      await dan.create('Another')
+      await shows(t, ann, { todo: ['Another', 'Of the new server'] }, 'and goes on')
+    }
+  )
 }

@@ -4,8 +4,7 @@ import { cookieOf, TaskBoard, Visitor } from '../kit/task-board.js'
 const REFUSALS = {
   LOGIN_REQUIRED: 'Log in first',
   SESSION_ENDED: 'Your login has ended: log in again',
-  SERVER_RESTARTED:
-    'The server was restarted. It keeps logins, rooms and tasks in memory alone, so they are gone: log in again'
+  LOGIN_UNKNOWN: 'This server does not know your login: log in again'
 }
 
 /** Who may come in, by the API. */
@@ -21,14 +20,10 @@ export function login(t: Test): void {
     const cookies: [what: string, cookie: string, code: keyof typeof REFUSALS][] = [
       ['none', '', 'LOGIN_REQUIRED'],
       ['empty', 'board_session=', 'LOGIN_REQUIRED'],
-      ['unsigned', `board_session=${id}`, 'SERVER_RESTARTED'],
-      ['signed wrongly', `board_session=${id}.${signature!.slice(1)}`, 'SERVER_RESTARTED'],
-      [
-        'with the signature of another',
-        `board_session=${encodeURIComponent(`x${id}.${signature}`)}`,
-        'SERVER_RESTARTED'
-      ],
-      ['of another start of the server', elsewhere.cookie, 'SERVER_RESTARTED'],
+      ['unsigned', `board_session=${id}`, 'LOGIN_UNKNOWN'],
+      ['signed wrongly', `board_session=${id}.${signature!.slice(1)}`, 'LOGIN_UNKNOWN'],
+      ['with the signature of another', `board_session=${encodeURIComponent(`x${id}.${signature}`)}`, 'LOGIN_UNKNOWN'],
+      ['of another database', elsewhere.cookie, 'LOGIN_UNKNOWN'],
       ['of a session that has ended', ended.cookie, 'SESSION_ENDED'],
       ['under another name', `session=${value}`, 'LOGIN_REQUIRED']
     ]

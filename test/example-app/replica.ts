@@ -1,53 +1,46 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import type { Test } from 'tap'
-import type { Change, Task } from '../kit/task-board.js'
+import type { Task } from '../kit/task-board.js'
+
+type Row = Pick<Task, 'id' | 'title'>
 
 interface View {
-  reset(tasks: Task[]): void
-  put(task: Task): void
+  reset(rows: Row[]): void
+  put(row: Row): void
   remove(id: string): void
 }
 
 interface Snapshot {
-  seq: number
-  tasks: Task[]
+  cursor: string
+  tasks: Row[]
+}
+
+/** A change as its event tells it, or an answer. */
+interface Told {
+  row_id: string
+  kind: string
+  data: (Row & { deleted_at: string | null; changed_by: string }) | null
 }
 
 interface Replica {
-  seq: number
-  load(snapshot: Snapshot): void
-  receive(change: Change): boolean
+  load(snapshot: Snapshot): number
+  receive(change: object): boolean
 }
 
-interface Author {
-  user: string
-  clientId: string
-}
-
-interface Tasks {
-  snapshot(): Snapshot
-  create(fields: object, by: Author): Change
-  update(id: string, fields: object, by: Author): Change | undefined
-  delete(id: string, by: Author): Change | undefined
-  restore(id: string, fields: object, by: Author): Change | undefined
-}
-
-const example = (path: string) => import(new URL(`../../example-app/${path}`, import.meta.url).href)
-const { Replica } = (await example('public/server/replica.js')) as { Replica: new (view: View) => Replica }
-const { Tasks } = (await example('board/tasks.js')) as {
-  Tasks: new (options: { limit: number; onChange: (change: Change, clientId?: string) => void }) => Tasks
-}
+const example = (path: string) => import(new URL(`../../example-app/public/server/${path}`, import.meta.url).href)
+const { Replica } = (await example('replica.js')) as { Replica: new (view: View) => Replica }
+const { readChange } = (await example('change.js')) as { readChange(told: Told, cursor: string): object }
 
 class Rows implements View {
-  readonly byId = new Map<string, Task>()
+  readonly byId = new Map<string, Row>()
 
-  reset(tasks: Task[]): void {
+  reset(tasks: Row[]): void {
     this.byId.clear()
     for (const task of tasks) this.put(task)
   }
 
-  put(task: Task): void {
+  put(task: Row): void {
     this.byId.set(task.id, task)
   }
 
@@ -56,14 +49,65 @@ class Rows implements View {
   }
 }
 
+/** What the database does with the tasks of a room: its change feed, and its answers. */
+class Table {
+  readonly log: { told: Told; by: string }[] = []
+  readonly #rows = new Map<string, NonNullable<Told['data']>>()
+  #created = 0
+
+  get cursor(): string {
+    return this.cursorOf(this.log.length)
+  }
+
+  /** Other rooms and what else there is have places in the log, too. */
+  cursorOf(count: number): string {
+    return `0badcafe-${3 * count}`
+  }
+
+  get snapshot(): Snapshot {
+    const tasks = [...this.#rows.values()].filter(({ deleted_at }) => deleted_at === null)
+    return { cursor: this.cursor, tasks }
+  }
+
+  /** Nothing where there is nothing to change. */
+  change(kind: string, which: number, by: string): Told | undefined {
+    const row = [...this.#rows.values()][which % this.#rows.size]
+    const title = String(which)
+    if (kind === 'create') {
+      const id = `task ${++this.#created}`
+      return this.#save('insert', { id, title, deleted_at: null, changed_by: by }, by)
+    }
+    if (row === undefined) return undefined
+    if (kind === 'remove') {
+      this.#rows.delete(row.id)
+      return this.#tell({ row_id: row.id, kind: 'delete', data: null }, by)
+    }
+    if ((kind === 'restore') === (row.deleted_at === null)) return undefined
+    const deleted_at = kind === 'delete' ? 'now' : null
+    return this.#save(
+      'update',
+      { ...row, title: kind === 'update' ? title : row.title, deleted_at, changed_by: by },
+      by
+    )
+  }
+
+  #save(kind: string, data: NonNullable<Told['data']>, by: string): Told {
+    this.#rows.set(data.id, data)
+    return this.#tell({ row_id: data.id, kind, data }, by)
+  }
+
+  #tell(told: Told, by: string): Told {
+    this.log.push({ told, by })
+    return told
+  }
+}
+
 /** A page and its server, with all that is under way between them. */
 class Board {
   readonly rows = new Rows()
   readonly replica = new Replica(this.rows)
-  readonly answers: Change[] = []
-  readonly #tasks = new Tasks({ limit: 100, onChange: (change, clientId) => this.#broadcast(change, clientId) })
-  readonly #log: Change[] = []
-  readonly #deleted: string[] = []
+  readonly answers: object[] = []
+  readonly #table = new Table()
   /** What the page has had of the log. */
   #seen = 0
   #stream: (() => void)[] = []
@@ -72,20 +116,11 @@ class Board {
   #known = ''
 
   change(kind: string, which: number, isOwn: boolean): void {
-    const { tasks } = this.#tasks.snapshot()
-    const id = tasks[which % tasks.length]?.id ?? 'none'
-    const by = { user: 'Ann', clientId: isOwn ? this.#known : 'other' }
-    const title = String(which)
-    const kinds: Record<string, () => Change | undefined> = {
-      create: () => this.#tasks.create({ title }, by),
-      delete: () => this.#tasks.delete(id, by),
-      update: () => this.#tasks.update(id, { title }, by),
-      // One that is deleted, if there is any.
-      restore: () => this.#tasks.restore(this.#deleted.at(which % this.#deleted.length) ?? 'none', { title }, by)
-    }
-    const change = kinds[kind]!()
-    if (change?.kind === 'delete') this.#deleted.push(change.row_id)
-    if (isOwn && change) this.answers.push(change)
+    const by = isOwn ? this.#known : 'other'
+    const told = this.#table.change(kind, which, by)
+    if (told === undefined) return
+    if (by !== String(this.#connection)) this.#hear(this.#table.log.length)
+    if (isOwn) this.answers.push(readChange(told, this.#table.cursor))
   }
 
   answer(which: number): void {
@@ -103,35 +138,31 @@ class Board {
   connect(): void {
     this.#connection++
     const id = String(this.#connection)
-    const snapshot = this.#tasks.snapshot()
+    const { snapshot } = this.#table
     const load = () => {
       this.#known = id
       this.replica.load(snapshot)
     }
     this.#stream = [load]
-    this.#log.forEach((change, i) => {
-      if (i >= this.#seen) this.#hear(change, i)
-    })
+    for (let count = this.#seen + 1; count <= this.#table.log.length; count++) this.#hear(count)
   }
 
-  get expected(): Task[] {
-    return this.#tasks.snapshot().tasks
+  get expected(): Row[] {
+    return this.#table.snapshot.tasks
   }
 
-  #broadcast(change: Change, clientId?: string): void {
-    this.#log.push(change)
-    if (clientId !== String(this.#connection)) this.#hear(change, this.#log.length - 1)
-  }
-
-  #hear(change: Change, place: number): void {
+  /** The stream brings what the log has at this place. */
+  #hear(count: number): void {
+    const { told } = this.#table.log[count - 1]!
+    const id = `${this.#table.cursorOf(count)}-00abcde`
     this.#stream.push(() => {
-      this.#seen = place + 1
-      this.replica.receive(change)
+      this.#seen = count
+      this.replica.receive(readChange(told, id))
     })
   }
 }
 
-const byId = (one: Task, other: Task) => one.id.localeCompare(other.id)
+const byId = (one: Row, other: Row) => one.id.localeCompare(other.id)
 
 /** The page's copy of the board. */
 export function replica(t: Test): void {
@@ -141,7 +172,7 @@ export function replica(t: Test): void {
       {
         weight: 5,
         arbitrary: fc.record({
-          change: fc.constantFrom('create', 'update', 'delete', 'restore'),
+          change: fc.constantFrom('create', 'update', 'delete', 'restore', 'remove'),
           number,
           own: fc.boolean()
         })

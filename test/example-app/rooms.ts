@@ -9,8 +9,8 @@ export function rooms(t: Test): void {
     const [a, b] = [await inA.stream(), await inB.stream()]
     await inA.create('Of A')
     await inB.create('Of B')
-    t.match(await changesOf(b, 1), [{ seq: 1, data: { title: 'Of B' } }])
-    t.match(await changesOf(a, 1), [{ seq: 1, data: { title: 'Of A' } }])
+    t.match(await changesOf(b, 1), [{ kind: 'insert', data: { title: 'Of B' } }])
+    t.match(await changesOf(a, 1), [{ kind: 'insert', data: { title: 'Of A' } }])
     await b.close()
     await inA.create('Of A, too')
     const resumed = await inB.stream({ lastEventId: b.lastEventId })

@@ -1,5 +1,5 @@
 import type { Test } from 'tap'
-import { type Change, changesOf, snapshotOf, TaskBoard } from '../kit/task-board.js'
+import { type Change, changesOf, numberOf, type Snapshot, snapshotOf, TaskBoard } from '../kit/task-board.js'
 
 /** Tasks and their changes, by the API and the stream. */
 export function tasks(t: Test): void {
@@ -12,15 +12,19 @@ export function tasks(t: Test): void {
       followers.push(await ann.stream())
       await creating
     }
-    await ann.create('last')
+    const last = await ann.create('last')
+    const { tasks } = (await ann.tasks<Snapshot>('GET')).body
+    t.equal(tasks.length, 61)
     for (const follower of followers) {
-      const { seq, tasks } = await snapshotOf(follower)
-      t.equal(tasks.length, seq)
-      const later = (await changesOf(follower, 61 - seq)).map((change) => change.seq)
+      const snapshot = await snapshotOf(follower)
+      const titles = snapshot.tasks.map(({ title }) => title)
+      const later: Change[] = []
+      while (later.at(-1)?.row_id !== last.id) later.push(...(await changesOf(follower, 1)))
+      const since = later.filter(({ cursor }) => numberOf(cursor) > numberOf(snapshot.cursor))
       t.strictSame(
-        later,
-        Array.from(later, (_, i) => seq + 1 + i),
-        `${seq} rows, and each change since`
+        [...titles, ...since.map(({ data }) => data!.title)],
+        tasks.map(({ title }) => title),
+        `${titles.length} rows, and each change since`
       )
     }
   })
@@ -34,9 +38,11 @@ export function tasks(t: Test): void {
     await ann.create('Missed')
     const after = await ann.stream({ lastEventId: before.lastEventId })
     const snapshot = await snapshotOf(after)
-    t.match(snapshot, { seq: 1, tasks: [{ title: 'Missed' }] })
+    t.match(snapshot, { tasks: [{ title: 'Missed' }] })
     t.not(snapshot.clientId, clientId, 'and another client id')
-    t.match(await changesOf(after, 1), [{ seq: 1 }], '`seq` says that the rows include it')
+    const [missed] = await changesOf(after, 1)
+    t.match(missed, { data: { title: 'Missed' } })
+    t.ok(numberOf(missed!.cursor) <= numberOf(snapshot.cursor), '`cursor` says that the rows include it')
   })
 
   t.test('a change comes back to everyone but the stream that is named', async (t) => {
@@ -58,34 +64,46 @@ export function tasks(t: Test): void {
   t.test('a change is answered with all that a copy of the board needs', async (t) => {
     const board = await TaskBoard.serve(t)
     const ann = await board.visitor()
-    const start = Date.now()
     const { status, body: created } = await ann.tasks('POST', '', { title: '  Bake bread ' })
     t.equal(status, 201)
     const task = created.data!
-    t.match(task, { id: /^[\w-]{36}$/, title: 'Bake bread', author: 'Ann', status: 'todo', position: 1 })
+    t.match(task, {
+      id: /^[\w-]{36}$/,
+      title: 'Bake bread',
+      author: 'Ann',
+      status: 'todo',
+      position: 1,
+      deleted_at: null,
+      changed_by: 'Ann'
+    })
     const path = `/${task.id}`
     const { body: moved } = await ann.tasks('PATCH', path, { status: 'done' })
     const { body: renamed } = await ann.tasks('PATCH', path, { title: 'Bake rye bread' })
     const { body: unchanged } = await ann.tasks('PATCH', path, { title: 'Bake rye bread', status: 'done' })
-    t.match(await ann.tasks('GET'), { status: 200, body: { seq: 3, tasks: [renamed.data] } })
+    const { body: snapshot } = await ann.tasks<Snapshot>('GET')
+    t.strictSame(snapshot.tasks, [renamed.data])
     const { body: deleted } = await ann.tasks('DELETE', path)
-    const change = { entity: 'task', row_id: task.id, user: 'Ann' }
+    const change = { entity: 'tasks', row_id: task.id }
+    const done = { ...task, status: 'done', position: 2 }
+    t.match(deleted.data!.deleted_at, /^\d{4}-\d\d-\d\dT/)
     t.strictSame(
-      [created, moved, renamed, unchanged, deleted].map(({ timestamp, ...rest }) => rest),
+      [created, moved, renamed, unchanged, deleted].map(({ cursor, ...rest }) => rest),
       [
-        { seq: 1, ...change, kind: 'insert', data: task },
-        { seq: 2, ...change, kind: 'update', data: { ...task, status: 'done', position: 2 } },
-        { seq: 3, ...change, kind: 'update', data: { ...task, status: 'done', position: 2, title: 'Bake rye bread' } },
-        { seq: 3, ...change, kind: 'update', data: renamed.data },
-        { seq: 4, ...change, kind: 'delete', data: null }
-      ],
+        { ...change, kind: 'insert', data: task },
+        { ...change, kind: 'update', data: done },
+        { ...change, kind: 'update', data: { ...done, title: 'Bake rye bread' } },
+        { ...change, kind: 'update', data: renamed.data },
+        { ...change, kind: 'update', data: { ...renamed.data, deleted_at: deleted.data!.deleted_at } }
+      ]
+    )
+    const places = [created, moved, renamed, snapshot, unchanged, deleted].map(({ cursor }) => numberOf(cursor))
+    const first = places[0]!
+    t.strictSame(
+      places.map((place) => place - first),
+      [0, 1, 2, 2, 2, 3],
       'setting what is set already is no change'
     )
-    for (const { timestamp } of [created, deleted]) {
-      t.equal(new Date(timestamp).toISOString(), timestamp)
-      t.ok(Date.parse(timestamp) >= start && Date.parse(timestamp) <= Date.now())
-    }
-    t.strictSame((await ann.tasks<object>('GET')).body, { seq: 4, tasks: [] })
+    t.strictSame((await ann.tasks<Snapshot>('GET')).body, { cursor: deleted.cursor, tasks: [] })
   })
 
   t.test('the API refuses what is no task or no change, says why, and tells nobody of it', async (t) => {
@@ -119,10 +137,10 @@ export function tasks(t: Test): void {
     }
     await ann.tasks('DELETE', `/${id}`)
     const changes: Change[] = await changesOf(client, 2)
-    t.strictSame(
-      changes.map(({ kind }) => kind),
-      ['insert', 'delete']
-    )
+    t.match(changes, [
+      { kind: 'insert', data: { deleted_at: null } },
+      { kind: 'update', data: { deleted_at: /./ } }
+    ])
   })
 
   t.test('a deleted task comes back as it was, or under another title, as long as it is remembered', async (t) => {
@@ -133,7 +151,7 @@ export function tasks(t: Test): void {
     await ann.tasks('PATCH', `/${first.id}`, { status: 'done' })
     for (const { id } of [first, second]) await ann.tasks('DELETE', `/${id}`)
     const { body: restored } = await ann.tasks('POST', `/${first.id}/restore`, {})
-    t.match(restored, { kind: 'insert', data: { ...first, status: 'done', position: 3 } })
+    t.match(restored, { kind: 'update', data: { ...first, status: 'done', position: 3, deleted_at: null } })
     t.match(await ann.tasks('POST', `/${second.id}/restore`, { title: 'Third' }), {
       status: 200,
       body: { data: { ...second, title: 'Third' } }
@@ -170,9 +188,12 @@ export function tasks(t: Test): void {
     const ann = await board.visitor()
     const task = { id: '0b9f1c56-6e0c-4d35-9f0c-2f3a1d0e4b7a', title: 'Once' }
     const { body: created } = await ann.tasks('POST', '', task)
-    t.match(created, { seq: 1, kind: 'insert', data: task })
-    t.match(await ann.tasks('POST', '', task), { status: 201, body: { seq: 1, kind: 'insert', data: task } })
-    await ann.tasks('DELETE', `/${task.id}`)
-    t.match(await ann.tasks('POST', '', task), { status: 201, body: { seq: 2, kind: 'delete' } }, 'or says it is gone')
+    t.match(created, { kind: 'insert', data: task })
+    const again = { status: 201, body: created }
+    t.match(await ann.tasks('POST', '', task), again)
+    const { body: deleted } = await ann.tasks('DELETE', `/${task.id}`)
+    t.match(await ann.tasks('POST', '', task), { status: 201, body: deleted }, 'or says it is gone')
+    const elsewhere = await (await board.visitor('Bob', 'team-b')).tasks<unknown>('POST', '', task)
+    t.match(elsewhere, { status: 409, body: { code: 'ID_TAKEN' } }, 'and no other room has it')
   })
 }

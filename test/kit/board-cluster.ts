@@ -5,20 +5,30 @@ import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import { PATIENCE, withTimeout } from './patience.js'
 import { plainEnvironment } from './plain-environment.js'
-import type { RedisServer } from './redis-server.js'
+import type { PostgresServer } from './postgres-server.js'
 import { RUN_SOURCES } from './run-sources.js'
 import { connect, type SseClient } from './sse-client.js'
 import { type Change, cookieOf } from './task-board.js'
 
-const SCRIPT = fileURLToPath(new URL('../../example-app/cluster.js', import.meta.url))
+const SCRIPTS = new URL('../../example-app/', import.meta.url)
 /** Connections go to the processes in turn, so that a few of them are enough to meet all. */
 const ATTEMPTS = 30
 /** How long processes of Node may take to start, ms: several at once, on a busy machine. */
 export const START = 6 * PATIENCE
 
-/** Starts the example, whatever comes of it. */
-export function runCluster(env: Record<string, string>): { child: ChildProcess; output: () => string } {
-  const child = spawn(process.execPath, [...RUN_SOURCES, SCRIPT], { env: { ...plainEnvironment(), PORT: '0', ...env } })
+interface Started {
+  child: ChildProcess
+  output: () => string
+}
+
+/** Starts the example on several processes, whatever comes of it. */
+export function runCluster(env: Record<string, string>): Started {
+  return runExample('cluster.js', env)
+}
+
+function runExample(script: string, env: Record<string, string>): Started {
+  const path = fileURLToPath(new URL(script, SCRIPTS))
+  const child = spawn(process.execPath, [...RUN_SOURCES, path], { env: { ...plainEnvironment(), PORT: '0', ...env } })
   let text = ''
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding('utf8').on('data', (chunk) => {
@@ -35,24 +45,22 @@ export function servedBy({ headers }: SseClient): number {
 /** The example on its processes, until the end of the test. */
 export class BoardCluster {
   readonly port: number
-  readonly keys: () => Promise<string[]>
   readonly #t: Test
   readonly #child: ChildProcess
   readonly #output: () => string
 
-  private constructor(t: Test, started: ReturnType<typeof runCluster>, port: number, keys: () => Promise<string[]>) {
+  private constructor(t: Test, started: Started, port: number) {
     this.#t = t
     this.#child = started.child
     this.#output = started.output
     this.port = port
-    this.keys = keys
   }
 
-  static async start(t: Test, redis: RedisServer): Promise<BoardCluster> {
-    const started = runCluster({ REDIS_URL: redis.url, LOG_LEVEL: 'silent' })
+  static async start(t: Test, server: PostgresServer): Promise<BoardCluster> {
+    const started = runCluster({ DATABASE_URL: server.url, LOG_LEVEL: 'silent' })
     t.teardown(() => stop(started.child))
     const [, port] = await said(started, /Task board on \S+:(\d+)/)
-    return new BoardCluster(t, started, Number(port), () => redis.admin.keys('*'))
+    return new BoardCluster(t, started, Number(port))
   }
 
   waitFor(pattern: RegExp): Promise<RegExpExecArray> {
@@ -109,6 +117,24 @@ export class BoardCluster {
   }
 }
 
+/** The example as `npm start` runs it, until the end of the test or until it is stopped. */
+export async function startServer(
+  t: Test,
+  env: Record<string, string>
+): Promise<{ port: number; stop: () => Promise<number | null> }> {
+  const started = runExample('server.js', env)
+  t.teardown(() => stop(started.child))
+  const [, port] = await said(started, /Task board on \S+:(\d+)/)
+  return { port: Number(port), stop: () => stop(started.child) }
+}
+
+/** What an example says that ends at once, and its exit code. */
+export async function failToStart(env: Record<string, string>): Promise<{ code: number | null; output: string }> {
+  const { child, output } = runExample('server.js', env)
+  const [code] = await withTimeout(once(child, 'close'), 'its end', START)
+  return { code, output: output() }
+}
+
 /** A connection may be handed to a process that was killed just then. A browser tries again, too. */
 async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
   for (let i = 0; ; i++) {
@@ -130,7 +156,7 @@ async function stop(child: ChildProcess): Promise<number | null> {
 }
 
 /** Resolves when the process has said something of this form. */
-async function said({ child, output }: ReturnType<typeof runCluster>, pattern: RegExp): Promise<RegExpExecArray> {
+async function said({ child, output }: Started, pattern: RegExp): Promise<RegExpExecArray> {
   const found = new Promise<RegExpExecArray>((resolve, reject) => {
     const look = () => {
       const match = pattern.exec(output())

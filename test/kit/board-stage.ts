@@ -1,5 +1,6 @@
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import type { Test } from 'tap'
+import { emptyDatabase } from './board-database.js'
 import { isLive, logIn, openPage } from './board-page.js'
 import { Relay } from './relay.js'
 import { TaskBoard, type Visitor } from './task-board.js'
@@ -16,16 +17,27 @@ export class BoardStage {
   readonly browser: Browser
   /** Between Ann and the server. */
   readonly relay: Relay
+  /** Where psql finds the database; nothing where there is no Postgres on this machine. */
+  readonly databaseUrl: string | undefined
   readonly ann: Page
   readonly bob: Page
   readonly #visitor: Visitor
   readonly #t: Test
   #rooms = 0
 
-  private constructor(t: Test, browser: Browser, board: TaskBoard, relay: Relay, people: [Page, Page], by: Visitor) {
+  private constructor(
+    t: Test,
+    browser: Browser,
+    board: TaskBoard,
+    databaseUrl: string | undefined,
+    relay: Relay,
+    people: [Page, Page],
+    by: Visitor
+  ) {
     this.#t = t
     this.browser = browser
     this.board = board
+    this.databaseUrl = databaseUrl
     this.relay = relay
     this.ann = people[0]
     this.bob = people[1]
@@ -33,13 +45,14 @@ export class BoardStage {
   }
 
   static async open(t: Test, browser: Browser): Promise<BoardStage> {
-    const board = await TaskBoard.serve(t, { pylonSse: { history: { events: HISTORY } } })
+    const database = await emptyDatabase()
+    const board = await TaskBoard.serve(t, { database, pylonSse: { history: { events: HISTORY } } })
     const relay = new Relay()
     const ann = await openPage(t, browser, await relay.listen(t, board.port))
     const bob = await openPage(t, browser, board.url)
     await logIn(ann, 'Ann')
     await logIn(bob, 'Bob')
-    return new BoardStage(t, browser, board, relay, [ann, bob], await board.visitor('Dan'))
+    return new BoardStage(t, browser, board, database.url, relay, [ann, bob], await board.visitor('Dan'))
   }
 
   /** Takes these into a new room, which has these tasks. Resolves with somebody who is in there without a browser. */

@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import type { PylonSseOptions } from '../../lib/index.js'
+import { type BoardDatabase, emptyDatabase } from './board-database.js'
 import { type ConnectOptions, connect, type SseClient } from './sse-client.js'
 
 export interface BoardOptions {
@@ -10,6 +11,8 @@ export interface BoardOptions {
   maxRooms?: number
   maxSessions?: number
   sessionLifetime?: number
+  /** Default: an empty one. */
+  database?: BoardDatabase
 }
 
 export interface Task {
@@ -19,24 +22,25 @@ export interface Task {
   author: string
   status: string
   position: number
+  deleted_at: string | null
+  changed_by: string
 }
 
-/** A change of a task, as it is answered and broadcast. */
+/** A change of a task, as it is answered and heard. */
 export interface Change {
-  seq: number
-  entity: 'task'
+  /** The place of its event in the log. */
+  cursor: string
+  entity: 'tasks'
   row_id: string
-  kind: 'insert' | 'update' | 'delete'
+  kind: 'insert' | 'update' | 'delete' | 'resync'
   data: Task | null
-  /** Who made it. */
-  user: string
-  timestamp: string
 }
 
 export interface Snapshot {
   clientId: string
   people: string[]
-  seq: number
+  /** The place up to which the tasks include all changes. */
+  cursor: string
   tasks: Task[]
 }
 
@@ -50,7 +54,7 @@ type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
 
 // The example is JavaScript, and uses the built package as its users do.
 const { buildApp } = (await import(new URL('../../example-app/app.js', import.meta.url).href)) as {
-  buildApp(options?: BoardOptions): FastifyInstance
+  buildApp(options: BoardOptions): FastifyInstance
 }
 
 /** The example, listening until the end of the test. */
@@ -65,7 +69,8 @@ export class TaskBoard {
 
   static async serve(t: Test, options: BoardOptions = {}): Promise<TaskBoard> {
     // Browsers come back soon, so that tests need not wait for them.
-    const app = buildApp({ ...options, pylonSse: { retry: 100, ...options.pylonSse } })
+    const database = options.database ?? (await emptyDatabase())
+    const app = buildApp({ ...options, database, pylonSse: { retry: 100, ...options.pylonSse } })
     t.teardown(() => app.close())
     await app.listen({ host: '127.0.0.1', port: 0 })
     return new TaskBoard(t, app)
@@ -148,9 +153,20 @@ export async function snapshotOf(client: SseClient): Promise<Snapshot> {
   return JSON.parse((await client.until(({ event }) => event === 'snapshot')).data)
 }
 
-/** The next changes that a stream tells of. */
+/** The next changes that a stream tells of, without their time. */
 export async function changesOf(client: SseClient, n: number): Promise<Change[]> {
   const changes = []
-  for (let i = 0; i < n; i++) changes.push(JSON.parse((await client.until(({ event }) => event === 'change')).data))
+  for (let i = 0; i < n; i++) {
+    const { id, data } = await client.until(({ event }) => event === 'change')
+    const { timestamp, ...change } = JSON.parse(data)
+    if (!(Math.abs(Date.now() - timestamp) < 60_000)) throw new Error(`the time of a change is ${timestamp}`)
+    // An event's id is its place, and a fingerprint.
+    changes.push({ cursor: id!.slice(0, id!.lastIndexOf('-')), ...change })
+  }
   return changes
+}
+
+/** The number of a place in the log. */
+export function numberOf(cursor: string): number {
+  return Number(/^[0-9a-z]{8}-(\d+)$/.exec(cursor)![1])
 }

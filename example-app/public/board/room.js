@@ -1,4 +1,5 @@
 import { notify, notifyOf, withdrawOffers } from '../page/notice.js'
+import { readChange } from '../server/change.js'
 import { Outbox } from '../server/outbox.js'
 import { Replica } from '../server/replica.js'
 import { request } from '../server/request.js'
@@ -19,8 +20,8 @@ export class Room {
   #onRefused
   /** The id of this tab's stream. Each connection has a new one. */
   #clientId
-  /** `seq` of the latest change when the stream was lost. */
-  #seqWhenLost
+  /** Whether the stream was lost, so that changes may have been missed. */
+  #wasLost = false
   #closed = false
 
   /**
@@ -55,13 +56,13 @@ export class Room {
     })
     this.stream = new Stream(`room.${name}`, {
       onState: (state) => {
-        if (state !== 'live' && this.#replica.loaded) this.#seqWhenLost ??= this.#replica.seq
+        if (state !== 'live' && this.#replica.loaded) this.#wasLost = true
         onState(state)
       },
       onRefused,
       on: {
         snapshot: (snapshot) => this.#load(snapshot),
-        change: (change) => this.#hear(change),
+        change: (event, id) => this.#hear(event, id),
         presence: ({ people }) => onPeople(people),
         resync: ({ reason }) => this.#resync(reason)
       }
@@ -86,24 +87,26 @@ export class Room {
   /** Shows the rows, with which every connection begins. They include missed changes that follow them. */
   #load({ clientId, people, ...rows }) {
     this.#clientId = clientId
-    this.#replica.load(rows)
+    const missed = this.#replica.load(rows)
     this.#onPeople(people)
     this.#outbox.confirm(rows.tasks.map(({ id }) => id))
     this.#outbox.flush()
-    const missed = rows.seq - this.#seqWhenLost
-    if (missed > 0) notify(`Caught up on ${missed} ${missed === 1 ? 'change' : 'changes'}`)
-    this.#seqWhenLost = undefined
+    if (this.#wasLost && missed > 0) notify(`Caught up: ${missed} ${missed === 1 ? 'task has' : 'tasks have'} changed`)
+    this.#wasLost = false
   }
 
   /** Shows a change of somebody else, or of this person in another tab. */
-  #hear(change) {
+  #hear(event, eventId) {
+    // The table itself was changed, or emptied.
+    if (event.kind === 'resync') return this.stream.open()
+    const change = readChange(event, eventId)
     const { row_id: id, kind, user } = change
     const before = this.#board.taskOf(id)
     const wasFocused = this.#board.isFocused(id)
     if (!this.#replica.receive(change)) return
     // A card with an edit in progress stays, and its editor says that the task was deleted.
     const isGone = kind === 'delete' && !this.#board.isFocused(id)
-    if (isGone && wasFocused) this.#offerUndo(id, `${user} deleted “${before.title}”`)
+    if (isGone && wasFocused) this.#offerUndo(id, `${user ?? 'Somebody'} deleted “${before.title}”`)
     else this.#announcer.tell(change, before)
   }
 
@@ -169,7 +172,8 @@ export class Room {
 
   /** Sends a request. Its answer is the change, which is shown at once; the stream does not bring it to this tab. */
   async #ask(method, path, body) {
-    const change = await request(method, this.#url + path, { body, clientId: this.#clientId })
+    const answer = await request(method, this.#url + path, { body, clientId: this.#clientId })
+    const change = readChange(answer, answer.cursor)
     const before = this.#board.taskOf(change.row_id)
     const isNews = this.#replica.receive(change)
     if (isNews && change.kind !== 'delete') this.#announcer.tell({ ...change, user: 'You' }, before)
@@ -190,6 +194,6 @@ export class Room {
   #refresh() {
     if (this.stream.state !== 'live') return
     this.stream.open()
-    this.#seqWhenLost = undefined
+    this.#wasLost = false
   }
 }

@@ -44,7 +44,7 @@ export class Stream {
     for (const [name, handler] of this.#handlers) {
       source.addEventListener(name, (event) => {
         if (event.lastEventId) this.#lastEventId = event.lastEventId
-        handler(JSON.parse(event.data))
+        handler(JSON.parse(event.data), event.lastEventId)
       })
     }
     this.#source = source

@@ -54,7 +54,8 @@ begin
   if octet_length(change::text) > 65536 then
     change := change || jsonb_build_object('data', ${s}.pick(fields, w.key), 'truncated', true);
   end if;
-  perform ${s}.publish_message(change::text, w.event, topic, is_json => true);
+  perform ${s}.publish_message(change::text, w.event, topic,
+    except_client => nullif(current_setting('${s}.except_client', true), ''), is_json => true);
 end $$;
 
 create function ${s}.feed() returns trigger

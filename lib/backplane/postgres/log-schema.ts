@@ -74,13 +74,32 @@ begin
     last := setval('${s}.places', (select last_value - case when is_called then 0 else 1 end from ${s}.places) + number_of_events);
   end if;
   insert into ${s}.commits values (last, new.tx, number_of_events, clock_timestamp());
-  perform set_config('${s}.tx', '', true);
+  perform set_config('${s}.tx', '', true), set_config('${s}.last', pg_current_xact_id()::text || ' ' || last, true);
   perform pg_notify('${s}', '');
   return null;
 end $$;
 
 create constraint trigger number after insert on ${s}.events deferrable initially deferred
 for each row when (new.k = 1) execute function ${s}.number();
+
+-- The place of the newest event that the statement sees which calls it: what else it reads includes the changes up to there.
+create function ${s}.cursor() returns text
+language sql stable security definer set search_path = pg_catalog as $$
+  select s.epoch || '-' || coalesce((select max(c.seq) from ${s}.commits c), s.trimmed) from ${s}.state s
+$$;
+
+-- The place of the last event that the transaction has published, or null. It numbers the events, so it takes the lock.
+create function ${s}.last_cursor() returns text
+language plpgsql security definer set search_path = pg_catalog as $$
+declare
+  last text[];
+begin
+  set constraints ${s}.number immediate;
+  set constraints ${s}.number deferred;
+  last := string_to_array(current_setting('${s}.last', true), ' ');
+  if last is null or last[1] is distinct from pg_current_xact_id()::text then return null; end if;
+  return (select s.epoch from ${s}.state s) || '-' || last[2];
+end $$;
 
 -- What must hold for the labels of an event, as for those of app.sse.publish.
 create function ${s}.check_labels(event text, topic text, id text) returns void

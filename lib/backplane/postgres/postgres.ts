@@ -33,6 +33,7 @@ export type { Backplane, BackplaneLimits } from '../backplane.js'
 export type { PgClient, PgPool } from './connection.js'
 export type { PostgresOptions } from './options.js'
 export type { PGliteClient } from './pglite.js'
+export { openPGlite } from './pglite.js'
 
 const NAME = 'postgres'
 /** How long the server may take to answer, ms. */

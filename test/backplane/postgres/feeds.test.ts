@@ -3,6 +3,7 @@ import type { BackplaneEntry, BackplaneEvent } from '../../../lib/backplane/back
 import { faultOf } from '../../../lib/backplane/entry-format.js'
 import { join, type Listener } from '../../kit/backplane-listener.js'
 import { nextLog } from '../../kit/postgres-engine.js'
+import type { PostgresServer } from '../../kit/postgres-server.js'
 
 /** What a change says, with its topic and without its time. */
 function changeOf(entry: BackplaneEntry) {
@@ -18,6 +19,7 @@ function changeOf(entry: BackplaneEntry) {
 interface Feed {
   schema: string
   listener: Listener
+  server: PostgresServer
   run(sql: string): Promise<unknown>
   /** The next changes. */
   next(count: number): Promise<object[]>
@@ -43,7 +45,7 @@ function withTable(title: string, run: (t: Test, feed: Feed, todos: string) => P
       heard += count
       return (await listener.waitForEntries(heard)).slice(heard - count, heard).map(changeOf)
     }
-    await run(t, { schema, listener, run: sql, next }, todos)
+    await run(t, { schema, listener, server, run: sql, next }, todos)
   })
 }
 
@@ -169,3 +171,74 @@ withTable(
     )
   }
 )
+
+withTable('a client that a transaction names does not hear its changes', async (t, feed, todos) => {
+  const { schema: s, run, next, listener } = feed
+  await run(`select ${s}.watch('${todos}', topic => 'todos')`)
+  const named = `select set_config('${s}.except_client', 'client-1', true)`
+  await run(`begin; ${named}; insert into ${todos} (id) values (1); commit; insert into ${todos} (id) values (2)`)
+  await next(2)
+  const excepted = listener.entries.map(({ message }) => (message as BackplaneEvent).except)
+  t.strictSame(excepted, ['client-1', undefined])
+})
+
+withTable('a cursor says which changes the rows include that are read with it', async (t, feed, todos) => {
+  const { schema: s, listener, server } = feed
+  await feed.run(`select ${s}.watch('${todos}', topic => 'todos')`)
+  const WRITERS = 4
+  const EACH = 25
+  const write = async (writer: number) => {
+    for (let i = 1; i <= EACH; i++) {
+      const id = writer * EACH + i
+      await server.admin.query(`insert into ${todos} (id) values (${id}), (${-id})`)
+    }
+  }
+  let isWriting = true
+  const reads: { cursor: string; count: number }[] = []
+  const read = async () => {
+    while (isWriting) {
+      const sql = `select ${s}.cursor() as cursor, count(*)::integer as count from ${todos}`
+      reads.push((await server.admin.query(sql)).rows[0])
+    }
+  }
+  const reading = read()
+  await Promise.all(Array.from({ length: WRITERS }, (_, writer) => write(writer)))
+  isWriting = false
+  await reading
+  const entries = await listener.waitForEntries(2 * WRITERS * EACH)
+  const places = entries.map(({ cursor }) => numberOf(cursor))
+  for (const { cursor, count } of reads) {
+    t.equal(places.filter((place) => place <= numberOf(cursor)).length, count)
+  }
+  t.ok(new Set(reads.map(({ count }) => count)).size > 3, 'while they were written')
+})
+
+withTable('a transaction can ask for the place of its last event before it commits', async (t, feed) => {
+  const { schema: s, listener, server } = feed
+  const client = await server.admin.connect()
+  t.teardown(() => client.release())
+  const publish = (n: number) => client.query(`select ${s}.publish('${n}')`)
+  const lastCursor = async () => (await client.query(`select ${s}.last_cursor() as last`)).rows[0].last
+  await client.query('begin')
+  t.equal(await lastCursor(), null, 'null where it has published nothing')
+  await publish(1)
+  await publish(2)
+  const second = await lastCursor()
+  await publish(3)
+  await client.query('savepoint s')
+  await publish(4)
+  await lastCursor()
+  await client.query('rollback to savepoint s')
+  const third = await lastCursor()
+  await client.query('commit')
+  await client.query('begin')
+  t.equal(await lastCursor(), null, 'nor has the next one')
+  await client.query('rollback')
+  await publish(5)
+  const cursors = (await listener.waitForEntries(4)).map(({ cursor }) => cursor)
+  t.strictSame([second, third], [cursors[1], cursors[2]])
+})
+
+function numberOf(cursor: string): number {
+  return Number(cursor.split('-')[1])
+}

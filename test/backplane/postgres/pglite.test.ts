@@ -4,18 +4,48 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join as joinPath } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { PGlite } from '@electric-sql/pglite'
+import type { PGlite } from '@electric-sql/pglite'
 import t from 'tap'
 import { backplaneContract } from '../../../lib/backplane/contract/contract.js'
-import { postgres } from '../../../lib/backplane/postgres/postgres.js'
-import { bodiesOf, join } from '../../kit/backplane-listener.js'
+import { openAt } from '../../../lib/backplane/postgres/pglite.js'
+import { openPGlite, postgres } from '../../../lib/backplane/postgres/postgres.js'
+import { bodiesOf, join, parcels } from '../../kit/backplane-listener.js'
 import { RUN_SOURCES } from '../../kit/run-sources.js'
 
-// To open a PGlite takes seconds of CPU.
+// To open a PGlite takes seconds of CPU: one process makes the folder, and is killed, and all tests are done with what it leaves.
 t.setTimeout(600_000)
 
-t.test('postgres in a PGlite does what a backplane must', async (t) => {
-  const pglite = await PGlite.create()
+const dataDir = await mkdtemp(joinPath(tmpdir(), 'pylon-sse-pglite-'))
+t.teardown(() => rm(dataDir, { recursive: true, force: true }))
+const program = fileURLToPath(new URL('../../kit/pglite-process.ts', import.meta.url))
+
+t.test('what was acknowledged is there after kill -9, and the ids go on', async (t) => {
+  const cursors: string[] = []
+  const child = fork(program, [dataDir], { execArgv: RUN_SOURCES })
+  child.on('message', (cursor: string) => cursors.push(cursor))
+  while (cursors.length === 0) await once(child, 'message')
+  await t.rejects(openPGlite(dataDir), /the folder .* is in use: only one process may have it open/)
+  while (cursors.length < 25) await once(child, 'message')
+  child.kill('SIGKILL')
+  await once(child, 'exit')
+  const backplane = postgres({ dataDir })
+  const { history } = await join(backplane)
+  const there = history.map(({ cursor }) => cursor)
+  t.strictSame(
+    cursors,
+    there.filter((cursor) => cursors.includes(cursor)),
+    'in their order'
+  )
+  const [next] = await backplane.publish(parcels('data: next\n\n'))
+  const [epoch, place] = there.at(-1)!.split('-')
+  // A crash leaves a hole in a sequence.
+  t.equal(next!.split('-')[0], epoch)
+  t.ok(Number(next!.split('-')[1]) > Number(place))
+  await backplane.close()
+})
+
+t.test('postgres in a PGlite of the app does what a backplane must', async (t) => {
+  const pglite = await openPGlite<PGlite>(dataDir)
   t.teardown(() => pglite.close())
   let logs = 0
   const cases = backplaneContract({
@@ -49,25 +79,19 @@ t.test('postgres in a PGlite does what a backplane must', async (t) => {
   })
 })
 
-t.test('what was acknowledged is there after kill -9, and the ids go on', async (t) => {
-  const dataDir = await mkdtemp(joinPath(tmpdir(), 'pylon-sse-pglite-'))
-  t.teardown(() => rm(dataDir, { recursive: true, force: true }))
-  const program = fileURLToPath(new URL('../../kit/pglite-process.ts', import.meta.url))
-  const cursors: string[] = []
-  for (const life of [1, 2]) {
-    const child = fork(program, [dataDir, String(life)], { execArgv: RUN_SOURCES })
-    child.on('message', (cursor: string) => cursors.push(cursor))
-    while (cursors.length < life * 25) await once(child, 'message')
-    child.kill('SIGKILL')
-    await once(child, 'exit')
-  }
-  const backplane = postgres({ dataDir })
-  const { history } = await join(backplane)
-  const there = history.map(({ cursor }) => cursor)
-  t.strictSame(
-    cursors,
-    there.filter((cursor) => cursors.includes(cursor)),
-    'all of both lives, in one order'
-  )
-  await backplane.close()
+t.test('a folder that could not be opened is free again, and a PGlite without one needs none', async (t) => {
+  const fail = (message: string) => async () => ({ PGlite: { create: () => Promise.reject(new Error(message)) } })
+  const open = (where: string, message: string) => openAt(where, fail(message))(() => {})
+  for (const message of ['broken', 'broken again']) await t.rejects(open(dataDir, message), { message })
+  await t.rejects(open('memory://', 'no folder'), { message: 'no folder' })
+})
+
+t.test('where the folder cannot be locked it is not opened', async (t) => {
+  const { TMPDIR } = process.env
+  process.env.TMPDIR = joinPath(dataDir, 'nowhere')
+  t.teardown(() => {
+    if (TMPDIR === undefined) delete process.env.TMPDIR
+    else process.env.TMPDIR = TMPDIR
+  })
+  await t.rejects(openPGlite(dataDir), /nowhere/)
 })
