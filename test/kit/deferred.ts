@@ -1,18 +1,6 @@
-export interface Deferred<T> {
-  promise: Promise<T>
-  resolve(value: T | PromiseLike<T>): void
-  reject(reason: unknown): void
-}
+import { deferred } from '../../lib/testing/deferred.js'
 
-/** Promise.withResolvers, which Node 20 has not. */
-export function deferred<T = void>(): Deferred<T> {
-  const parts = {} as Deferred<T>
-  parts.promise = new Promise<T>((resolve, reject) => {
-    parts.resolve = resolve
-    parts.reject = reject
-  })
-  return parts
-}
+export { type Deferred, deferred } from '../../lib/testing/deferred.js'
 
 export interface Gate {
   /** For the code under test (an async hook, say): blocks until the test opens the gate. */

@@ -1,7 +1,7 @@
-import type { EventRecord } from './event-record.js'
+import type { EventReader } from './event-reader.js'
 
 /** What the body of a stream begins with: told from what it says of the client itself. */
-export function greetingOf({ signals: [first] }: EventRecord, id: string | undefined, retry?: number): string {
+export function greetingOf({ signals: [first] }: EventReader, id: string | undefined, retry?: number): string {
   const lines = [
     ': connected',
     ...(retry === undefined ? [] : [`retry: ${retry}`]),

@@ -1,6 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import type { EventReader } from './event-reader.js'
-import type { SseEvent } from './event-record.js'
+import type { EventReader, SseEvent } from './event-reader.js'
 
 /** Broadcasts the events numbered `from` to `to`, in one tick, each with about `size` bytes of data. */
 export function broadcastNumbers(app: FastifyInstance, from: number, to: number, size = 0): void {

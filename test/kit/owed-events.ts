@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Process, range } from './backplane-faults.js'
-import type { SseEvent } from './event-record.js'
+import type { SseEvent } from './event-reader.js'
 import { resyncOf } from './numbered.js'
 
 /** Events of a process that wait for the engine: a long failover must not push out of the history what a client left at. */
