@@ -1,6 +1,7 @@
 // Run in one process, with one server for all.
 import t from 'tap'
 import '../backplane/postgres/contract.test.js'
+import '../backplane/postgres/documentation.test.js'
 import '../backplane/postgres/faults.test.js'
 import '../backplane/postgres/feeds.test.js'
 import '../backplane/postgres/losses.test.js'
