@@ -1,7 +1,7 @@
 import { Kysely, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
 
-/** @type {Kysely<{ todos: { id: import('kysely').Generated<number>, title: string } }>} */
+/** @type {Kysely<any>} in TypeScript the interface of your tables */
 const db = new Kysely({
   dialect: new PostgresDialect({ pool: new pg.Pool({ connectionString: process.env.DATABASE_URL }) })
 })
