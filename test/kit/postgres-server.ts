@@ -96,7 +96,7 @@ export class PostgresServer {
       primary,
       tls
     } = this.#options
-    const user = await this.#user()
+    const user = await this.user()
     await mkdir(this.folder, { recursive: true })
     await chmod(this.folder, 0o755)
     if (user.uid !== undefined) await chown(this.folder, user.uid, user.gid!)
@@ -146,7 +146,7 @@ export class PostgresServer {
   }
 
   async #start(): Promise<void> {
-    const user = await this.#user()
+    const user = await this.user()
     const child = spawn(await pathOf('postgres'), ['-D', this.data], {
       ...user,
       cwd: this.folder,
@@ -233,7 +233,8 @@ export class PostgresServer {
     return [pid!, ...processes.filter(([, parent]) => parent === pid).map(([child]) => child!)]
   }
 
-  async #user(): Promise<{ uid?: number; gid?: number }> {
+  /** Whom its programs run as. */
+  async user(): Promise<{ uid?: number; gid?: number }> {
     if (process.getuid?.() !== 0) return {}
     const idOf = async (option: string) => {
       const { stdout } = await run('id', [option, 'postgres']).catch(() => run('id', [option, 'nobody']))

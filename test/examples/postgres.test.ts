@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises'
 import pg from 'pg'
 import t, { type Test } from 'tap'
-import type { BackplaneEvent } from '../../../lib/backplane/backplane.js'
-import { postgres } from '../../../lib/backplane/postgres/postgres.js'
-import { join, type Listener, parcels } from '../../kit/backplane-listener.js'
-import { type Example, exampleFile, startExamples } from '../../kit/example.js'
-import { nextLog } from '../../kit/postgres-engine.js'
-import type { PostgresServer } from '../../kit/postgres-server.js'
+import type { BackplaneEvent } from '../../lib/backplane/backplane.js'
+import { postgres } from '../../lib/backplane/postgres/postgres.js'
+import { join, type Listener, parcels } from '../kit/backplane-listener.js'
+import { type Example, exampleFile, startExamples } from '../kit/example.js'
+import { nextLog } from '../kit/postgres-engine.js'
+import type { PostgresServer } from '../kit/postgres-server.js'
 
 /** What the documentation shows takes the schema by its usual name: in a database of its own. */
 async function withDatabase(
@@ -30,7 +30,7 @@ async function withDatabase(
 
 t.test('all statements that docs/postgres.md shows can be run, in their order, and do what it says', (t) =>
   withDatabase(t, 'documentation', async ({ server, client, listener }) => {
-    const page = await readFile(new URL('../../../docs/postgres.md', import.meta.url), 'utf8')
+    const page = await readFile(new URL('../../docs/postgres.md', import.meta.url), 'utf8')
     const blocks = [...page.matchAll(/^```sql\n([\s\S]*?)^```$/gm)].map(([, sql]) => sql!)
     t.ok(blocks.length >= 5, `${blocks.length} blocks`)
     await client.query('create role app login; create role worker login')
