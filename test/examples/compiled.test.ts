@@ -17,26 +17,24 @@ t.test(
     )
     const [typed, hubs, nest] = examples
 
-    const todos = await typed!.connect()
+    const todos = await typed!.listen()
     await typed!.call('POST', '/todos', { title: 'Write' })
-    t.match(await todos.until(({ event }) => event === 'todo.created'), { data: '{"id":1,"title":"Write"}' })
-    t.match(await todos.until(({ event }) => event === undefined), { data: '"anything"' })
+    t.strictSame((await todos.next('todo.created')).data, { id: 1, title: 'Write' })
+    t.equal((await todos.next('message')).data, 'anything')
 
-    t.equal((await hubs!.connect({ path: '/admin/events' })).status, 401)
+    t.equal((await hubs!.listen('/admin/events')).response.status, 401)
     const headers = { authorization: `Bearer ${ADMIN_TOKEN}` }
-    const admin = await hubs!.connect({ path: '/admin/events', headers })
-    const public_ = await hubs!.connect()
+    const admin = await hubs!.listen('/admin/events', { headers })
+    const public_ = await hubs!.listen()
     await hubs!.call('POST', '/say', { hello: 'everyone' })
-    t.match(await public_.until(({ event }) => event === undefined), { data: '{"hello":"everyone"}' })
-    t.match(await admin.until(({ event }) => event === undefined), {
-      data: '{"said":{"hello":"everyone"},"by":"127.0.0.1"}'
-    })
+    t.strictSame((await public_.next('message')).data, { hello: 'everyone' })
+    t.strictSame((await admin.next('message')).data, { said: { hello: 'everyone' }, by: '127.0.0.1' })
 
-    const chat = await nest!.connect()
+    const chat = await nest!.listen()
     t.strictSame(await nest!.json('POST', '/say', { text: 'hello' }), { clients: 1 })
-    t.match(await chat.until(({ event }) => event === undefined), { data: '{"text":"hello"}' })
+    t.strictSame((await chat.next('message')).data, { text: 'hello' })
 
     t.equal(await program.stop(), 0)
-    for (const reader of [todos, admin, chat]) t.ok(await reader.waitForEnd())
+    for (const reader of [todos, admin, chat]) await reader.end()
   }
 )

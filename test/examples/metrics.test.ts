@@ -13,12 +13,12 @@ const OF_THE_STREAM = /^http_request_duration_seconds_count\{.*route="\/events".
 t.test('metrics/: a stream is no latency, and who is connected can be read', async (t) => {
   const [server] = (await startExamples(t, ['metrics/server.js'])).examples
   const metrics = async () => (await server!.call('GET', '/metrics')).text()
-  const reader = await server!.connect()
+  const reader = await server!.listen()
   await server!.call('POST', '/say', 1)
   const during = await metrics()
   t.match(during, /^pylon_sse_clients\{hub="sse"\} 1$/m)
   t.match(during, /^pylon_sse_events_dropped_total\{hub="sse"\} 0$/m)
-  await reader.abort()
+  await reader.cut()
   let after = during
   while (!/^pylon_sse_clients\{hub="sse"\} 0$/m.test(after)) after = await metrics()
   t.match(after, /^http_request_duration_seconds_count\{.*route="\/say".*\} 1$/m)

@@ -31,7 +31,7 @@ if (chromium !== undefined) await testPages(chromium)
 async function testPages(browser: Browser): Promise<void> {
   t.test('quick-start: what is said reaches a stream, and a page that is opened as a file', async (t) => {
     const [example] = (await startExamples(t, ['quick-start/server.mjs'])).examples
-    const stream = await example!.connect()
+    const stream = await example!.listen()
     const context = await browser.newContext()
     t.teardown(() => context.close())
     // The page has the port of the docs.
@@ -47,7 +47,7 @@ async function testPages(browser: Browser): Promise<void> {
     await page.waitForSelector('text=/^connected$/')
     const said = await example!.call('POST', '/say', { hello: 'everyone' })
     t.strictSame(await said.json(), { clients: 2 })
-    t.match(await stream.until(({ event }) => event === undefined), { data: '{"hello":"everyone"}' })
+    t.strictSame((await stream.next('message')).data, { hello: 'everyone' })
     await page.waitForSelector('li >> text={"hello":"everyone"}')
 
     // In place of five more tabs: the limit is that of an origin, over all its tabs.

@@ -130,12 +130,12 @@ t.test('rooms: members hear what is said in their room, until they are none', as
   const [ann, eve] = [await login(rooms!, 'ann'), await login(rooms!, 'eve')]
   t.equal((await rooms!.call('GET', '/rooms/1/events', undefined, eve)).status, 404)
   t.equal((await rooms!.call('GET', '/rooms/1/events')).status, 401)
-  const client = await rooms!.connect({ path: '/rooms/1/events', headers: ann })
+  const client = await rooms!.listen('/rooms/1/events', { headers: ann })
   t.equal((await rooms!.call('POST', '/rooms/1/messages', { text: 'hello' }, ann)).status, 204)
-  t.match(await client.next(), { event: 'said', data: '{"text":"hello","by":"ann"}' })
+  t.match(await client.next(), { event: 'said', data: { text: 'hello', by: 'ann' } })
   const bob = await login(rooms!, 'bob')
   t.equal((await rooms!.call('DELETE', '/rooms/1/members/ann', undefined, bob)).status, 204)
-  await client.waitForEnd()
+  await client.end()
   t.equal((await rooms!.call('GET', '/rooms/1/events', undefined, ann)).status, 404)
 })
 
@@ -153,10 +153,10 @@ t.test('rows: the rows come as they are found, and their number last', async (t)
 t.test('progress: a job is heard by who began it, and by nobody else', async (t) => {
   const [ann, eve] = [await login(progress!, 'ann'), await login(progress!, 'eve')]
   const { id } = (await progress!.json('POST', '/jobs', {}, ann)) as { id: string }
-  const client = await progress!.connect({ path: `/jobs/${id}`, headers: ann })
-  await client.waitForEnd()
+  const client = await progress!.listen(`/jobs/${id}`, { headers: ann })
+  await client.end()
   t.strictSame(
-    client.events.map(({ event, data }) => [event, JSON.parse(data)]),
+    client.all.map(({ event, data }) => [event, data]),
     [...[20, 40, 60, 80].map((percent) => ['progress', { percent }]), ['done', { result: `/results/${id}` }]]
   )
   t.equal((await progress!.call('GET', `/jobs/${id}`, undefined, eve)).status, 410)

@@ -2,11 +2,11 @@ import { createRequire } from 'node:module'
 import { pathToFileURL } from 'node:url'
 import t, { type Test } from 'tap'
 import { parse } from 'yaml'
+import type { SseListener } from '../../lib/testing/testing.js'
 import { Example, exampleFile, Program, readExample, startExamples } from '../kit/example.js'
 import { startNats } from '../kit/nats-server.js'
 import { startNginx } from '../kit/nginx.js'
 import { freePort, startRedis } from '../kit/redis-server.js'
-import type { SseClient } from '../kit/sse-client.js'
 
 // Processes and pages take long to start on a busy machine.
 t.setTimeout(300_000)
@@ -35,7 +35,7 @@ const {
 )
 
 t.test('publishing: what is published with the token is heard on its topic, once for an idempotency key', async (t) => {
-  const reader = await publishing!.connect({ path: '/events?topic=orders.42' })
+  const reader = await publishing!.listen('/events', { topics: ['orders.42'] })
   const body = { data: { id: 42 }, event: 'order.paid', topic: 'orders.42' }
   for (const authorization of [undefined, 'Bearer', 'Bearer undefined', `Bearer ${TOKEN}!`, TOKEN]) {
     const headers = authorization === undefined ? {} : { authorization }
@@ -46,16 +46,16 @@ t.test('publishing: what is published with the token is heard on its topic, once
   t.equal(first.status, 202)
   const { ids } = (await first.json()) as { ids: string[] }
   t.strictSame(await publishing!.json('POST', '/events', body, headers), { ids })
-  t.match(await reader.until(({ event }) => event === 'order.paid'), { id: ids[0], data: '{"id":42}' })
+  t.match(await reader.next('order.paid'), { id: ids[0], data: { id: 42 }, topic: 'orders.42' })
   const page = await publishing!.json('GET', '/events?topic=orders.42', undefined, { accept: 'application/json' })
   t.match(page, { events: [{ id: ids[0] }], hasMore: false })
   t.equal((page as { events: unknown[] }).events.length, 1)
 })
 
 t.test('schemas: what a schema does not name is not sent, and the API description has the event', async (t) => {
-  const reader = await schemas!.connect()
+  const reader = await schemas!.listen()
   await schemas!.call('POST', '/todos', { title: 'Write' })
-  t.match(await reader.until(({ event }) => event === 'todo.created'), { data: '{"id":1,"title":"Write","due":null}' })
+  t.strictSame((await reader.next('todo.created')).data, { id: 1, title: 'Write', due: null })
   for (const example of [schemas!, shared!]) {
     const text = await (await example.call('GET', '/openapi.json')).text()
     t.match(text, '"/events"')
@@ -66,10 +66,10 @@ t.test('schemas: what a schema does not name is not sent, and the API descriptio
 
 t.test('snapshot: a client gets what there is, and then what is changed', async (t) => {
   await snapshot!.call('PUT', '/tasks/1', { title: 'Write' })
-  const reader = await snapshot!.connect()
-  t.match(await reader.until(({ event }) => event === 'snapshot'), { data: '[{"title":"Write","id":"1"}]' })
+  const reader = await snapshot!.listen()
+  t.strictSame((await reader.next('snapshot')).data, [{ title: 'Write', id: '1' }])
   await snapshot!.call('PUT', '/tasks/2', { title: 'Read' })
-  t.match(await reader.until(({ event }) => event === 'task'), { data: '{"title":"Read","id":"2"}' })
+  t.strictSame((await reader.next('task')).data, { title: 'Read', id: '2' })
   t.match(await (await snapshot!.call('GET', '/')).text(), "addEventListener('snapshot'")
 })
 
@@ -77,18 +77,18 @@ t.test(
   'topics: a user hears the topics of their own and of their teams, and not what they say themselves',
   async (t) => {
     const [ann, bob] = [await login(topics!, 'ann'), await login(topics!, 'bob')]
-    t.equal((await topics!.connect()).status, 401)
-    t.equal((await topics!.connect({ headers: { cookie: 'token=none' } })).status, 401)
-    t.equal((await topics!.connect({ path: '/events?topic=user.bob', headers: ann })).status, 403)
-    const readers: { reader: SseClient; id: string }[] = []
+    t.equal((await topics!.listen()).response.status, 401)
+    t.equal((await topics!.listen('/events', { headers: { cookie: 'token=none' } })).response.status, 401)
+    t.equal((await topics!.listen('/events', { topics: ['user.bob'], headers: ann })).response.status, 403)
+    const readers: { reader: SseListener; id: string }[] = []
     for (const headers of [ann, bob]) {
-      const reader = await topics!.connect({ path: '/events?topic=news&topic=orders.42', headers })
-      readers.push({ reader, id: (await reader.greeting()).client })
+      const reader = await topics!.listen('/events', { topics: ['news', 'orders.42'], headers })
+      readers.push({ reader, id: (await reader.connected()).client })
     }
     const [anns, bobs] = readers
     const heard = async ({ reader }: (typeof readers)[number]) => {
       const { event, data } = await reader.until(({ event }) => event === 'said' || event === 'order')
-      return [event, JSON.parse(data)]
+      return [event, data]
     }
     await topics!.call('POST', '/say', { text: 'hello' }, { ...ann, 'x-client-id': anns!.id })
     await topics!.call('POST', '/orders/42', { total: 7 }, ann)
@@ -110,8 +110,8 @@ t.test(
     t.strictSame(await heard(bobs!), ['said', { from: 'bob', text: 'without ann' }])
 
     await topics!.call('POST', '/logout', undefined, ann)
-    await anns!.reader.until(({ event }) => event === 'stay-away')
-    await anns!.reader.waitForEnd()
+    await anns!.reader.next('stay-away')
+    await anns!.reader.end()
   }
 )
 
@@ -122,28 +122,29 @@ async function login(example: Example, name: string) {
 
 t.test('chat: who comes gets what was said, hears what is said, and everybody sees who is here', async (t) => {
   const [ann, bob] = [await login(chat!, 'ann'), await login(chat!, 'bob')]
-  t.equal((await chat!.connect()).status, 401)
+  t.equal((await chat!.listen()).response.status, 401)
   t.equal((await chat!.call('POST', '/messages', { text: 'hello' })).status, 401)
   t.equal((await chat!.call('POST', '/messages', { text: '' }, ann)).status, 400)
-  const anns = await chat!.connect({ headers: ann })
-  const names = (data: string) => anns.until((event) => event.event === 'names' && event.data === data)
-  await names('["ann"]')
+  const anns = await chat!.listen('/events', { headers: ann })
+  const names = (...wanted: string[]) =>
+    anns.until(({ event, data }) => event === 'names' && JSON.stringify(data) === JSON.stringify(wanted))
+  await names('ann')
   const said = await chat!.json('POST', '/messages', { text: 'hello' }, ann)
   t.match(said, { from: 'ann', text: 'hello' })
-  const bobs = await chat!.connect({ headers: bob })
-  t.match(await bobs.until(({ event }) => event === 'messages'), { data: JSON.stringify([said]) })
-  await names('["ann","bob"]')
+  const bobs = await chat!.listen('/events', { headers: bob })
+  t.strictSame((await bobs.next('messages')).data, [said])
+  await names('ann', 'bob')
   const answer = await chat!.json('POST', '/messages', { text: 'hello, ann' }, bob)
   for (const reader of [anns, bobs]) {
-    t.match(await reader.until(({ event, data }) => event === 'said' && data === JSON.stringify(answer)), {})
+    await reader.until(({ event, data }) => event === 'said' && JSON.stringify(data) === JSON.stringify(answer))
   }
   await bobs.close()
-  await names('["ann"]')
+  await names('ann')
 })
 
 t.test('prices: a client hears the symbols that it asks for, from the price of now on', async (t) => {
-  const reader = await prices!.connect({ path: '/events?topic=price.ACME&topic=price.INIT' })
-  const heard = (await reader.take(8)).filter(({ event }) => event === 'price').map(({ data }) => JSON.parse(data))
+  const reader = await prices!.listen('/events', { topics: ['price.ACME', 'price.INIT'] })
+  const heard = (await reader.take(8)).filter(({ event }) => event === 'price').map(({ data }) => data)
   t.strictSame(new Set(heard.map(({ symbol }) => symbol)), new Set(['ACME', 'INIT']))
   t.ok(heard.every(({ price }) => price > 0))
   t.match(await prices!.json('GET', '/prices'), [{ symbol: 'ACME' }, { symbol: 'INIT' }, { symbol: 'HOOLI' }])
@@ -153,24 +154,23 @@ t.test('job: who has started it hears how far it is, to its end and after it, an
   const [ann, bob] = [await login(job!, 'ann'), await login(job!, 'bob')]
   t.equal((await job!.call('POST', '/jobs')).status, 401)
   const { id } = await job!.json<{ id: string }>('POST', '/jobs', undefined, ann)
-  const path = `/events?topic=job.${id}`
-  t.equal((await job!.connect({ path, headers: bob })).status, 403)
-  t.equal((await job!.connect({ path: '/events?topic=job.*', headers: ann })).status, 403)
-  const result = (data: string) => JSON.parse(data).result
+  const topics = [`job.${id}`]
+  t.equal((await job!.listen('/events', { topics, headers: bob })).response.status, 403)
+  t.equal((await job!.listen('/events', { topics: ['job.*'], headers: ann })).response.status, 403)
   for (const when of ['while it works', 'when it is done']) {
-    const reader = await job!.connect({ path, headers: ann })
-    const { data } = await reader.until(({ event, data }) => event === 'job' && result(data))
-    t.strictSame(JSON.parse(data), { percent: 100, result: `/results/${id}` }, when)
+    const reader = await job!.listen('/events', { topics, headers: ann })
+    const { data } = await reader.until(({ event, data }) => event === 'job' && data.result)
+    t.strictSame(data, { percent: 100, result: `/results/${id}` }, when)
   }
 })
 
 t.test('htmx and turbo: what is said arrives as HTML without anything that it could do', async (t) => {
   for (const example of [htmx!, turbo!]) {
-    const reader = await example.connect()
+    const reader = await example.listen()
     const headers = { 'content-type': 'application/x-www-form-urlencoded' }
     const body = new URLSearchParams({ text: '<b title="x">&</b>' })
     t.equal((await fetch(`${example.url}/say`, { method: 'POST', headers, body })).status, 204)
-    const { data } = await reader.until(({ event }) => event === undefined)
+    const { data } = await reader.next('message')
     t.match(data, '<li>&lt;b title=&quot;x&quot;&gt;&amp;&lt;/b&gt;</li>')
   }
 })
@@ -181,34 +181,34 @@ t.test('fastify-cli/: the plugin has the stream, and the routes reach it', async
   const started = new Program(t, 'fastify-cli', { args })
   const [, port] = await started.waitFor(/listening at http:\/\/\S+:(\d+)/)
   const example = new Example(t, Number(port))
-  const reader = await example.connect()
+  const reader = await example.listen()
   t.strictSame(await example.json('POST', '/say', { hello: 'everyone' }), { clients: 1 })
-  t.match(await reader.until(({ event }) => event === undefined), { data: '{"hello":"everyone"}' })
-  await Promise.all([started.stop(), reader.waitForEnd()])
+  t.strictSame((await reader.next('message')).data, { hello: 'everyone' })
+  await Promise.all([started.stop(), reader.end()])
 })
 
 t.test('auth-cookie, auth-bearer and auth-ticket: who has logged in hears what is theirs', async (t) => {
   const right = { name: 'ann', password: 'demo-ann' }
-  const itIs = /^{"it":"2.*"}$/
+  const itIs = { it: /^2/ }
   for (const example of [cookie!, bearer!, ticket!]) {
     t.equal((await example.call('POST', '/login', { ...right, password: 'wrong' })).status, 401)
-    t.equal((await example.connect()).status, 401)
+    t.equal((await example.listen()).response.status, 401)
   }
-  const path = '/events?topic=user.ann'
+  const topics = ['user.ann']
 
   const set = (await cookie!.call('POST', '/login', right)).headers.getSetCookie()[0]!
-  const byCookie = await cookie!.connect({ path, headers: { cookie: set.split(';')[0]! } })
-  t.match(await byCookie.until(({ event }) => event === undefined), { data: itIs })
+  const byCookie = await cookie!.listen('/events', { topics, headers: { cookie: set.split(';')[0]! } })
+  t.match(await byCookie.next('message'), { data: itIs })
 
   const { token } = await bearer!.json<{ token: string }>('POST', '/login', right)
-  const byToken = await bearer!.connect({ path, headers: { authorization: `Bearer ${token}` } })
-  t.match(await byToken.until(({ event }) => event === undefined), { data: itIs })
+  const byToken = await bearer!.listen('/events', { topics, headers: { authorization: `Bearer ${token}` } })
+  t.match(await byToken.next('message'), { data: itIs })
 
   const own = await ticket!.json<{ token: string }>('POST', '/login', right)
   const headers = { authorization: `Bearer ${own.token}` }
   const bought = await ticket!.json<{ ticket: string }>('POST', '/ticket', undefined, headers)
-  const byTicket = await ticket!.connect({ path: `${path}&ticket=${bought.ticket}` })
-  t.match(await byTicket.until(({ event }) => event === undefined), { data: itIs })
+  const byTicket = await ticket!.listen('/events', { topics, query: { ticket: bought.ticket } })
+  t.match(await byTicket.next('message'), { data: itIs })
   t.match(await (await ticket!.call('GET', '/live.js')).text(), 'export function live')
   t.match(await (await ticket!.call('GET', '/')).text(), "from '/live.js'")
   t.match(await (await cookie!.call('GET', '/')).text(), 'new EventSource')
@@ -218,12 +218,12 @@ t.test('auth-cookie, auth-bearer and auth-ticket: who has logged in hears what i
 /** An event that is published by the first is heard at the second, and clients resume there. */
 async function share(t: Test, [one, other]: Example[]) {
   for (const example of [one!, other!]) t.equal((await example.call('GET', '/ready')).status, 204)
-  const reader = await other!.connect()
+  const reader = await other!.listen()
   const { id } = await one!.json<{ id: string }>('POST', '/say', { hello: 'everyone' })
-  t.match(await reader.until(({ event }) => event === undefined), { id, data: '{"hello":"everyone"}' })
+  t.match(await reader.next('message'), { id, data: { hello: 'everyone' } })
   const next = await other!.json<{ id: string }>('POST', '/say', { hello: 'again' })
-  const resumed = await one!.connect({ lastEventId: id })
-  t.match(await resumed.until(({ event }) => event === undefined), { id: next.id, data: '{"hello":"again"}' })
+  const resumed = await one!.listen('/events', { lastEventId: id })
+  t.match(await resumed.next('message'), { id: next.id, data: { hello: 'again' } })
   return reader
 }
 
@@ -250,19 +250,19 @@ t.test('several-processes/ and proxies/: two processes share a log, through ngin
     const port = await startNginx(t, await readExample(`proxies/${file}`), ports)
     if (port === undefined) return
     const proxied = new Example(t, port)
-    const readers = [await proxied.connect(), await proxied.connect(), await proxied.connect()]
-    const served = new Set(readers.map(({ headers }) => headers.get('x-served-by')))
+    const readers = [await proxied.listen(), await proxied.listen(), await proxied.listen()]
+    const served = new Set(readers.map(({ response }) => response.headers.get('x-served-by')))
     t.equal(served.size, file === 'nginx.conf' ? 1 : 2, `${file}: by which processes`)
     await proxied.call('POST', '/say', { through: file })
     for (const reader of readers) {
-      t.match(await reader.until(({ event }) => event === undefined), { data: `{"through":"${file}"}` })
+      t.strictSame((await reader.next('message')).data, { through: file })
     }
   }
 
   const site = await readExample('docker/nginx.conf')
   const inside = await startNginx(t, site.replace('app:3000', `127.0.0.1:${one!.port}`), {})
-  const contained = await new Example(t, inside!).connect()
-  t.equal(contained.headers.get('x-served-by'), `${processes[0]!.program.pid}`)
+  const contained = await new Example(t, inside!).listen()
+  t.equal(contained.response.headers.get('x-served-by'), `${processes[0]!.program.pid}`)
 })
 
 t.test('docker/: its files name what is there, and what they run in a container runs', async (t) => {
@@ -297,9 +297,9 @@ t.test('docker/: its files name what is there, and what they run in a container 
   const checking = () => JSON.parse(check!.replace(':3000', `:${port}`)).slice(1) as string[]
   t.equal(await new Program(t, '.', { args: checking() }).waitForExit(), 0, 'it is healthy')
   const example = new Example(t, Number(port))
-  const reader = await example.connect()
+  const reader = await example.listen()
   await server.stop()
-  await reader.waitForEnd()
+  await reader.end()
   t.equal(await new Program(t, '.', { args: checking() }).waitForExit(), 1, 'it is not')
 })
 
@@ -326,7 +326,7 @@ t.test('a program does not start without the secret that it needs', async (t) =>
 
 t.test('each program ends on SIGTERM, with its streams', async (t) => {
   const readers = []
-  for (const example of [publishing!, schemas!, snapshot!]) readers.push(await example.connect())
+  for (const example of [publishing!, schemas!, snapshot!]) readers.push(await example.listen())
   t.equal(await program.stop(), 0)
-  for (const reader of readers) t.ok(await reader.waitForEnd())
+  for (const reader of readers) await reader.end()
 })

@@ -3,9 +3,9 @@ import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { Test } from 'tap'
+import { type ListenOptions, listen, type SseListener } from '../../lib/testing/testing.js'
 import { PATIENCE, withTimeout } from './patience.js'
 import { plainEnvironment } from './plain-environment.js'
-import { type ConnectOptions, connect, type SseClient } from './sse-client.js'
 import { Watch } from './watch.js'
 
 /** How long a process of Node may take to start, ms: there may be several at once, on a busy machine. */
@@ -133,10 +133,10 @@ export class Example {
     return `http://localhost:${this.port}`
   }
 
-  async connect(options: ConnectOptions = {}): Promise<SseClient> {
-    const client = await connect(this.port, options)
-    this.#t.teardown(() => client.close())
-    return client
+  async listen(path = '/events', options: ListenOptions = {}): Promise<SseListener> {
+    const events = await listen(`http://127.0.0.1:${this.port}`, path, { timeout: PATIENCE, ...options })
+    this.#t.teardown(() => events.close())
+    return events
   }
 
   /** An ordinary request, with a body of JSON where one is given. */

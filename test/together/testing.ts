@@ -1,6 +1,6 @@
 // Run in one process: to start one for each file would take longer than its tests.
 import t from 'tap'
-import '../testing/runners.test.js'
+import '../examples/testing.test.js'
 import '../testing/transports.test.js'
 import '../testing/waits.test.js'
 

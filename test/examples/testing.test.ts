@@ -20,7 +20,7 @@ function run(...args: string[]): Promise<string> {
 const FAILURE =
   /Waited 150 ms for the event 'todo\.create' \(did you mean 'todo\.created'\?\)\. .* 2 events have come:\s+todo\.done \(id .*, topic todos\.home, taken\) 1\s+todo\.created \(id .*, topic todos\.home\) {"list":"home","title":"Cook"}/
 
-t.test('node:test', async (t) => {
+t.test('testing/: with node:test', async (t) => {
   const output = await run('--test-reporter=tap', 'test/fixtures/testing/node.test.js')
   t.match(output, 'ok 1 - who watches a list hears of its new todos, and of no others')
   t.match(output, 'not ok 2 - under mocked timers')
@@ -28,7 +28,7 @@ t.test('node:test', async (t) => {
   t.match(output, /TestContext\.<anonymous> \(.*node\.test\.js:17:/, 'the line of the test')
 })
 
-t.test('vitest', async (t) => {
+t.test('testing/: with Vitest', async (t) => {
   const output = await run(
     'node_modules/vitest/vitest.mjs',
     'run',
