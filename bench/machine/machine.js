@@ -53,6 +53,15 @@ export function cpuTimeOfThreads(pid) {
   }
 }
 
+/** Processes that a process has started, and that are there still. */
+export function childrenOf(pid) {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number)
+  } catch {
+    return []
+  }
+}
+
 /** CPU times of some processes (`own`) and of the machine (`busy`, `all`), µs, to be compared with later ones. */
 export function timesOf(pids) {
   return { own: pids.reduce((sum, pid) => sum + cpuTimeOfThreads(pid), 0), ...machineTime() }

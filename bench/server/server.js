@@ -61,6 +61,18 @@ answerCalls({
     return { published, late, lastSeq: seq - 1 }
   },
 
+  /** Publishes `batch` events at once, and the next when all of them are acknowledged, for some seconds. Returns events/s. */
+  async publishAwaited({ batch, bytes, seconds }) {
+    const data = 'x'.repeat(bytes)
+    const first = now()
+    let events = 0
+    while (now() - first < seconds * 1e6) {
+      await Promise.all(Array.from({ length: batch }, () => peer.publishAwaited(data)))
+      events += batch
+    }
+    return (events / (now() - first)) * 1e6
+  },
+
   /** Begins a measurement. */
   async begin() {
     // Earlier garbage must not be collected during the measurement.

@@ -136,24 +136,28 @@ begin
     'id', id, 'topic', topic, 'except', except_client, 'isText', case when not is_json then true end))::text, body);
 end $$;
 
+-- In plpgsql, since a function in SQL that cannot be inlined is planned at each call.
 create function ${s}.publish(
   data text, event text default null, topic text default null, id text default null, except_client text default null
 ) returns text
-language sql security definer set search_path = pg_catalog as $$
-  select ${s}.publish_message(coalesce(data::json::text, 'null'), event, topic, id, except_client, true)
-$$;
+language plpgsql security definer set search_path = pg_catalog as $$
+begin
+  return ${s}.publish_message(coalesce(data::json::text, 'null'), event, topic, id, except_client, true);
+end $$;
 create function ${s}.publish(
   data jsonb, event text default null, topic text default null, id text default null, except_client text default null
 ) returns text
-language sql security definer set search_path = pg_catalog as $$
-  select ${s}.publish_message(coalesce(data::text, 'null'), event, topic, id, except_client, true)
-$$;
+language plpgsql security definer set search_path = pg_catalog as $$
+begin
+  return ${s}.publish_message(coalesce(data::text, 'null'), event, topic, id, except_client, true);
+end $$;
 create function ${s}.publish(
   data json, event text default null, topic text default null, id text default null, except_client text default null
 ) returns text
-language sql security definer set search_path = pg_catalog as $$
-  select ${s}.publish_message(coalesce(data::text, 'null'), event, topic, id, except_client, true)
-$$;
+language plpgsql security definer set search_path = pg_catalog as $$
+begin
+  return ${s}.publish_message(coalesce(data::text, 'null'), event, topic, id, except_client, true);
+end $$;
 
 -- Appends a batch of a process, in a transaction of its own, and gives the cursor of the last.
 create function ${s}.append(messages text[], labels text[], bodies text[]) returns text
