@@ -200,18 +200,38 @@ export function testBackplane(t: Test, start: StartEngine): void {
     t.strictSame(dataOf(client), ['1', '2', '"end"'])
   })
 
-  test('a user is disconnected on all processes', async (t, engine) => {
+  test('a user is subscribed, told and disconnected on all processes', async (t, engine) => {
     const processes = await startProcesses(t, engine, 3)
     const [gone, kept] = [[] as SseClient[], [] as SseClient[]]
     for (const { connect } of processes) {
       gone.push(await connect({ headers: { [USER]: 'eve' } }))
       kept.push(await connect({ headers: { [USER]: 'ann' } }))
     }
-    processes[1].app.sse.disconnect({ state: { user: 'eve' } })
-    for (const client of gone) await client.waitForEnd(LONG)
+    const { sse } = processes[1].app
+    const eve = { state: { user: 'eve' } }
+    t.equal(sse.subscribe(eve, 'room'), 1, 'the number here')
+    await sse.publish('in', { topic: 'room' })
+    t.equal(sse.send(eve, { to: 'eve' }, { event: 'note' }), 1)
+    await waitForEvents(gone, 2)
+    t.equal(sse.unsubscribe(eve, 'room'), 1)
+    await sse.publish('out', { topic: 'room' })
+    await sse.publish('for all')
+    await waitForEvents(gone, 3)
+    sse.disconnect(eve)
+    for (const client of gone) {
+      await client.waitForEnd(LONG)
+      t.strictSame(
+        eventsOf(client).map(({ event, data }) => [event, data]),
+        [
+          [undefined, '"in"'],
+          ['note', '{"to":"eve"}'],
+          [undefined, '"for all"']
+        ]
+      )
+    }
     await processes[0].app.sse.publish('still here')
-    await waitForEvents(kept, 1)
-    t.strictSame(kept.flatMap(dataOf), ['"still here"', '"still here"', '"still here"'])
+    await waitForEvents(kept, 2)
+    for (const client of kept) t.strictSame(dataOf(client), ['"for all"', '"still here"'])
   })
 
   test('a client resumes on another process, and on one that began later, where it left off', async (t, engine) => {

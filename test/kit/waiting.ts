@@ -1,22 +1,38 @@
 import type { Test } from 'tap'
 import { LongPolls } from '../../lib/clients/long-polls.js'
+import { AwaitedRuns } from '../../lib/runs/awaited-runs.js'
 import { gate } from './deferred.js'
 
-/** Resolves when so many requests wait. */
+/** Resolves when so many requests wait for an event. */
 export function waiting(t: Test, n: number): Promise<void> {
+  return called(t, LongPolls.prototype, 'wait', n)
+}
+
+/** Resolves when so many requests wait for a run to be heard of. */
+export function waitingForRun(t: Test, n: number): Promise<void> {
+  return called(t, AwaitedRuns.prototype, 'until', n)
+}
+
+/** Resolves when a method has been called so many times, and does what it did. */
+function called<Name extends string>(
+  t: Test,
+  target: Record<Name, (...args: never[]) => unknown>,
+  name: Name,
+  n: number
+): Promise<void> {
   const reached = gate()
-  const { wait } = LongPolls.prototype
+  const method = target[name]
   let calls = 0
   const restore = () => {
-    LongPolls.prototype.wait = wait
+    target[name] = method
   }
-  LongPolls.prototype.wait = function <Found>(this: LongPolls, ...args: Parameters<typeof wait<Found>>) {
-    const waited = wait.apply(this, args) as Promise<Found>
+  target[name] = function (this: unknown, ...args: never[]) {
+    const result = method.apply(this, args)
     if (++calls === n) {
       restore()
       void reached.pass()
     }
-    return waited
+    return result
   }
   t.teardown(restore)
   return reached.reached

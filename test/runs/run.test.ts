@@ -4,7 +4,9 @@ import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import type { PylonSseOptions, Run } from '../../lib/index.js'
 import { Work } from '../../lib/runs/work.js'
+import { eventually } from '../kit/backplane-faults.js'
 import { deferred, gate } from '../kit/deferred.js'
+import { LibTimers } from '../kit/lib-timers.js'
 import { LogLines } from '../kit/log-lines.js'
 import { type ServeOptions, serve } from '../kit/server.js'
 import type { SseClient } from '../kit/sse-client.js'
@@ -189,13 +191,13 @@ t.test('a run and the hub do not evict each other, nor hear each other', async (
 t.test('what has left the bounds of a run is told by resync, and what is held follows', async (t) => {
   const s = await serveRuns(t)
   const { source, gates } = steps(10)
-  s.app.sse.run(source, { topic: 'x', maxEvents: 3 })
+  const work = s.app.sse.run(source, { topic: 'x', maxEvents: 3 })
   const early = await s.listen('x')
   gates[0]!.open()
   const [first] = await early.take(1)
   await early.close()
   for (const { open } of gates) open()
-  while (!(await pageOf(s.url)).some(({ event }) => event === 'done')) await sleep(1)
+  await work.finished
   const again = await s.listen('x', first!.id!)
   await again.waitForEnd()
   t.strictSame(told(again), [
@@ -209,11 +211,6 @@ t.test('what has left the bounds of a run is told by resync, and what is held fo
   t.strictSame(told(unknown)[0], ['resync', { reason: 'unknown', missed: null }])
   t.equal(unknown.events.length, 4)
 })
-
-async function pageOf(url: string): Promise<{ event?: string }[]> {
-  const response = await fetch(`${url}/runs/x`, { headers: { accept: 'application/json' } })
-  return ((await response.json()) as { events: { event?: string }[] }).events
-}
 
 t.test('a source that throws ends its run with failed, and nothing of the error leaks', async (t) => {
   const log = new LogLines()
@@ -314,18 +311,25 @@ t.test('a signal of the app stops a run, before it has begun, too', async (t) =>
 
 t.test('a stream that gives nothing is let go when its run is stopped', async (t) => {
   const s = await serveRuns(t)
-  const node = new Readable({ read() {} })
+  const [asked, pulled, called] = [deferred(), deferred(), deferred()]
+  const node = new Readable({ read: () => asked.resolve() })
   const cancelled = deferred<unknown>()
-  const web = new ReadableStream({ cancel: () => cancelled.resolve('cancelled') })
+  const web = new ReadableStream({
+    pull: () => pulled.resolve(),
+    cancel: () => cancelled.resolve('cancelled')
+  })
   const works = [s.app.sse.run(node, { topic: 'a' }), s.app.sse.run(web, { topic: 'b' })]
-  await sleep(1)
   const late = new Readable({ read() {} })
   works.push(
-    s.app.sse.run(({ signal }) => new Promise((resolve) => signal.addEventListener('abort', () => resolve(late))), {
-      topic: 'c'
-    })
+    s.app.sse.run(
+      ({ signal }) => {
+        called.resolve()
+        return new Promise((resolve) => signal.addEventListener('abort', () => resolve(late)))
+      },
+      { topic: 'c' }
+    )
   )
-  await sleep(1)
+  await Promise.all([asked.promise, pulled.promise, called.promise])
   for (const work of works) work.stop()
   await Promise.all(works.map(({ finished }) => finished))
   t.ok(node.destroyed)
@@ -348,7 +352,8 @@ t.test('what the finally of a generator throws is its own business', async (t) =
       { topic: 'x' }
     )
   ]
-  await sleep(5)
+  const client = await s.listen('x')
+  await client.take(1)
   works[0]!.stop()
   await works[0]!.finished
 })
@@ -401,7 +406,7 @@ t.test('abandonAfter stops a run that nobody listens to', async (t) => {
   const { source, seen } = steps(1)
   const work = s.app.sse.run(source, { topic: 'x', abandonAfter: 200 })
   const client = await s.listen('x')
-  await sleep(600)
+  await s.app.sse.run(steps(1).source, { topic: 'unheard', abandonAfter: 200 }).finished
   t.strictSame(seen, [], 'somebody listens')
   await client.close()
   await work.finished
@@ -417,25 +422,21 @@ t.test('a run lingers after its end, and is gone then: a request for it is answe
   await s.app.sse.run([1], { topic: 'x', linger: 100 }).finished
   await s.app.sse.run([1], { topic: 'y' }).finished
   t.equal((await s.listen('x')).status, 200)
-  while ((await s.listen('x')).status !== 410) await sleep(20)
+  while ((await s.listen('x')).status !== 410);
   t.equal((await s.listen('y')).status, 200)
 })
 
 t.test('runs are looked after again when there were none for a while', async (t) => {
   const s = await serveRuns(t, { runs: { silence: 100 } })
+  const timers = new LibTimers(t)
   await s.app.sse.run([1], { topic: 'x', linger: 0 }).finished
-  await sleep(200)
-  const work = s.app.sse.run(() => new Promise(() => {}), { topic: 'y', abandonAfter: 50 })
-  const [client] = [await s.listen('y')]
-  await client.close()
-  for (;;) {
-    const again = await s.connect({ path: '/runs/y', headers: { accept: 'application/json' } })
-    await again.waitForEnd()
-    if (JSON.parse(again.body).events.length > 0) break
-    await sleep(10)
-  }
+  t.ok(timers.count > 0)
+  await eventually(() => timers.pending.length === 0, 'nobody looks after runs')
+  const { source, seen } = steps(1)
+  const work = s.app.sse.run(source, { topic: 'y', abandonAfter: 50 })
+  await work.finished
+  t.strictSame(seen, ['aborted'])
   t.equal(s.app.sse.stopRun('y'), false)
-  work.stop()
 })
 
 t.test('the topic of a run under way is taken; one that has ended makes room', async (t) => {

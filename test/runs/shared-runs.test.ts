@@ -1,6 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import type { Backplane, BackplaneListener, HistoryBounds, Parcel } from '../../lib/backplane/backplane.js'
@@ -16,6 +15,7 @@ import { startRedis } from '../kit/redis-server.js'
 import { RUN_SOURCES } from '../kit/run-sources.js'
 import { serve } from '../kit/server.js'
 import type { SseClient } from '../kit/sse-client.js'
+import { waitingForRun } from '../kit/waiting.js'
 
 t.setTimeout(240_000)
 
@@ -57,13 +57,18 @@ async function listen(s: Process, topic: string, lastEventId?: string): Promise<
 
 const told = ({ events }: SseClient) => events.map(({ event, data }) => [event, JSON.parse(data)])
 
+/** A source that gives nothing, and ends when it is stopped. */
+async function* untilAbort({ signal }: { signal: AbortSignal }) {
+  await new Promise((resolve) => signal.addEventListener('abort', resolve))
+  yield* []
+}
+
 /** Resolves when a process knows of a run. */
 async function known({ url }: Process, topic: string, events = 0): Promise<void> {
   for (;;) {
     const response = await fetch(`${url}/events?topic=${topic}`, { headers: { accept: 'application/json' } })
     const page = (await response.json()) as { cursor: string; events: unknown[] }
     if (/^r\w{12}-\d+$/.test(page.cursor) && page.events.length >= events) return
-    await sleep(5)
   }
 }
 
@@ -146,24 +151,16 @@ for (const [name, begin] of Object.entries(engines)) {
     })
 
     await t.test('one that is listened to on another process alone is not abandoned', async (t) => {
-      const work = here.app.sse.run(() => new Promise(() => {}), { topic: 'heard', abandonAfter: 900 })
+      const work = here.app.sse.run(untilAbort, { topic: 'heard', abandonAfter: 900 })
       await known(there, 'heard')
       const client = await there.listen('heard')
-      await sleep(2000)
+      await here.app.sse.run(untilAbort, { topic: 'unheard', abandonAfter: 900 }).finished
       t.strictSame(client.events, [])
       await client.close()
-      const again = await here.listen('elsewhere')
-      await again.close()
-      for (;;) {
-        const page = await fetch(`${here.url}/events?topic=heard`, { headers: { accept: 'application/json' } })
-        const { events } = (await page.json()) as { events: { event: string; data: unknown }[] }
-        if (events.length > 0) {
-          t.match(events, [{ event: 'failed', data: { reason: 'abandoned' } }])
-          break
-        }
-        await sleep(20)
-      }
-      work.stop()
+      await work.finished
+      const last = await here.listen('heard')
+      await last.waitForEnd()
+      t.strictSame(told(last), [['failed', { reason: 'abandoned' }]])
     })
 
     if (engine.process !== undefined) {
@@ -286,10 +283,11 @@ t.test('a stream of a run that another process is yet to tell of waits for it', 
   await work.finished
   await known(here, 'x', 2)
   const entries = [...engine.entries]
+  const areWaiting = waitingForRun(t, 3)
   const byCursor = there.connect({ query: { topic: 'x', lastEventId: work.cursor } })
   const waiting = there.connect({ path: '/run' })
   const gone = there.connect({ path: '/other' })
-  await sleep(20)
+  await areWaiting
   listener.onEntries(entries)
   for (const client of [await waiting, await byCursor]) {
     await client.waitForEnd()
@@ -339,7 +337,9 @@ t.test('another run of the topic takes the place of one that has ended, and of n
   here.app.sse.run(source(3), { topic: 'y' })
   there.app.sse.run(source(4), { topic: 'y' })
   const clients = [await here.listen('y'), await there.listen('y')]
-  await sleep(20)
+  // Each has heard of the other's.
+  await there.app.sse.publish('after that')
+  await here.app.sse.publish('after both')
   held.open()
   for (const client of clients) await client.waitForEnd()
   t.strictSame(
@@ -362,13 +362,17 @@ t.test('while the engine is away no run is taken for lost, and a process that cl
   await known(there, 'x')
   const client = await there.listen('x')
   listener!.onState(false)
-  await sleep(500)
+  // Without a fault it hears of the run less often than it takes for a sign of life.
+  const third = await start(t, memoryBackplane(engine), { runs: { silence: 150 } })
+  const other = await third.listen('x')
+  await other.until(({ event }) => event === 'failed')
   t.strictSame(client.events, [])
   listener!.onState(true)
   await client.until(({ event }) => event === 'failed')
   t.strictSame(told(client), [['failed', { reason: 'lost' }]])
+  const isWaiting = waitingForRun(t, 1)
   const waiting = there.connect({ query: { topic: 'y', lastEventId: 'r0123456789ab-1' } })
-  await sleep(50)
+  await isWaiting
   const from = performance.now()
   await there.app.close()
   t.ok(performance.now() - from < 1900)
