@@ -180,11 +180,11 @@ export class PostgresServer {
 
   /** It keeps its connections, and answers nothing. */
   freeze(): void {
-    for (const pid of this.#pids()) process.kill(pid, 'SIGSTOP')
+    for (const pid of this.pids()) process.kill(pid, 'SIGSTOP')
   }
 
   thaw(): void {
-    for (const pid of this.#pids()) process.kill(pid, 'SIGCONT')
+    for (const pid of this.pids()) process.kill(pid, 'SIGCONT')
   }
 
   async stop(): Promise<void> {
@@ -212,7 +212,7 @@ export class PostgresServer {
     this.#process = undefined
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
     const gone = once(child, 'exit')
-    const pids = signal === 'SIGKILL' ? this.#pids(child) : [child.pid!]
+    const pids = signal === 'SIGKILL' ? this.pids(child) : [child.pid!]
     for (const pid of pids) {
       try {
         process.kill(pid, signal)
@@ -224,7 +224,7 @@ export class PostgresServer {
   }
 
   /** Its own, and those of the processes that it has for its connections. */
-  #pids({ pid }: { pid?: number | undefined } = this.#process!): number[] {
+  pids({ pid }: { pid?: number | undefined } = this.#process!): number[] {
     const stdout = execFileSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' })
     const processes = stdout
       .trim()

@@ -1,6 +1,4 @@
 import { execFile } from 'node:child_process'
-import { chown, mkdir, mkdtemp, rm, stat } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join as joinPath } from 'node:path'
 import { promisify } from 'node:util'
 import pg from 'pg'
@@ -12,6 +10,7 @@ import { certificate } from '../../kit/certificate.js'
 import { resyncOf } from '../../kit/numbered.js'
 import { nextLog, type PostgresLogControls } from '../../kit/postgres-engine.js'
 import { pathOf, startPostgres } from '../../kit/postgres-server.js'
+import { fillSoon } from '../../kit/small-disk.js'
 import type { SseClient } from '../../kit/sse-client.js'
 import { TcpProxy } from '../../kit/tcp-proxy.js'
 
@@ -124,34 +123,9 @@ withLog('a statement timeout is waited out, and a lock that is held for too long
 })
 
 withLog('a full disk refuses events, keeps what it has, and takes events again when there is room', async (t, log) => {
-  const { admin } = log.server
-  const folder = await mkdtemp(joinPath(tmpdir(), 'pylon-sse-disk-'))
-  const sudo = process.getuid?.() === 0 ? [] : ['sudo', '-n']
-  const asRoot = (...command: string[]) => {
-    const [program, ...args] = [...sudo, ...command]
-    return run(program!, args)
-  }
-  const mounted = await asRoot('mount', '-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', folder).then(
-    () => true,
-    () => false
-  )
-  if (!mounted) {
-    t.pass('a small disk', { skip: 'a small disk takes the right to mount a tmpfs' })
-    return
-  }
   const [processes, clients] = await begin(t, log)
-  const space = joinPath(folder, 'space')
-  const { uid, gid } = await stat(log.server.data)
-  await mkdir(space, { mode: 0o700 })
-  await chown(space, uid, gid)
-  await admin.query(`create tablespace small location '${space}'`)
-  t.teardown(async () => {
-    await admin.query(`drop schema ${log.schema} cascade`)
-    await admin.query('drop tablespace small')
-    await asRoot('umount', folder)
-    await rm(folder, { recursive: true })
-  })
-  await admin.query(`alter table ${log.schema}.events set tablespace small`)
+  const makeRoom = await fillSoon(t, log.server, `${log.schema}.events`)
+  if (makeRoom === undefined) return
   const [writing] = processes
   let accepted = 5
   const large = (n: number) => ({
@@ -168,7 +142,7 @@ withLog('a full disk refuses events, keeps what it has, and takes events again w
   t.ok(accepted > 5)
   t.ok(writing.app.sse.ready, 'it can be read')
   await waitForEvents(clients, accepted)
-  await asRoot('mount', '-o', 'remount,size=32m', folder)
+  await makeRoom()
   await writing.app.sse.publish({ n: ++accepted })
   await waitForEvents(clients, accepted)
   for (const client of clients) {
@@ -177,6 +151,55 @@ withLog('a full disk refuses events, keeps what it has, and takes events again w
     t.strictSame(client.events.filter(resyncOf), [])
   }
 })
+
+withLog(
+  'a clock that jumps changes neither the order nor what is heard, and no more than maxAge is trimmed',
+  async (t, log) => {
+    const { server, schema: s } = log
+    const { admin } = server
+    const HOUR = 3_600_000
+    const DAY = 24 * HOUR
+    const processes = [await startProcess(t, log.backplane()), await startProcess(t, log.backplane())] as const
+    // The functions as they are, with another clock.
+    await admin.query(`create sequence ${s}.jump minvalue -${10 * DAY}`)
+    await admin.query(`create function ${s}.clock() returns timestamptz language sql as $$
+    select clock_timestamp() + last_value * interval '1 ms' from ${s}.jump $$`)
+    const { rows } = await admin.query(
+      `select pg_get_functiondef(oid) as code from pg_proc
+    where pronamespace = $1::regnamespace and prosrc like '%clock_timestamp()%' and proname <> 'clock'`,
+      [s]
+    )
+    t.ok(rows.length >= 2, 'what numbers events, and what trims them')
+    for (const { code } of rows) await admin.query(code.replaceAll('clock_timestamp()', `${s}.clock()`))
+    const jumpTo = (ms: number) => admin.query(`select setval('${s}.jump', $1)`, [ms])
+    const trim = async () =>
+      Number((await admin.query(`select ${s}.trim(100000, interval '1 hour', 1000) as gone`)).rows[0].gone)
+
+    const client = await processes[1].connect()
+    await jumpTo(1)
+    await publish(processes[0], 1, 3)
+    await jumpTo(DAY)
+    await publish(processes[1], 4, 5)
+    await jumpTo(-DAY)
+    await publish(processes[0], 6, 7)
+    await waitForEvents([client], 7)
+    const { rows: times } = await admin.query(`select at from ${s}.commits order by seq`)
+    const spread = times.map(({ at }) => Math.round((Number(at) - Date.now()) / DAY))
+    t.strictSame([...new Set(spread)], [0, 1, -1], 'the events have the times of the clock')
+    t.equal(await trim(), 0, 'a clock that was set back trims nothing')
+    const later = await startProcess(t, log.backplane())
+    const resumed = await later.connect({ lastEventId: client.events[1]!.id! })
+    await waitForEvents([resumed], 5)
+    t.strictSame(dataOf(resumed).map(Number), range(3, 7))
+    await jumpTo(DAY)
+    t.equal(await trim(), 3, 'one that was set forward trims what is older by it, from the oldest on')
+    await publish(processes[0], 8, 8)
+    await waitForEvents([client], 8)
+    await waitForEvents([resumed], 6)
+    t.strictSame(dataOf(client).map(Number), range(1, 8))
+    for (const each of [client, resumed]) t.strictSame(each.events.filter(resyncOf), [])
+  }
+)
 
 withLog('a role without a grant is told what it may not do', async (t, log) => {
   const { server, schema: s } = log
