@@ -37,7 +37,8 @@ export async function startExamples(
   t: Test,
   ...servers: [file: string, env?: Record<string, string>][]
 ): Promise<{ examples: Example[]; program: Program }> {
-  const list = servers.map(([file, env = {}]) => ({ url: pathToFileURL(exampleFile(file)).href, env }))
+  // With a query, so that a program that is there twice is loaded twice, each time with its own environment.
+  const list = servers.map(([file, env = {}], i) => ({ url: `${pathToFileURL(exampleFile(file)).href}?${i}`, env }))
   const program = new Program(t, '.', { args: [RUNNER, JSON.stringify(list)] })
   const ports = await program.waitForPorts(list.length)
   return { examples: ports.map((port) => new Example(t, port)), program }

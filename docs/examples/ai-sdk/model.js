@@ -1,15 +1,16 @@
-import { simulateReadableStream } from 'ai'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { MockLanguageModelV3 } from 'ai/test'
 
+const STEP = Number(process.env.STEP ?? 200)
 const WORDS = 'It depends on what you ask and on how much time you give me to think about it'.split(' ')
 const USAGE = {
   inputTokens: { total: 3, noCache: 3, cacheRead: undefined, cacheWrite: undefined },
   outputTokens: { total: 18, text: 18, reasoning: undefined }
 }
 
-/** In place of a language model, such as `openai('gpt-5-mini')`: says a word at a time. */
+/** In place of a language model, such as `openai('gpt-5-mini')`: says a word at a time, until it is told to stop. */
 export const model = new MockLanguageModelV3({
-  async doStream({ prompt }) {
+  async doStream({ prompt, abortSignal }) {
     const [{ text }] = /** @type {any} */ (prompt.at(-1).content)
     const words = `${text}? ${WORDS.join(' ')}.`.split(' ')
     /** @type {any[]} */
@@ -19,7 +20,12 @@ export const model = new MockLanguageModelV3({
       { type: 'text-end', id: '1' },
       { type: 'finish', finishReason: { unified: 'stop', raw: undefined }, usage: USAGE }
     ]
-    const chunkDelayInMs = Number(process.env.STEP ?? 200)
-    return { stream: simulateReadableStream({ initialDelayInMs: 0, chunkDelayInMs, chunks }) }
+    async function* say() {
+      for (const chunk of chunks) {
+        yield chunk
+        await sleep(STEP, undefined, { signal: abortSignal })
+      }
+    }
+    return { stream: ReadableStream.from(say()) }
   }
 })

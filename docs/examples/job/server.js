@@ -38,7 +38,7 @@ async function work(id, job) {
   }
   try {
     for (let percent = 20; percent <= 100; percent += 20) {
-      await sleep(Number(process.env.STEP ?? 500)) // stands for some work
+      await sleep(STEP) // stands for some work
       tell({ percent })
     }
     tell({ percent: 100, result: `/results/${id}` })

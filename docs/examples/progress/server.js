@@ -4,6 +4,8 @@ import Fastify from 'fastify'
 import pylonSse from 'pylon-sse'
 import { addLogin, authenticate } from './login.js'
 
+const STEP = Number(process.env.STEP ?? 500)
+
 const app = Fastify()
 await addLogin(app)
 await app.register(pylonSse, { path: false })
@@ -21,7 +23,7 @@ app.post('/jobs', { onRequest: authenticate }, async ({ user }, reply) => {
 
 async function* work(id) {
   for (let percent = 20; percent < 100; percent += 20) {
-    await sleep(Number(process.env.STEP ?? 500)) // in place of some work
+    await sleep(STEP) // in place of some work
     yield { percent }
   }
   return { result: `/results/${id}` } // the data of the event `done`
