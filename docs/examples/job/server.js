@@ -5,6 +5,8 @@ import Fastify from 'fastify'
 import pylonSse from 'pylon-sse'
 import { addLogin, authenticate } from './login.js'
 
+const STEP = Number(process.env.STEP ?? 500)
+
 const app = Fastify()
 await addLogin(app)
 
