@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MockLanguageModelV3 } from 'ai/test'
 
@@ -26,6 +27,6 @@ export const model = new MockLanguageModelV3({
         await sleep(STEP, undefined, { signal: abortSignal })
       }
     }
-    return { stream: ReadableStream.from(say()) }
+    return { stream: /** @type {any} */ (Readable.toWeb(Readable.from(say()))) }
   }
 })
