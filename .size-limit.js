@@ -12,6 +12,14 @@ export default [
     modifyEsbuildConfig: toModule
   },
   {
+    name: 'pylon-sse/react, beside the client',
+    path: 'dist/react/react.js',
+    ignore: ['../client/client.js', 'react'],
+    limit: '1.3 kB',
+    gzip: true,
+    modifyEsbuildConfig: toModule
+  },
+  {
     name: 'pylon-sse/client.min.js, with all of it',
     path: 'dist/client.min.js',
     limit: '7.5 kB',

@@ -9,6 +9,7 @@ import { launchChromium } from '../kit/chromium.js'
 import { exampleFile, readExample, startExamples } from '../kit/example.js'
 import { type Served, serve } from '../kit/server.js'
 import { TcpProxy } from '../kit/tcp-proxy.js'
+import { testFrameworks } from './frameworks.js'
 
 const PAGE = `<!doctype html><title>page</title><script type="module">
   import { live } from '/live.js'
@@ -26,7 +27,10 @@ t.setTimeout(300_000)
 
 /** One for all tests here: to start it takes longer than most of them. */
 const chromium = await launchChromium(t, '--renderer-process-limit=1')
-if (chromium !== undefined) await testPages(chromium)
+if (chromium !== undefined) {
+  t.test('frameworks', (t) => testFrameworks(t, chromium))
+  await testPages(chromium)
+}
 
 async function testPages(browser: Browser): Promise<void> {
   t.test('quick-start: what is said reaches a stream, and a page that is opened as a file', async (t) => {

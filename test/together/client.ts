@@ -6,5 +6,6 @@ import '../client/loading.test.js'
 import '../client/pages.test.js'
 import '../client/shared.test.js'
 import '../client/staying-connected.test.js'
+import '../react/hooks.test.js'
 
 t.setTimeout(600_000)
