@@ -16,12 +16,14 @@ export default {
   treatWarningsAsErrors: true,
   // Parts of other types, which nobody names.
   intentionallyNotExported: [
+    'AnyLive',
     'AnyOptions',
     'AnyReply',
     'AnyRequest',
     'ErrorClass',
     'Fresh',
     'Optional',
+    'OwnPGlite',
     'PartialState',
     'SchemaResult',
     'SelectorFields',

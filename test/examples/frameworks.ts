@@ -22,9 +22,10 @@ export async function testFrameworks(t: Test, browser: Browser): Promise<void> {
 
   for (const name of PAGES) {
     await t.test(`${name}: the list is loaded, and what is added follows`, async (t) => {
-      const { page, streams } = await open(t, context, example!, name)
+      const { page, streams, errors } = await open(t, context, example!, name)
       await follows(page, add, count)
       t.equal(streams.length, 1)
+      t.strictSame(errors, [])
     })
   }
 
@@ -42,9 +43,10 @@ export async function testFrameworks(t: Test, browser: Browser): Promise<void> {
     t.match(body, /\bversion = "19\./)
     t.notMatch(body, /\bversion = "18\./)
     await context.route('**/react.js', (route) => route.fulfill({ contentType: 'text/javascript', body }))
-    const { page, streams } = await open(t, context, example!, 'react')
+    const { page, streams, errors } = await open(t, context, example!, 'react')
     await follows(page, add, count)
     t.equal(streams.length, 1)
+    t.strictSame(errors, [])
   })
 }
 
@@ -57,9 +59,8 @@ async function open(t: Test, context: { newPage(): Promise<Page> }, example: Exa
   })
   const errors: Error[] = []
   page.on('pageerror', (error) => errors.push(error))
-  t.teardown(() => t.strictSame(errors, []))
   await page.goto(`http://127.0.0.1:${example.port}/${name}`)
-  return { page, streams }
+  return { page, streams, errors }
 }
 
 /** Resolves when the page has shown what was there, and two that are added. */
