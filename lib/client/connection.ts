@@ -51,10 +51,13 @@ export class Connection implements Link {
   lastEventId: string | undefined
   /** Its id on the server, for the option `except` of broadcasts. */
   clientId: string | undefined
+  /** What the app on the server has subscribed it to, where it asks to be told. */
+  readonly given = new Set<string>()
   readonly #url: Address
   readonly #options: ConnectionOptions
   readonly #sink: Sink
   readonly #topics: ReadonlySet<string>
+  readonly #tellsGiven: boolean
   #attempt = new AbortController()
   #isClosed = false
   #isOpen = false
@@ -79,7 +82,9 @@ export class Connection implements Link {
   /** How long it may be silent, ms. */
   #patience = 0
 
-  constructor(url: Address, options: ConnectionOptions, sink: Sink, topics: ReadonlySet<string>) {
+  /** @param tellsGiven whether it keeps `given` */
+  constructor(url: Address, options: ConnectionOptions, sink: Sink, topics: ReadonlySet<string>, tellsGiven = false) {
+    this.#tellsGiven = tellsGiven
     this.#url = url
     this.#options = options
     this.#sink = sink
@@ -115,6 +120,7 @@ export class Connection implements Link {
       let error: unknown
       const isHeldBack = this.#isHeldBack
       this.#isHeldBack = false
+      this.given.clear()
       try {
         await (isHeldBack ? this.#readPages(signal) : this.#read(signal))
       } catch (thrown) {
@@ -186,7 +192,8 @@ export class Connection implements Link {
 
   async #read(signal: AbortSignal): Promise<void> {
     this.#transport = 'stream'
-    const response = await this.#request('text/event-stream', { lastEventId: this.lastEventId }, signal)
+    const tell = this.#tellsGiven ? 'subscriptions' : undefined
+    const response = await this.#request('text/event-stream', { lastEventId: this.lastEventId, tell }, signal)
     const type = response.headers.get('content-type')
     if (!type?.startsWith('text/event-stream') || response.body === null) {
       throw new SseError('content-type', `The answer is no event stream, but ${type}.`, { response })
@@ -199,7 +206,12 @@ export class Connection implements Link {
       },
       onComment: (comment) => {
         if (comment === 'text') isText = true
-        else if (comment.startsWith('topic ')) topic = comment.slice(6)
+        // A topic may hold spaces.
+        const at = comment.indexOf(' ')
+        const [word, rest] = [comment.slice(0, at), comment.slice(at + 1)]
+        if (word === 'topic') topic = rest
+        else if (word === 'subscribed') this.given.add(rest)
+        else if (word === 'unsubscribed') this.given.delete(rest)
       },
       onEvent: ({ id, event = 'message', data }) => {
         const received = { event, data: isText ? data : parse(data), id, topic }

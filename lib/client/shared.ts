@@ -199,7 +199,7 @@ class SharedConnection implements Link {
       fail: (error) => this.#sink.fail(error)
     }
     const options = { ...this.#options, lastEventId, pauseWhenHidden: false }
-    const own = new Connection(this.#url, options, sink, this.#union)
+    const own = new Connection(this.#url, options, sink, this.#union, true)
     this.#own = own
   }
 
@@ -241,7 +241,9 @@ class SharedConnection implements Link {
       }
       if (this.lastEventId === undefined && event.id !== undefined) this.#begin(event.id)
     } else {
-      const isAsked = event.topic !== undefined && matches(this.#union, event.topic)
+      const { topic } = event
+      // What the server gives of itself is for all tabs, though one of them has asked for it, too.
+      const isAsked = topic !== undefined && matches(this.#union, topic) && !matches(this.#own!.given, topic)
       this.#tell({ is: 'event', event, isAsked })
       this.#take({ event, isAsked })
     }

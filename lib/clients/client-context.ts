@@ -76,6 +76,8 @@ export interface Arrival {
   /** Whose events it reads, where not the hub's. */
   readonly source: Source | undefined
   readonly topics: ReadonlySet<string>
+  /** Whether it is told what the app subscribes it to. */
+  readonly tellsSubscriptions: boolean
   /** Whether it hears what has no topic, too. */
   readonly everyone: boolean
   /** After which event its stream ends, if after any. */

@@ -5,7 +5,14 @@ import type { DisconnectReason } from '../errors.js'
 import type { Audience } from '../log/audience.js'
 import { type Chunk, OwnChunk } from '../log/chunk.js'
 import { Cursor } from '../log/cursor.js'
-import { encodeConnected, encodeFarewell, encodeResync, encodeRetry, type Farewell } from '../log/encode.js'
+import {
+  encodeConnected,
+  encodeFarewell,
+  encodeResync,
+  encodeRetry,
+  encodeSubscription,
+  type Farewell
+} from '../log/encode.js'
 import type { EventLog } from '../log/event-log.js'
 import type { LogEntry } from '../log/log-entry.js'
 import { checkSubscriptions } from '../log/topic.js'
@@ -66,6 +73,8 @@ export class Client implements SseClient, StreamListener {
   #place = 0
   readonly #slot: Slot
   #topics: ReadonlySet<string>
+  /** Those that the app has subscribed it to, where it asks to be told of them. */
+  readonly #given: Set<string> | undefined
   readonly #arrivedAt = Date.now()
   #state: SseClient['state'] | undefined
   #expiry: Expiry | undefined
@@ -83,7 +92,21 @@ export class Client implements SseClient, StreamListener {
   constructor(
     context: ClientContext<Client>,
     number: number,
-    { ip, topics, everyone, until, state, position, resumes, slot, req, res, compressed, scope }: Arrival
+    {
+      ip,
+      topics,
+      tellsSubscriptions,
+      everyone,
+      until,
+      state,
+      position,
+      resumes,
+      slot,
+      req,
+      res,
+      compressed,
+      scope
+    }: Arrival
   ) {
     this.#context = context
     this.number = number
@@ -92,6 +115,7 @@ export class Client implements SseClient, StreamListener {
     this.scope = scope
     this.#slot = slot
     this.#topics = topics
+    if (tellsSubscriptions) this.#given = new Set()
     const isKnown = 'seq' in position
     this.resumed = isKnown && resumes
     const seq = isKnown ? position.seq : (position.at ?? context.log.head)
@@ -248,14 +272,21 @@ export class Client implements SseClient, StreamListener {
   }
 
   subscribe(topic: string): void {
-    if (this.#ended || this.#topics.has(topic)) return
-    const topics = new Set(this.#topics).add(topic)
-    checkSubscriptions(topics, this.#context.subscriptionLimits)
-    this.#topics = topics
-    // In `onConnect` it is as if it had asked for it: a replay, and what came while it waited, hold the topic.
-    this.#cursor.subscribe(topics, this.#reading ? undefined : this.#cursor.seq)
-    this.#context.onAudience(this)
-    if (!this.#reading) this.#checkPast()
+    if (this.#ended) return
+    if (!this.#topics.has(topic)) {
+      const topics = new Set(this.#topics).add(topic)
+      checkSubscriptions(topics, this.#context.subscriptionLimits)
+      this.#topics = topics
+      // In `onConnect` it is as if it had asked for it: a replay, and what came while it waited, hold the topic.
+      this.#cursor.subscribe(topics, this.#reading ? undefined : this.#cursor.seq)
+      this.#context.onAudience(this)
+      if (!this.#reading) this.#checkPast()
+    }
+    // Also of one that it has asked for: it may pass on to others what it has not.
+    if (this.#given !== undefined && !this.#given.has(topic)) {
+      this.#given.add(topic)
+      this.deliver(new OwnChunk([encodeSubscription(topic, true)]))
+    }
     this.#flush()
   }
 
@@ -266,6 +297,7 @@ export class Client implements SseClient, StreamListener {
     this.#topics = topics
     this.#cursor.unsubscribe(topic)
     this.#context.onAudience(this)
+    if (this.#given?.delete(topic)) this.deliver(new OwnChunk([encodeSubscription(topic, false)]))
     this.#flush()
   }
 

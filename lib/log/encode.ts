@@ -192,6 +192,11 @@ export function encodeRetry(retry: number): string {
   return `retry: ${retry}\n`
 }
 
+/** Tells a client, in a comment, that the app has subscribed it to a topic or pattern, or does so no longer. */
+export function encodeSubscription(topic: string, isSubscribed: boolean): Buffer {
+  return Buffer.from(`: ${isSubscribed ? 'subscribed' : 'unsubscribed'} ${topic}\n`)
+}
+
 /** Tells a client that it missed events: `id` is where it goes on from. */
 export function encodeResync(id: string, reason: ResyncReason, missed: number | null): Buffer {
   return encodeFrame(id, `event: resync\ndata: ${JSON.stringify({ reason, missed })}\n\n`)

@@ -150,7 +150,9 @@ export class Entrance {
       const { topics, everyone, state, onConnect } = hearing
       let client: Client | undefined
       const until = guarded(hearing.until, (err) => this.#fail(client!, err))
-      const heard = { source: run, topics, everyone, state, until, ...position }
+      const { tell } = request.query as Record<string, unknown>
+      const tellsSubscriptions = tell === 'subscriptions'
+      const heard = { source: run, topics, tellsSubscriptions, everyone, state, until, ...position }
       const arrival = { ...heard, ip: request.ip, slot, compressed, scope, req: request.raw, res: reply.raw }
       reply.headers(STREAM_HEAD)
       client = this.#hub.clients.admit(arrival)

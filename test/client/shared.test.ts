@@ -115,6 +115,38 @@ t.test('a tab that is behind gets the rest, and one that nobody can tell what it
   t.match(late.live.events[0], { event: 'resync' })
 })
 
+t.test(
+  'what the server subscribes the one client to comes to all tabs, though one of them asks for it, too',
+  async (t) => {
+    const s = await serve(t, { sse: { ...SSE, onConnect: (client) => client.subscribe('for all') } })
+    const tabs = new Tabs(t)
+    const first = await tabs.open(`${s.url}/events`)
+    const second = await tabs.open(`${s.url}/events`, { topics: ['for all', 'later.1', 'own'] })
+    const topics = ['for all', 'later.1', 'own']
+    let end = 0
+    /** What the tab hears that has asked for nothing. */
+    const say = async () => {
+      const before = first.live.data.length
+      for (const topic of topics) s.app.sse.broadcast(topic, { topic })
+      s.app.sse.broadcast(++end)
+      for (const { live } of [first, second]) await live.until(end)
+      return first.live.data.slice(before, -1)
+    }
+    t.strictSame(await say(), ['for all'])
+    const [client] = s.app.sse.clients
+    for (const topic of ['later.*', 'later.*']) client!.subscribe(topic)
+    t.strictSame(await say(), ['for all', 'later.1'])
+    client!.unsubscribe('later.*')
+    t.strictSame(await say(), ['for all'])
+    t.strictSame(
+      second.live.data,
+      [1, 2, 3].flatMap((n) => [...topics, n]),
+      'the one that asks hears each once'
+    )
+    t.equal(s.app.sse.clientCount, 1)
+  }
+)
+
 t.test('what is sent to the one client, and more than tabs keep, comes to all of them', async (t) => {
   const s = await serve(t, { sse: SSE })
   const tabs = new Tabs(t)
