@@ -32,7 +32,9 @@ export async function startPgBouncer(t: Test, server: PostgresServer): Promise<n
       `auth_file = ${users}`,
       'pool_mode = transaction',
       // Fewer than there are clients, so that each of these gets another connection now and then.
-      'default_pool_size = 2'
+      'default_pool_size = 2',
+      // It would wait for 15 s after it has met a server that is restarting.
+      'server_login_retry = 1'
     ].join('\n')
   )
   const user = await server.user()

@@ -180,11 +180,11 @@ export class PostgresServer {
 
   /** It keeps its connections, and answers nothing. */
   freeze(): void {
-    for (const pid of this.pids()) process.kill(pid, 'SIGSTOP')
+    signalAll(this.pids(), 'SIGSTOP')
   }
 
   thaw(): void {
-    for (const pid of this.pids()) process.kill(pid, 'SIGCONT')
+    signalAll(this.pids(), 'SIGCONT')
   }
 
   async stop(): Promise<void> {
@@ -213,13 +213,7 @@ export class PostgresServer {
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
     const gone = once(child, 'exit')
     const pids = signal === 'SIGKILL' ? this.pids(child) : [child.pid!]
-    for (const pid of pids) {
-      try {
-        process.kill(pid, signal)
-      } catch {
-        // It has ended by itself meanwhile.
-      }
-    }
+    signalAll(pids, signal)
     await withTimeout(gone, 'the end of postgres')
   }
 
@@ -241,5 +235,16 @@ export class PostgresServer {
       return Number(stdout)
     }
     return { uid: await idOf('-u'), gid: await idOf('-g') }
+  }
+}
+
+/** One that has ended by itself meanwhile is passed over. */
+function signalAll(pids: number[], signal: NodeJS.Signals): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, signal)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+    }
   }
 }

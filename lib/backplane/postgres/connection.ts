@@ -123,6 +123,8 @@ export function listeningBy(connect: Connect, connectListener: Connect): Connect
 class PgLink implements Connection {
   readonly #client: PgClient & { readonly connection?: PgConnection }
   readonly #end: () => Promise<void>
+  /** When the last query has its answer. */
+  #free: Promise<unknown> = Promise.resolve()
 
   constructor(client: PgClient, onEnd: (error?: Error) => void, end: () => Promise<void>) {
     this.#client = client
@@ -137,11 +139,18 @@ class PgLink implements Connection {
   }
 
   async query(text: string, values: readonly unknown[] = []): Promise<Row[]> {
-    return (await this.#client.query(text, [...values])).rows as Row[]
+    return (await this.#inTurn(() => this.#client.query(text, [...values]))).rows as Row[]
   }
 
   async execute(script: string): Promise<void> {
-    await this.#client.query(script)
+    await this.#inTurn(() => this.#client.query(script))
+  }
+
+  /** A client of pg is to be asked one thing at a time: its own queue is deprecated. */
+  #inTurn<T>(ask: () => Promise<T>): Promise<T> {
+    const answer = this.#free.then(ask)
+    this.#free = answer.catch(() => {})
+    return answer
   }
 
   async listen(channel: string, wake: () => void): Promise<void> {

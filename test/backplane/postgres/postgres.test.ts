@@ -1,6 +1,7 @@
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import type { Backplane } from '../../../lib/backplane/backplane.js'
+import { type PgPool, postgres } from '../../../lib/backplane/postgres/postgres.js'
 import { Trimmer } from '../../../lib/backplane/postgres/trimmer.js'
 import { eventually } from '../../kit/backplane-faults.js'
 import { bodiesOf, join, Listener, PLENTY, parcels } from '../../kit/backplane-listener.js'
@@ -40,6 +41,32 @@ withLog('a process has one connection, and none when it has closed', async (t, l
   t.equal(await count(), 1)
   await backplane.close()
   await eventually(async () => (await count()) === 0, 'it is gone')
+})
+
+withLog('its client is asked one thing at a time', async (t, log) => {
+  const pool = new pg.Pool({ connectionString: log.server.url })
+  t.teardown(() => pool.end())
+  let asking = 0
+  let most = 0
+  const counting = {
+    async connect() {
+      const client = await pool.connect()
+      const query = client.query.bind(client) as (...args: unknown[]) => Promise<{ rows: unknown[] }>
+      return Object.assign(client, {
+        async query(...args: unknown[]) {
+          most = Math.max(most, ++asking)
+          return query(...args).finally(() => asking--)
+        }
+      })
+    }
+  }
+  const backplane = postgres({ pool: counting as unknown as PgPool, schema: log.schema, migrate: true })
+  const { listener } = await join(backplane)
+  const publishing = Array.from({ length: 20 }, (_, n) => backplane.publish(parcels(`data: ${n}\n\n`)))
+  await Promise.all(publishing)
+  await listener.waitForEntries(20)
+  await backplane.close()
+  t.equal(most, 1)
 })
 
 withLog('with a pool of the app it keeps one client, gives it back, and leaves the pool open', async (t, log) => {
