@@ -5,7 +5,7 @@ import type { Test } from 'tap'
 import { type Example, exampleFile, startExamples } from '../kit/example.js'
 
 /** The pages of docs/examples/frameworks. */
-const PAGES = ['react']
+const PAGES = ['react', 'vue', 'svelte', 'solid', 'angular', 'tanstack-query', 'swr', 'rxjs']
 
 /** Has each page load a list, and follow what is added, by one connection. */
 export async function testFrameworks(t: Test, browser: Browser): Promise<void> {

@@ -30,6 +30,7 @@ const { outputFiles } = await build({
   bundle: true,
   format: 'esm',
   jsx: 'automatic',
+  tsconfigRaw: { compilerOptions: { experimentalDecorators: true, useDefineForClassFields: false } }, // for Angular
   write: false
 })
 for (const { path, text } of outputFiles) {
