@@ -264,3 +264,21 @@ t.test('on the server it renders as connecting, fetches nothing, and touches no 
   t.strictSame(Object.getOwnPropertyNames(globalThis), before)
   t.end()
 })
+
+t.test('a type argument says which events there are, and what their data is', (t) => {
+  function Typed() {
+    const live = useSse<{ paid: { id: number } }>(null)
+    useSseEvent('paid', ({ id }) => id.toFixed(), live)
+    useSseEvent('resync', ({ reason }) => reason.length, live)
+    useSseEvent('error', (error) => String(error), live)
+    // @ts-expect-error there is no such event
+    useSseEvent('piad', () => {}, live)
+    // @ts-expect-error its id is a number
+    useSseEvent('paid', ({ id }) => id.trim(), live)
+    // @ts-expect-error it ends with its component
+    useSse(null, { signal: new AbortController().signal })
+    return null
+  }
+  t.equal(renderToString(h(Typed)), '')
+  t.end()
+})
