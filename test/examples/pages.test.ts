@@ -28,7 +28,7 @@ t.setTimeout(300_000)
 /** One for all tests here: to start it takes longer than most of them. */
 const chromium = await launchChromium(t, '--renderer-process-limit=1')
 if (chromium !== undefined) {
-  t.test('frameworks', (t) => testFrameworks(t, chromium))
+  t.test('frameworks/: their pages load a list, and follow what is added', (t) => testFrameworks(t, chromium))
   await testPages(chromium)
 }
 
