@@ -26,7 +26,7 @@ const PAGE = `<!doctype html><title>page</title><script type="module">
 t.setTimeout(300_000)
 
 /** One for all tests here: to start it takes longer than most of them. */
-const chromium = await launchChromium(t, '--renderer-process-limit=1')
+const chromium = await launchChromium(t)
 if (chromium !== undefined) {
   t.test('frameworks/: their pages load a list, and follow what is added', (t) => testFrameworks(t, chromium))
   await testPages(chromium)

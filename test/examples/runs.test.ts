@@ -26,7 +26,7 @@ async function login(example: Example, name: string): Promise<{ cookie: string }
 const QUESTION = 'why'
 const TEXT = 'why? It depends on what you ask and on how much time you give me to think about it.'
 
-const chromium = await launchChromium(t, '--renderer-process-limit=1')
+const chromium = await launchChromium(t)
 if (chromium !== undefined) {
   const open = async (t: Test, port = answer!.port): Promise<Page> => {
     const context = await chromium.newContext()

@@ -1,6 +1,7 @@
 import { type Browser, chromium } from 'playwright-core'
 import type { Test } from 'tap'
-import { requireBinary } from './binary.js'
+import { findBinary, requireBinary } from './binary.js'
+import { sharedBrowser } from './shared-browser.js'
 
 const ARGS = [
   // Chromium refuses to run as root, which a container's user is, with its sandbox.
@@ -11,15 +12,17 @@ const ARGS = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
+  // To start a process for each page takes longer than most tests.
+  '--renderer-process-limit=1',
   // Its own calls home fail at once instead of leaving the machine.
   '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost'
 ]
 
-/** A headless browser that ends with the test; undefined where there is none, after saying so: the test then returns. */
-export async function launchChromium(t: Test, ...args: string[]): Promise<Browser | undefined> {
-  const executablePath = requireBinary(t, 'chromium', process.env.CHROMIUM_PATH)
-  if (executablePath === undefined) return undefined
-  const browser = await chromium.launch({ executablePath, args: [...ARGS, ...args], headless: true })
-  t.teardown(() => browser.close())
-  return browser
+const openIn = sharedBrowser(() =>
+  chromium.launch({ executablePath: findBinary(process.env.CHROMIUM_PATH ?? 'chromium')!, args: ARGS, headless: true })
+)
+
+/** The headless browser of this process; undefined where there is none, after saying so: the test then returns. */
+export async function launchChromium(t: Test): Promise<Browser | undefined> {
+  return requireBinary(t, 'chromium', process.env.CHROMIUM_PATH) === undefined ? undefined : openIn(t)
 }

@@ -1,0 +1,10 @@
+// Run in one process: to start one for each file would take longer than its tests.
+import t from 'tap'
+import '../examples/auth-tokens.test.js'
+import '../examples/checks.test.js'
+import '../examples/compiled.test.js'
+import '../examples/metrics.test.js'
+import '../examples/quotes.test.js'
+import '../examples/servers.test.js'
+
+t.setTimeout(600_000)
