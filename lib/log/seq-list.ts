@@ -20,7 +20,8 @@ export class SeqList {
   }
 
   push(seq: number): void {
-    this.#seqs.push(seq)
+    if (this.size === 0 && this.#dropped > 0) this.#startAnew(seq)
+    else this.#seqs.push(seq)
   }
 
   /** Drops those below `seq`. */
@@ -32,6 +33,13 @@ export class SeqList {
       this.#seqs = this.#seqs.slice(this.#dropped)
       this.#dropped = 0
     }
+  }
+
+  /** Writes over what has been dropped. In a log of many topics most lists hold one number, and get the next when that goes. */
+  #startAnew(seq: number): void {
+    this.#seqs[0] = seq
+    if (this.#dropped > 1) this.#seqs.length = 1
+    this.#dropped = 0
   }
 
   /** How many of them are above `seq`. */

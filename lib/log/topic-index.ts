@@ -4,29 +4,38 @@ import { TopicTree } from './topic-tree.js'
 
 /** Topics without events of which the last one is remembered. */
 const MAX_PAST_TOPICS = 10_000
+/** Topics that have left and are back, or forgotten, that may stand in the order of leaving. */
+const MAX_STALE = 64
+
+/** A topic that has lost its last event, and the `seq` of that. */
+interface LeftTopic {
+  readonly topic: string
+  readonly seq: number
+}
 
 /**
  * Which events of the log have which topic: a list for each topic, with a number for each event. Of topics
- * that have left the log the last event is remembered, for 10,000 topics: that takes some 100 bytes for each beside its
- * name, and three times as much once patterns are asked for.
+ * that have left the log the empty list is kept, which knows the last event, for 10,000 topics: that takes some 200 bytes for
+ * each beside its name, and twice as much once patterns are asked for.
  */
 export class TopicIndex {
+  /** Those of topics with events, and the empty ones. A topic that comes and goes costs no more than one that stays. */
   readonly #lists = new Map<string, SeqList>()
   /** The same lists, for patterns. Made when the first pattern is asked for: many apps have none. */
   #tree: TopicTree<SeqList> | undefined
   /** Lists that patterns match, by the array of patterns that an audience has, and `#changes` when they were found. */
   readonly #found = new WeakMap<readonly string[], { changes: number; lists: readonly SeqList[] }>()
-  /** How often a topic has come or gone. */
+  /** How often a list has come or gone. */
   #changes = 0
-  /** The last event of topics that have left the log, those that left first being first. */
-  readonly #past = new Map<string, number>()
-  /** The same, for patterns. Made when it is asked for. */
-  #pastTree: TopicTree<number> | undefined
+  #emptyCount = 0
+  /** The topics of empty lists, in the order in which they left, from `#firstLeft` on. */
+  #left: LeftTopic[] = []
+  #firstLeft = 0
   #forgotten = 0
 
   /** Topics that events in the log have. */
   get size(): number {
-    return this.#lists.size
+    return this.#lists.size - this.#emptyCount
   }
 
   /** `seq` of the newest event that has been dropped and forgotten; 0 where there is none. */
@@ -38,11 +47,11 @@ export class TopicIndex {
   add(topic: string, seq: number): void {
     const list = this.#lists.get(topic)
     if (list !== undefined) {
+      if (list.size === 0) this.#emptyCount--
       list.push(seq)
       return
     }
     const first = new SeqList([seq])
-    first.lastDropped = this.#recall(topic)
     this.#lists.set(topic, first)
     this.#tree?.add(topic, first)
     this.#changes++
@@ -53,33 +62,32 @@ export class TopicIndex {
     const list = this.#lists.get(topic)!
     list.dropBelow(seq + 1)
     if (list.size > 0) return
-    this.#lists.delete(topic)
-    this.#tree?.delete(topic)
-    this.#changes++
-    this.#remember(topic, seq)
+    this.#emptyCount++
+    this.#left.push({ topic, seq })
+    if (this.#emptyCount > MAX_PAST_TOPICS) this.#forgetOldest()
+    if (this.#left.length > 2 * this.#emptyCount + MAX_STALE) this.#dropStale()
   }
 
-  /** Forgets the topics that have left the log. */
+  /** All events have been dropped: forgets their topics. */
   forget(): void {
-    this.#past.clear()
-    this.#pastTree = undefined
+    this.#lists.clear()
+    this.#tree = undefined
+    this.#changes++
+    this.#left = []
+    this.#firstLeft = 0
+    this.#emptyCount = 0
     this.#forgotten = 0
   }
 
   /** Whether events of some of the patterns have been dropped that follow a cursor. */
   hasDropped(patterns: readonly string[], cursor: number): boolean {
-    if (this.listsOf(patterns).some(({ lastDropped }) => lastDropped > cursor)) return true
-    return patterns.some((pattern) => {
-      if (!isWildcard(pattern)) return (this.#past.get(pattern) ?? 0) > cursor
-      this.#pastTree ??= plant(this.#past)
-      return this.#pastTree.match(pattern).some((seq) => seq > cursor)
-    })
+    return this.listsOf(patterns).some(({ lastDropped }) => lastDropped > cursor)
   }
 
   /**
-   * The lists of the topics that some of the patterns match, each once.
+   * The lists of the topics that some of the patterns match, each once; empty ones, too.
    *
-   * @param patterns topics and patterns; the answer is kept while this array is, and no topic has come or gone
+   * @param patterns topics and patterns; the answer is kept while this array is, and no list has come or gone
    */
   listsOf(patterns: readonly string[]): readonly SeqList[] {
     if (!patterns.some(isWildcard)) return this.#exact(patterns)
@@ -104,20 +112,29 @@ export class TopicIndex {
     return lists
   }
 
-  #remember(topic: string, seq: number): void {
-    this.#past.set(topic, seq)
-    this.#pastTree?.add(topic, seq)
-    if (this.#past.size <= MAX_PAST_TOPICS) return
-    this.#forgotten = this.#recall(this.#past.keys().next().value!)
+  /** Whether a topic that has left is not back, and has not left again, since. */
+  #isEmpty({ topic, seq }: LeftTopic): boolean {
+    const list = this.#lists.get(topic)
+    return list !== undefined && list.size === 0 && list.lastDropped === seq
   }
 
-  /** The last event of a topic that has left the log, which is remembered no longer; 0 where there is none. */
-  #recall(topic: string): number {
-    const seq = this.#past.get(topic)
-    if (seq === undefined) return 0
-    this.#past.delete(topic)
-    this.#pastTree?.delete(topic)
-    return seq
+  #forgetOldest(): void {
+    while (!this.#isEmpty(this.#left[this.#firstLeft]!)) this.#firstLeft++
+    const { topic, seq } = this.#left[this.#firstLeft++]!
+    this.#delete(topic)
+    this.#emptyCount--
+    this.#forgotten = seq
+  }
+
+  #delete(topic: string): void {
+    this.#lists.delete(topic)
+    this.#tree?.delete(topic)
+    this.#changes++
+  }
+
+  #dropStale(): void {
+    this.#left = this.#left.slice(this.#firstLeft).filter((left) => this.#isEmpty(left))
+    this.#firstLeft = 0
   }
 }
 
