@@ -1,25 +1,18 @@
 import { backoff, sleep } from './backoff.js'
-import { type Address, Connection, type Link, resolve, type Sink } from './connection.js'
-import { type CursorStorage, environment } from './environment.js'
-import {
-  type AnyEvent,
-  type DataSchema,
-  type DeclaredEvents,
-  type Resync,
-  resyncEvent,
-  type SseEvent,
-  type WithOwnEvents
-} from './event.js'
+import { Connection } from './connection.js'
+import { type CursorStorage, environment, resolve } from './environment.js'
+import type { AnyEvent, DataSchema, DeclaredEvents, Resync, SseEvent, WithOwnEvents } from './event.js'
+import type { Address, Link, Sink } from './link.js'
 import { ALL, Listeners, STATUS } from './listeners.js'
 import type { EventNames, SseOptions } from './options.js'
 import type { ConnectionStatus, SseStatus } from './status.js'
 import { SseTopics } from './topics.js'
 
 export type { SseEvents } from '../events.js'
-export type { Address } from './connection.js'
 export type { CursorStorage } from './environment.js'
 export { SseError, type SseErrorCode } from './errors.js'
 export type { AnyEvent, DataSchema, DeclaredEvents, Resync, SseEvent, WithOwnEvents } from './event.js'
+export type { Address } from './link.js'
 export type { ConnectionOptions, EventNames, HeaderFields, LoadContext, SseOptions } from './options.js'
 export type { CloseReason, SseStatus } from './status.js'
 export type { SseTopics } from './topics.js'
@@ -146,39 +139,13 @@ export class SseConnection<Events extends object = DeclaredEvents>
    * holds at most `maxBuffered` events; past that it loses the oldest, and gives a `resync` of reason `'overflow'` in their place.
    */
   [Symbol.asyncIterator](): AsyncIterator<AnyEvent<WithOwnEvents<Events>>, void, void> {
-    const buffer: SseEvent[] = []
-    let missed = 0
-    let wake = () => {}
-    // Not in the generator, which would begin with the first `next`.
-    const off = this.subscribe((event) => {
-      buffer.push(event as SseEvent)
-      if (buffer.length > this.#maxBuffered) {
-        buffer.shift()
-        missed++
-      }
-      wake()
-    })
-    const offStatus = this.onStatus(() => wake())
-    const next = async function* (this: SseConnection<Events>): AsyncGenerator<SseEvent, void, void> {
-      try {
-        for (;;) {
-          const status = this.#status
-          const event = missed ? resyncEvent('overflow', missed) : buffer.shift()
-          missed = 0
-          if (event !== undefined) yield event
-          else if (status.state !== 'closed') {
-            await new Promise<void>((resolve) => {
-              wake = resolve
-            })
-          } else if (status.error === undefined) return
-          else throw status.error
-        }
-      } finally {
-        off()
-        offStatus()
-      }
-    }
-    return next.call(this) as AsyncIterator<AnyEvent<WithOwnEvents<Events>>, void, void>
+    const early: SseEvent[] = []
+    const off = this.subscribe((event) => early.push(event as SseEvent))
+    // Loaded by those alone who use it.
+    const iterator = import('./iterate.js')
+      .then(({ iterate }) => iterate<Events>(this, early, this.#maxBuffered))
+      .finally(off)
+    return { next: async () => (await iterator).next(), return: async () => (await iterator).return() }
   }
 
   /** Ends it for good. Nothing is called back any more but `onStatus`, once. Without effect where it has ended. */

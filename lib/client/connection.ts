@@ -1,49 +1,16 @@
-import { createParser } from 'eventsource-parser'
 import { backoff, MAX_DELAY, NEVER, retryAfter } from './backoff.js'
-import { environment } from './environment.js'
-import { SseError } from './errors.js'
+import { environment, isHidden, resolve } from './environment.js'
+import { End, SseError } from './errors.js'
 import type { SseEvent } from './event.js'
+import type { Address, Link, Query, Sink } from './link.js'
 import type { ConnectionOptions, HeaderFields } from './options.js'
-import type { CloseReason, ConnectionStatus } from './status.js'
-
-/** Where a connection leads. */
-export interface Sink {
-  /** Takes an event, one of the plugin's own included: `connected`, `keepalive`, `resync`. */
-  receive(event: SseEvent): void
-  /** Resolves when it takes more; nothing, where it does at once. */
-  room(): Promise<void> | undefined
-  tell(status: ConnectionStatus): void
-  fail(error: unknown): void
-}
-
-export type Query = Record<string, string | undefined>
-
-export type Address = string | URL | (() => string | URL | Promise<string | URL>)
-
-/** What a client hears by. */
-export interface Link {
-  /** Its id on the server, for the option `except` of broadcasts. */
-  readonly clientId: string | undefined
-  /** Its topics have changed. */
-  restart(): void
-  close(): void
-}
+import { streamParser } from './stream-parser.js'
+import { Watchdog } from './watchdog.js'
 
 /** The reason of an abort after which it connects again at once. */
 const AGAIN = Symbol()
 /** Silence is at least so long, ms: timers are late on a busy machine. */
 const LEAST_SILENCE = 1000
-
-/** The end for good. */
-class End {
-  readonly reason: CloseReason
-  readonly error: unknown
-
-  constructor(reason: CloseReason, error?: unknown) {
-    this.reason = reason
-    this.error = error
-  }
-}
 
 /** One connection to the server, which it keeps: it resumes from the last event id until it is told to end. */
 export class Connection implements Link {
@@ -76,11 +43,10 @@ export class Connection implements Link {
   /** Ends the wait before the next attempt, where that may be ended. */
   #wake: (() => void) | undefined
   #isWakeable = true
-  #watch: ReturnType<typeof setTimeout> | undefined
-  /** When the last byte came, ms since 1970: what measures time otherwise may stand still while a machine sleeps. */
-  #byteAt = 0
-  /** How long it may be silent, ms. */
-  #patience = 0
+  readonly #watchdog = new Watchdog(() => {
+    this.#isHeldBack = !this.#isOpen && this.#transport === 'stream'
+    this.#attempt.abort(new SseError('silent', `Nothing has come for ${this.#watchdog.patience} ms.`))
+  })
 
   /** @param tellsGiven whether it keeps `given` */
   constructor(url: Address, options: ConnectionOptions, sink: Sink, topics: ReadonlySet<string>, tellsGiven = false) {
@@ -129,7 +95,7 @@ export class Connection implements Link {
       // Another server's, which has no pages.
       if (isHeldBack && error instanceof End && error.reason === 'refused') error = error.error
       this.#isOpen = false
-      this.#stopWatch()
+      this.#watchdog.stop()
       if (this.#isClosed) return
       // Its answer can still be read.
       if (error instanceof End && error.error !== undefined) return this.#end(error)
@@ -151,7 +117,7 @@ export class Connection implements Link {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#listen('removeEventListener')
-    this.#stopWatch()
+    this.#watchdog.stop()
     this.#wake?.()
     this.#sink.tell({ state: 'closed', reason, error })
   }
@@ -186,7 +152,7 @@ export class Connection implements Link {
       return
     }
     // What was open before the network went, or before the page was put aside, is most often dead.
-    const isDoubtful = type === 'online' || persisted === true || Date.now() - this.#byteAt > this.#patience
+    const isDoubtful = type === 'online' || persisted === true || this.#watchdog.left < 0
     if (this.#isOpen && isDoubtful) this.#attempt.abort(AGAIN)
   }
 
@@ -198,26 +164,12 @@ export class Connection implements Link {
     if (!type?.startsWith('text/event-stream') || response.body === null) {
       throw new SseError('content-type', `The answer is no event stream, but ${type}.`, { response })
     }
-    let topic: string | undefined
-    let isText = false
-    const parser = createParser({
+    const parser = streamParser(this.given, {
       onRetry: (ms) => {
         this.#retry = ms
       },
-      onComment: (comment) => {
-        if (comment === 'text') isText = true
-        // A topic may hold spaces.
-        const at = comment.indexOf(' ')
-        const [word, rest] = [comment.slice(0, at), comment.slice(at + 1)]
-        if (word === 'topic') topic = rest
-        else if (word === 'subscribed') this.given.add(rest)
-        else if (word === 'unsubscribed') this.given.delete(rest)
-      },
-      onEvent: ({ id, event = 'message', data }) => {
-        const received = { event, data: isText ? data : parse(data), id, topic }
-        topic = undefined
-        isText = false
-        if (!signal.aborted) this.#receive(received)
+      onEvent: (event) => {
+        if (!signal.aborted) this.#receive(event)
       }
     })
     const reader = response.body.getReader()
@@ -225,16 +177,16 @@ export class Connection implements Link {
     for (;;) {
       const { done, value } = await reader.read()
       if (done) return
-      this.#byteAt = Date.now()
+      this.#watchdog.feed()
       parser.feed(decoder.decode(value, { stream: true }))
       const room = this.#sink.room()
       if (room !== undefined) {
         // Nothing is read, so nothing can be heard.
-        this.#stopWatch()
+        this.#watchdog.stop()
         await room
       }
       if (signal.aborted) throw signal.reason
-      if (room !== undefined) this.#watchFor(this.#patience)
+      if (room !== undefined) this.#watchdog.watch()
     }
   }
 
@@ -249,7 +201,7 @@ export class Connection implements Link {
           if (!signal.aborted) this.#receive(event)
         },
         room: () => {
-          this.#stopWatch()
+          this.#watchdog.stop()
           return this.#sink.room()
         }
       },
@@ -264,7 +216,7 @@ export class Connection implements Link {
       // Other servers than the plugin's do not tell.
       const { client, keepAlive } = Object(event.event === 'connected' ? event.data : undefined)
       this.clientId = client
-      this.#watchFor(keepAlive > 0 ? Math.max(2 * keepAlive, LEAST_SILENCE) : NEVER)
+      this.#watchdog.watch(keepAlive > 0 ? Math.max(2 * keepAlive, LEAST_SILENCE) : NEVER)
       this.#isOpen = true
       this.#failures = 0
       this.#hasAsked = false
@@ -283,7 +235,7 @@ export class Connection implements Link {
     for (const [name, value] of new Headers(this.#fresh)) fields.set(name, value)
     fields.set('accept', accept)
     if (signal.aborted) throw signal.reason
-    this.#watchFor(openTimeout + wait)
+    this.#watchdog.watch(openTimeout + wait)
     const init = { headers: fields, credentials, cache: 'no-store', signal } as RequestInit
     const response = await fetch(address.href, init)
     await this.#check(response, signal)
@@ -294,7 +246,7 @@ export class Connection implements Link {
   async #check(response: Response, signal: AbortSignal): Promise<void> {
     const { status } = response
     if ((response.ok && status !== 204) || (status === 410 && this.#transport === 'pages')) return
-    this.#stopWatch()
+    this.#watchdog.stop()
     if (status === 204) throw new End('completed')
     const error = new SseError('status', `The server has answered ${status}.`, { response })
     if (status === 401 || status === 403) {
@@ -308,43 +260,5 @@ export class Connection implements Link {
     if (status === 429 || status === 503) this.#delay = retryAfter(response)
     else if (status >= 400 && status < 500) throw new End('refused', error)
     throw error
-  }
-
-  /** Calls for an end of the silence after so many ms. */
-  #watchFor(ms: number): void {
-    this.#stopWatch()
-    this.#patience = ms
-    this.#byteAt = Date.now()
-    if (ms < NEVER) this.#watch = setTimeout(this.#onWatch, ms)
-  }
-
-  readonly #onWatch = (): void => {
-    const left = this.#byteAt + this.#patience - Date.now()
-    if (left > 0) this.#watch = setTimeout(this.#onWatch, left)
-    else {
-      this.#isHeldBack = !this.#isOpen && this.#transport === 'stream'
-      this.#attempt.abort(new SseError('silent', `Nothing has come for ${this.#patience} ms.`))
-    }
-  }
-
-  #stopWatch(): void {
-    clearTimeout(this.#watch)
-  }
-}
-
-/** @throws TypeError where it is no URL */
-export function resolve(url: string | URL): URL {
-  return new URL(url, environment.document?.baseURI ?? environment.location?.href)
-}
-
-function isHidden(): boolean {
-  return environment.document?.visibilityState === 'hidden'
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return text
   }
 }

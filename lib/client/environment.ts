@@ -37,3 +37,12 @@ interface Environment extends Target {
 }
 
 export const environment = globalThis as unknown as Environment
+
+/** A URL, relative to the page. @throws TypeError where it is no URL */
+export function resolve(url: string | URL): URL {
+  return new URL(url, environment.document?.baseURI ?? environment.location?.href)
+}
+
+export function isHidden(): boolean {
+  return environment.document?.visibilityState === 'hidden'
+}

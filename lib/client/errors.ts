@@ -1,4 +1,6 @@
-// What can go wrong with a connection, as `on('error')` and `status.error` tell it.
+// What can go wrong with a connection, as `on('error')` and `status.error` tell it, and what ends it.
+
+import type { CloseReason } from './status.js'
 
 /** What has gone wrong: an answer's status, an answer that is no stream, silence, data that its schema refuses. */
 export type SseErrorCode = 'status' | 'content-type' | 'silent' | 'invalid-data'
@@ -26,5 +28,16 @@ export class SseError extends Error {
   /** The answer's status. */
   get status(): number | undefined {
     return this.response?.status
+  }
+}
+
+/** Thrown inside the client where a connection ends for good. */
+export class End {
+  readonly reason: CloseReason
+  readonly error: unknown
+
+  constructor(reason: CloseReason, error?: unknown) {
+    this.reason = reason
+    this.error = error
   }
 }

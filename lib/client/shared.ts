@@ -1,39 +1,13 @@
-import { type Address, Connection, type Link, type Sink } from './connection.js'
+import { Connection } from './connection.js'
 import { type Channel, environment, type Locks } from './environment.js'
 import type { SseEvent } from './event.js'
+import type { Address, Link, Sink } from './link.js'
 import { matches } from './match.js'
 import type { ConnectionOptions } from './options.js'
+import { RecentEvents } from './recent-events.js'
 import type { ConnectionStatus } from './status.js'
+import type { Message, Shared, Told } from './tab-message.js'
 
-/** An event, and whether a tab has asked for its topic. One that the server has subscribed the client to is heard by all tabs. */
-interface Shared {
-  readonly event: SseEvent
-  readonly isAsked: boolean
-}
-
-/** What tabs tell each other. */
-type Message = { readonly from: string } & (
-  | ({ readonly is: 'event' } & Shared)
-  /** Of who leads: how its connection does. */
-  | { readonly is: 'status'; readonly status: ConnectionStatus; readonly clientId: string | undefined }
-  /** It leads from now on. */
-  | { readonly is: 'leader' }
-  /** Wants to hear: has had the events up to `cursor`, and its topics may have changed. */
-  | { readonly is: 'hello'; readonly cursor: string | undefined }
-  /** Hears from now on: after `tail`, from `cursor`. Without a tail, nobody knows what it has missed. */
-  | {
-      readonly is: 'joined'
-      readonly clientId: string | undefined
-      readonly to: string
-      readonly cursor: string
-      readonly tail: Shared[] | undefined
-    }
-  | { readonly is: 'ping' | 'pong' | 'bye' }
-)
-type Told = Message extends infer M ? (M extends Message ? Omit<M, 'from'> : never) : never
-
-/** Events that each tab keeps, for those that have had fewer when another one takes over. */
-const RECENT = 1024
 /** How often a tab looks whether the leading one still answers, ms; after how many looks in vain it takes over. */
 const LOOK_EVERY = 3000
 const MAX_LOOKS = 3
@@ -65,8 +39,7 @@ class SharedConnection implements Link {
   readonly #topics: ReadonlySet<string>
   readonly #key: string
   readonly #locks: Locks
-  /** The newest events, by their ids. */
-  readonly #recent = new Map<string, Shared>()
+  readonly #recent = new RecentEvents()
   /** The topics of all tabs, where it leads. */
   readonly #union = new Set<string>()
   /** Who waits to be let in, and what they have had, where it leads. */
@@ -267,7 +240,7 @@ class SharedConnection implements Link {
   /** Begins at a cursor, which others may have as their last one. */
   #begin(id: string): void {
     this.lastEventId = id
-    this.#recent.set(id, { event: { event: 'keepalive', id, topic: undefined, data: {} }, isAsked: false })
+    this.#recent.begin(id)
   }
 
   #end(): void {
@@ -282,8 +255,7 @@ class SharedConnection implements Link {
     if (!this.#isOpen || cursor === undefined) return
     for (const [to, had] of this.#waiting) {
       const isNew = had === undefined || had === cursor
-      const at = [...this.#recent.keys()].indexOf(had!)
-      const tail = isNew ? [] : at < 0 ? undefined : [...this.#recent.values()].slice(at + 1)
+      const tail = isNew ? [] : this.#recent.after(had)
       this.#tell({ is: 'joined', to, cursor, tail, clientId: this.clientId })
     }
     this.#waiting.clear()
@@ -338,9 +310,7 @@ class SharedConnection implements Link {
     if (id !== undefined) {
       /* c8 ignore next: the id of a resync may be known already, if the log has stood still */
       if (this.#recent.has(id) && event.event !== 'resync') return
-      this.#recent.delete(id)
-      this.#recent.set(id, shared)
-      if (this.#recent.size > RECENT) this.#recent.delete(this.#recent.keys().next().value!)
+      this.#recent.add(id, shared)
       this.lastEventId = id
     }
     const isOwn = !isAsked || topic === undefined || matches(this.#topics, topic)
