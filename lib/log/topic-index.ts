@@ -114,8 +114,8 @@ export class TopicIndex {
 
   /** Whether a topic that has left is not back, and has not left again, since. */
   #isEmpty({ topic, seq }: LeftTopic): boolean {
-    const list = this.#lists.get(topic)
-    return list !== undefined && list.size === 0 && list.lastDropped === seq
+    const list = this.#lists.get(topic)!
+    return list.size === 0 && list.lastDropped === seq
   }
 
   #forgetOldest(): void {

@@ -64,6 +64,27 @@ t.test('whatever is added and dropped, the index finds what a look at each event
   )
 })
 
+t.test('of topics that have left the log the first ones are forgotten, but none that has come back', async (t) => {
+  const index = new EventIndex()
+  const audience = new Audiences().hold(['back'])
+  const come = (seq: number, topic: string) => {
+    const entry = { seq, topic } as LogEntry
+    index.add(entry)
+    return entry
+  }
+  index.drop(come(1, 'back'))
+  const held = come(2, 'back')
+  for (let seq = 3; seq < 10_003; seq++) index.drop(come(seq, `left.${seq}`))
+  t.equal(index.knownFrom, 0, 'ten thousand are remembered')
+  index.drop(come(10_003, 'left.one-more'))
+  t.equal(index.knownFrom, 3)
+  t.ok(index.hasDropped(audience, 0))
+  t.notOk(index.hasDropped(audience, 1))
+  index.drop(held)
+  t.ok(index.hasDropped(audience, 1))
+  t.equal(index.knownFrom, 4)
+})
+
 t.test('of topics and clients that have left the log, nothing stays', async (t) => {
   const index = new EventIndex()
   const audience = new Audiences().hold(['room.*.told'])
