@@ -18,6 +18,8 @@ export class Connection implements Link {
   lastEventId: string | undefined
   /** Its id on the server, for the option `except` of broadcasts. */
   clientId: string | undefined
+  /** The topics of its last request: some of them may be wanted no more. */
+  asked: ReadonlySet<string> = new Set()
   /** What the app on the server has subscribed it to, where it asks to be told. */
   readonly given = new Set<string>()
   readonly #url: Address
@@ -229,7 +231,8 @@ export class Connection implements Link {
   async #request(accept: string, query: Query, signal: AbortSignal, wait = 0): Promise<Response> {
     const { headers, fetch = globalThis.fetch, credentials = 'same-origin', openTimeout = 10_000 } = this.#options
     const address = resolve(typeof this.#url === 'function' ? await this.#url() : this.#url)
-    for (const topic of this.#topics) address.searchParams.append('topic', topic)
+    this.asked = new Set(this.#topics)
+    for (const topic of this.asked) address.searchParams.append('topic', topic)
     for (const name in query) if (query[name]) address.searchParams.set(name, query[name])
     const fields = new Headers(typeof headers === 'function' ? await headers() : headers)
     for (const [name, value] of new Headers(this.#fresh)) fields.set(name, value)

@@ -206,8 +206,9 @@ class SharedConnection implements Link {
 
   /** An event of its own connection. */
   #pass(event: SseEvent): void {
+    // Not with `connected` alone: pages whose cursor has gone begin with a resync.
+    this.#isOpen = true
     if (event.event === 'connected') {
-      this.#isOpen = true
       if (!this.#hasEverJoined) {
         this.#hasJoined = this.#hasEverJoined = true
         this.#sink.receive(event)
@@ -216,7 +217,8 @@ class SharedConnection implements Link {
     } else {
       const { topic } = event
       // What the server gives of itself is for all tabs, though one of them has asked for it, too.
-      const isAsked = topic !== undefined && matches(this.#union, topic) && !matches(this.#own!.given, topic)
+      const { asked, given } = this.#own!
+      const isAsked = topic !== undefined && matches(asked, topic) && !matches(given, topic)
       this.#tell({ is: 'event', event, isAsked })
       this.#take({ event, isAsked })
     }
@@ -295,6 +297,8 @@ class SharedConnection implements Link {
     }
     this.#hasEverJoined = true
     if (tail === undefined && !isAhead) {
+      // What follows is told in full: who leads may be behind, and what it knew of that would be left out amid the rest.
+      this.#recent.clear()
       this.#begin(cursor)
       this.#sink.receive({ ...common, event: 'resync', data: { reason: 'unknown', missed: null } })
     } else if (tail !== undefined) {

@@ -147,6 +147,60 @@ t.test(
   }
 )
 
+t.test('the topics of a tab that has gone come to no other', async (t) => {
+  const s = await serve(t, { sse: SSE })
+  const tabs = new Tabs(t)
+  const first = await tabs.open(`${s.url}/events`, { topics: ['a'] })
+  const second = await tabs.open(`${s.url}/events`, { topics: ['b'] })
+  second.live.connection.close()
+  // When the first one has heard that, it knows the second one's topics no more.
+  const third = await tabs.open(`${s.url}/events`, { topics: ['a'] })
+  for (const topic of ['b', 'a']) s.app.sse.broadcast(topic, { topic })
+  t.strictSame(await first.live.take(1), ['a'])
+  t.strictSame(await third.live.take(1), ['a'])
+  t.equal(s.app.sse.clientCount, 1)
+})
+
+t.test('a tab that is ahead of the one that leads is told so, and then gets all that follows', async (t) => {
+  const s = await serve(t, { sse: SSE })
+  const tabs = new Tabs(t)
+  const first = await tabs.open(`${s.url}/events`)
+  const second = await tabs.open(`${s.url}/events`)
+  first.freeze()
+  for (const n of [1, 2]) s.app.sse.broadcast(n)
+  await second.live.until(2)
+  const third = await tabs.open(`${s.url}/events`)
+  s.app.sse.broadcast(3)
+  t.strictSame(await third.live.take(1), [3])
+  third.freeze()
+  second.crash()
+  first.thaw()
+  third.thaw()
+  t.strictSame(await first.live.take(3), [1, 2, 3])
+  s.app.sse.broadcast(4)
+  await third.live.until(4)
+  t.strictSame([first.role, third.role], ['leader', 'follower'])
+  t.strictSame(third.live.data, [3, { reason: 'unknown', missed: null }, 1, 2, 3, 4])
+})
+
+t.test('tabs are let in where the one that leads reads pages, and begins with a resync', async (t) => {
+  const s = await serve(t, { sse: SSE })
+  const tabs = new Tabs(t)
+  const heldBack = (url: string, init: RequestInit): Promise<Response> => {
+    if (new Headers(init.headers).get('accept') === 'application/json') return fetch(url, init)
+    return new Promise((_, reject) => init.signal!.addEventListener('abort', () => reject(init.signal!.reason)))
+  }
+  const open = () => tabs.open(`${s.url}/events`, { fetch: heldBack, openTimeout: 50, lastEventId: 'gone-1' })
+  const first = await open()
+  const second = await open()
+  await second.live.take(1)
+  s.app.sse.broadcast('after')
+  for (const { live } of [first, second]) {
+    t.strictSame(await live.take(2), [live.data[0], 'after'])
+    t.match(live.events[0], { event: 'resync' })
+  }
+})
+
 t.test('what is sent to the one client, and more than tabs keep, comes to all of them', async (t) => {
   const s = await serve(t, { sse: SSE })
   const tabs = new Tabs(t)

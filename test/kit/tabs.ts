@@ -25,14 +25,19 @@ export class Tabs {
   /** Opens a page in a tab of its own. */
   async open(url: Address, options: SseOptions<Record<string, unknown>, never> = {}): Promise<Tab> {
     const tab = new Tab(this)
+    this.run(tab)
+    tab.live = new Live(this.#t, url, { shared: true, ...options })
+    // What it looks for is found when its module has been loaded.
+    await tab.live.settled()
+    return tab
+  }
+
+  /** What is run next is run in that tab. */
+  run(tab: Tab): void {
     const t = this.#t
     t.intercept(globalThis, 'document' as never, { value: tab.document, configurable: true })
     t.intercept(globalThis, 'navigator' as never, { value: { locks: tab.locks }, configurable: true })
     t.intercept(globalThis, 'BroadcastChannel' as never, { value: tab.BroadcastChannel, configurable: true })
-    tab.live = new Live(t, url, { shared: true, ...options })
-    // What it looks for is found when its module has been loaded.
-    await tab.live.settled()
-    return tab
   }
 
   query(): Promise<{ held: { name: string }[] }> {
@@ -158,6 +163,7 @@ export class Tab {
   }
 
   thaw(): void {
+    this.tabs.run(this)
     this.document.dispatchEvent(new Event('resume'))
   }
 }

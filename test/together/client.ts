@@ -2,6 +2,7 @@
 import t from 'tap'
 import '../client/connecting.test.js'
 import '../client/consuming.test.js'
+import '../client/faults.test.js'
 import '../client/loading.test.js'
 import '../client/pages.test.js'
 import '../client/shared.test.js'
