@@ -2,6 +2,7 @@
 
 import { underLoad } from './cases/load.js'
 import { describeMachine, openFilesLimit } from './machine/machine.js'
+import { median } from './report/medians.js'
 import { Stage } from './stage/stage.js'
 
 const OFF = 'pylon-sse'
@@ -53,12 +54,6 @@ async function measure(peer) {
   } finally {
     await stage.close()
   }
-}
-
-function median(values) {
-  const sorted = [...values].sort((a, b) => a - b)
-  const middle = sorted.length >> 1
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
 function percent(share, signed = false) {

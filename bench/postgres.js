@@ -6,6 +6,7 @@ import { postgres } from 'pylon-sse/postgres'
 import { migrationScript } from '../dist/backplane/postgres/migrations.js'
 import { now } from './machine/clock.js'
 import { describeMachine } from './machine/machine.js'
+import { median } from './report/medians.js'
 import { digits, short } from './report/numbers.js'
 import { engines, startEngine } from './stage/engines.js'
 
@@ -55,16 +56,14 @@ async function compareOrders() {
       publish: `select pylon_sse.put('{}', $1)`,
       channel: 'pylon_sse',
       read: `select c.seq::text as a, e.k::text as b, e.body from pylon_sse.commits c join pylon_sse.events e on e.tx = c.tx
-        where (c.seq, e.k) > ($1::bigint, $2::bigint) order by c.seq, e.k limit 1000`,
-      timeOf: (body) => Number(/\d+/.exec(body)[0])
+        where (c.seq, e.k) > ($1::bigint, $2::bigint) order by c.seq, e.k limit 1000`
     },
     'numbered at once, read behind a horizon': {
       publish: `with e as (insert into horizon (body) values ($1) returning 1) select pg_notify('horizon', '') from e`,
       channel: 'horizon',
       read: `select xid::text as a, seq::text as b, body from horizon
         where xid < pg_snapshot_xmin(pg_current_snapshot()) and (xid, seq) > ($1::xid8, $2::bigint)
-        order by xid, seq limit 1000`,
-      timeOf: (body) => Number(/\d+/.exec(body)[0])
+        order by xid, seq limit 1000`
     }
   }
   await admin.query(`create table horizon (xid xid8 not null default pg_current_xact_id(),
@@ -82,7 +81,7 @@ async function compareOrders() {
   }
 }
 
-async function runDesign({ publish, channel, read, timeOf }, session) {
+async function runDesign({ publish, channel, read }, session) {
   const reader = await connect()
   const writers = await Promise.all(Array.from({ length: WRITERS }, connect))
   const other = await connect()
@@ -95,7 +94,7 @@ async function runDesign({ publish, channel, read, timeOf }, session) {
   await reader.query(`listen ${channel}`)
   const look = async () => {
     const { rows } = await reader.query(read, position)
-    for (const { body } of rows) delays.push(now() - timeOf(body))
+    for (const { body } of rows) delays.push(now() - Number(/\d+/.exec(body)[0]))
     if (rows.length > 0) position = [rows.at(-1).a, rows.at(-1).b]
     return rows.length
   }
@@ -232,9 +231,4 @@ async function measureGrowth() {
     console.log(`| ${cells.join(' | ')} |`)
   }
   await backplane.close()
-}
-
-function median(list) {
-  const sorted = [...list].sort((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)]
 }

@@ -17,7 +17,8 @@ function merge(values) {
   return Object.fromEntries(Object.keys(first).map((key) => [key, merge(known.map((one) => one[key]))]))
 }
 
-function median(numbers) {
+/** @param {number[]} numbers at least one */
+export function median(numbers) {
   const sorted = numbers.toSorted((a, b) => a - b)
   const middle = sorted.length >> 1
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
