@@ -4,7 +4,7 @@ const toModule = (config) => ({ ...config, format: 'esm', target: 'es2022' })
 export default [
   {
     name: 'pylon-sse/client, without what is loaded only where it is needed',
-    path: 'dist/client/client.js',
+    path: 'dist/entries/client/client.js',
     import: '{ connect }',
     ignore: ['./iterate.js', './pages.js', './shared.js', './validate.js'],
     limit: '5.12 kB',
@@ -13,7 +13,7 @@ export default [
   },
   {
     name: 'pylon-sse/react, beside the client',
-    path: 'dist/react/react.js',
+    path: 'dist/entries/react/react.js',
     ignore: ['../client/client.js', 'react'],
     limit: '1.3 kB',
     gzip: true,

@@ -5,26 +5,25 @@
  */
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest, RegisterOptions } from 'fastify'
 import fp from 'fastify-plugin'
-import type { CloseOptions, EventOptions, PublishOptions, SendOptions, Sse } from './api.js'
-import type { Who } from './clients/commands.js'
-import * as errors from './errors.js'
-import { InvalidOptionError } from './errors.js'
-import { Hub } from './hub.js'
-import { foreignOptions } from './input/option-checks.js'
-import { type PylonSseOptions, resolveOptions } from './options.js'
+import type { CloseOptions, EventOptions, PublishOptions, SendOptions, Sse } from './api/api.js'
+import * as errors from './api/errors.js'
+import { InvalidOptionError } from './api/errors.js'
+import { foreignOptions } from './api/input/option-checks.js'
+import { type PylonSseOptions, resolveOptions } from './api/options.js'
+import type { Who } from './hub/clients/commands.js'
+import { Hub } from './hub/hub.js'
+import type { RunOptions } from './hub/runs/run-options.js'
+import type { RunSource } from './hub/runs/source.js'
 import { closingAnswer } from './routes/closing-answer.js'
 import { Entrance } from './routes/entrance.js'
 import { addRoutes, pathIn } from './routes/routes.js'
 import { secondaryServers } from './routes/secondary-servers.js'
 import type { StreamOptions } from './routes/stream-options.js'
-import type { RunOptions } from './runs/run-options.js'
-import type { RunSource } from './runs/source.js'
 import { Connections } from './wire/connections.js'
 
-export type * from './api.js'
-export type * from './backplane/backplane.js'
-export type * from './diagnostics.js'
-export type { DisconnectReason, RejectReason, ResyncReason } from './errors.js'
+export type * from './api/api.js'
+export type * from './api/diagnostics.js'
+export type { DisconnectReason, RejectReason, ResyncReason } from './api/errors.js'
 export {
   BackplaneFullError,
   BackplaneRefusedError,
@@ -54,8 +53,7 @@ export {
   TopicForbiddenError,
   UnserializableError,
   UnsupportedTypeError
-} from './errors.js'
-export type { EventSchema } from './log/event-encoder.js'
+} from './api/errors.js'
 export type {
   HistoryOptions,
   PylonSseOptions,
@@ -63,12 +61,14 @@ export type {
   SseRequest,
   SseRouteOptions,
   TopicGrant
-} from './options.js'
+} from './api/options.js'
+export type * from './backplane/backplane.js'
+export type { RunMark } from './backplane/run-mark.js'
+export type { RunOptions } from './hub/runs/run-options.js'
+export type { Run } from './hub/runs/runner.js'
+export type { Pieces, RunSource } from './hub/runs/source.js'
+export type { EventSchema } from './log/event-encoder.js'
 export type { StreamEvent, StreamOptions } from './routes/stream-options.js'
-export type { RunMark } from './runs/run-mark.js'
-export type { RunOptions } from './runs/run-options.js'
-export type { Run } from './runs/runner.js'
-export type { Pieces, RunSource } from './runs/source.js'
 
 declare module 'fastify' {
   interface FastifyInstance {

@@ -5,7 +5,7 @@ import { build } from 'esbuild'
 const file = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url))
 
 await build({
-  entryPoints: [file('dist/client/client.js')],
+  entryPoints: [file('dist/entries/client/client.js')],
   outfile: file('dist/client.min.js'),
   bundle: true,
   minify: true,

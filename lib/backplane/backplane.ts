@@ -1,5 +1,5 @@
-import type { Transaction } from '../api.js'
-import type { RunMark } from '../runs/run-mark.js'
+import type { Transaction } from '../api/api.js'
+import type { RunMark } from './run-mark.js'
 
 /** What every message may have. */
 interface Attempted {

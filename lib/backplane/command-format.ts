@@ -1,8 +1,22 @@
-import type { Command, Order } from '../clients/commands.js'
-import { checkSelector } from '../clients/selector.js'
+import type { CloseOptions } from '../api/api.js'
 import { isPattern } from '../log/topic.js'
 import type { BackplaneCommand } from './backplane.js'
 import { isFrame } from './frame.js'
+import { type ClientSelector, checkSelector } from './selector.js'
+
+/** What is done to clients that are picked by a selector, on this process or on another. */
+export type Command =
+  | { readonly kind: 'disconnect'; readonly options: CloseOptions }
+  | { readonly kind: 'subscribe'; readonly topic: string }
+  | { readonly kind: 'unsubscribe'; readonly topic: string }
+  /** `frame`: an encoded event without an id. */
+  | { readonly kind: 'send'; readonly frame: string }
+
+/** A command, and whom it is for. */
+export interface Order {
+  readonly selector: ClientSelector
+  readonly command: Command
+}
 
 /** The message by which an order gets to all processes. */
 export function encodeOrder({ selector, command }: Order): BackplaneCommand {

@@ -1,4 +1,4 @@
-import { BackplaneRefusedError, BackplaneUnavailableError } from '../errors.js'
+import { BackplaneRefusedError, BackplaneUnavailableError } from '../api/errors.js'
 
 /**
  * Says that an engine cannot be reached or used.

@@ -1,11 +1,11 @@
 import { isId } from '../log/encode.js'
 import { isTopic } from '../log/topic.js'
-import type { RunMark } from '../runs/run-mark.js'
-import { isRunId, readRunMessage } from '../runs/run-message.js'
 import type { BackplaneEntry, BackplaneEvent, PublishRequest } from './backplane.js'
 import { readOrder } from './command-format.js'
 import { isFrame } from './frame.js'
 import { MAX_KEY, MAX_REQUEST_EVENTS } from './idempotency.js'
+import type { RunMark } from './run-mark.js'
+import { isRunId, readRunMessage } from './run-message.js'
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what a name must not have
 const MESSAGE_ID = /^[^\x00-\x1f\x7f]{1,200}:([1-9]\d{0,15})$/

@@ -1,4 +1,4 @@
-import { IdempotencyKeyReusedError } from '../errors.js'
+import { IdempotencyKeyReusedError } from '../api/errors.js'
 import type { PublishRequest } from './backplane.js'
 
 /** Characters that an idempotency key may have. */

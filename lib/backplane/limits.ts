@@ -1,4 +1,4 @@
-import { InvalidOptionError } from '../errors.js'
+import { InvalidOptionError } from '../api/errors.js'
 import type { BackplaneLimits } from './backplane.js'
 
 /** The limits, as options: each may be left out. */

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { ClosedError } from '../errors.js'
+import { ClosedError } from '../api/errors.js'
 import type { Backplane, BackplaneEntry, BackplaneListener, Joined, Parcel } from './backplane.js'
 import { type LimitOptions, resolveLimits } from './limits.js'
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { BackplaneFullError, BackplaneRefusedError, BackplaneTimeoutError, ClosedError } from '../errors.js'
+import { BackplaneFullError, BackplaneRefusedError, BackplaneTimeoutError, ClosedError } from '../api/errors.js'
 import type { BackplaneLimits, BackplaneMessage, Parcel } from './backplane.js'
 
 /** Messages and bytes that go to the engine at once. */

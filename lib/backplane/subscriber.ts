@@ -1,4 +1,4 @@
-import { DuplicateIdError } from '../errors.js'
+import { DuplicateIdError } from '../api/errors.js'
 import { placeName } from '../log/place-name.js'
 import type { BackplaneCommand, BackplaneEntry, BackplaneEvent, BackplaneRun } from './backplane.js'
 import type { IdempotencyKeys } from './idempotency.js'

@@ -1,5 +1,5 @@
-import type { EventOptions, PublishOptions, Transaction } from '../api.js'
-import { InvalidEventError } from '../errors.js'
+import type { EventOptions, PublishOptions, Transaction } from '../api/api.js'
+import { InvalidEventError } from '../api/errors.js'
 
 /** The transaction that an event is to be a part of, and its other options. */
 export function readTransaction(

@@ -1,14 +1,14 @@
-import type { EventOptions } from '../api.js'
+import type { EventOptions } from '../api/api.js'
 import {
   EventTooLargeError,
   endSentence,
   InvalidEventError,
   type ResyncReason,
   UnserializableError
-} from '../errors.js'
-import { unknownName } from '../input/nearest-name.js'
-import { show } from '../input/show.js'
-import { isUnaskedPromise } from '../input/unasked-promise.js'
+} from '../api/errors.js'
+import { unknownName } from '../api/input/nearest-name.js'
+import { show } from '../api/input/show.js'
+import { isUnaskedPromise } from '../api/input/unasked-promise.js'
 import type { Labels } from './log-entry.js'
 import { isTopic, TOPIC_TAKES } from './topic.js'
 

@@ -1,6 +1,6 @@
 import fastJsonStringify from 'fast-json-stringify'
-import type { EventOptions } from '../api.js'
-import { InvalidEventError, InvalidOptionError } from '../errors.js'
+import type { EventOptions } from '../api/api.js'
+import { InvalidEventError, InvalidOptionError } from '../api/errors.js'
 import { encodeBody, encodeFrame, readEventOptions, serializeData, whyReserved } from './encode.js'
 import type { Labels } from './log-entry.js'
 

@@ -1,4 +1,4 @@
-import { InvalidTopicError } from '../errors.js'
+import { InvalidTopicError } from '../api/errors.js'
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: a topic stands in headers, queries and engines' subjects
 const CONTROL = /[\x00-\x1f\x7f]/

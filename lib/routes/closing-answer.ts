@@ -1,6 +1,6 @@
-import type { Hub } from '../hub.js'
+import type { ResolvedOptions } from '../api/options.js'
+import type { Hub } from '../hub/hub.js'
 import { encodeRetry } from '../log/encode.js'
-import type { ResolvedOptions } from '../options.js'
 import type { Answer, Connections } from '../wire/connections.js'
 import { isHttp2 } from '../wire/response.js'
 import { STREAM_HEAD, takesRetry } from '../wire/stream-request.js'

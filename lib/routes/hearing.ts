@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
-import type { SseClient } from '../api.js'
-import type { Until } from '../clients/last-event.js'
+import type { SseClient } from '../api/api.js'
+import type { Until } from '../hub/clients/last-event.js'
 
 /** What a request is to hear, and how, once it is let in. */
 export interface Hearing {

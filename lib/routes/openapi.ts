@@ -1,7 +1,7 @@
 import type { RouteShorthandOptions } from 'fastify'
+import type { ResolvedOptions } from '../api/options.js'
 import { MAX_REQUEST_EVENTS } from '../backplane/idempotency.js'
 import type { EventSchema } from '../log/event-encoder.js'
-import type { ResolvedOptions } from '../options.js'
 
 type Json = Record<string, unknown>
 type RouteConfig = NonNullable<RouteShorthandOptions['config']>

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest, preParsingHookHandler } from 'fastify'
-import { MAX_KEY, MAX_REQUEST_EVENTS } from '../backplane/idempotency.js'
 import {
   CrossOriginError,
   DuplicateIdError,
@@ -8,11 +7,12 @@ import {
   InvalidEventError,
   UnserializableError,
   UnsupportedTypeError
-} from '../errors.js'
-import type { Hub } from '../hub.js'
-import { unknownName } from '../input/nearest-name.js'
+} from '../api/errors.js'
+import { unknownName } from '../api/input/nearest-name.js'
+import type { SseRouteOptions } from '../api/options.js'
+import { MAX_KEY, MAX_REQUEST_EVENTS } from '../backplane/idempotency.js'
+import type { Hub } from '../hub/hub.js'
 import { serializeData } from '../log/encode.js'
-import type { SseRouteOptions } from '../options.js'
 
 interface PublishedEvent {
   data: unknown

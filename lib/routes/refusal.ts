@@ -1,9 +1,9 @@
 import type { Http2ServerResponse } from 'node:http2'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { ClosingError, ServerFullError, TooManyClientsError } from '../errors.js'
-import type { Hub } from '../hub.js'
+import { ClosingError, ServerFullError, TooManyClientsError } from '../api/errors.js'
+import type { ResolvedOptions } from '../api/options.js'
+import type { Hub } from '../hub/hub.js'
 import { encodeRetry } from '../log/encode.js'
-import type { ResolvedOptions } from '../options.js'
 import { STREAM_HEAD, takesRetry } from '../wire/stream-request.js'
 import type { OverLimit } from './admission.js'
 

@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { FastifyRequest } from 'fastify'
-import { guardedLogger, type Logger } from '../input/logger.js'
+import { guardedLogger, type Logger } from '../api/input/logger.js'
 
 /** What Fastify keeps the `AbortController` of `request.signal` under. It is made when the app first asks for it. */
 const SIGNAL = 'fastify.request.signal'

@@ -1,6 +1,6 @@
 import type { FastifyInstance, RouteOptions } from 'fastify'
-import type { Hub } from '../hub.js'
-import type { ResolvedOptions } from '../options.js'
+import type { ResolvedOptions } from '../api/options.js'
+import type { Hub } from '../hub/hub.js'
 import type { Connections } from '../wire/connections.js'
 import { addCorsHook } from './cors.js'
 import type { Entrance } from './entrance.js'

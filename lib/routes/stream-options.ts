@@ -1,11 +1,11 @@
 import type { FastifyRequest } from 'fastify'
-import type { SseClient, SseClientState } from '../api.js'
-import type { Until } from '../clients/last-event.js'
-import { InvalidOptionError } from '../errors.js'
-import { callable, flag, object, onlyKnown, refuse } from '../input/checks.js'
+import type { SseClient, SseClientState } from '../api/api.js'
+import { InvalidOptionError } from '../api/errors.js'
+import { callable, flag, object, onlyKnown, refuse } from '../api/input/checks.js'
+import type { ResolvedOptions } from '../api/options.js'
+import type { Until } from '../hub/clients/last-event.js'
 import type { PlainEvent } from '../log/plain-event.js'
 import { checkSubscriptions, isTopic } from '../log/topic.js'
-import type { ResolvedOptions } from '../options.js'
 import type { Hearing } from './hearing.js'
 
 /** An event as `until` sees it. */

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import Negotiator from 'negotiator'
-import type { ResolvedOptions } from '../options.js'
+import type { ResolvedOptions } from '../api/options.js'
 
 export const EVENT_STREAM = 'text/event-stream'
 const JSON_PAGE = 'application/json'

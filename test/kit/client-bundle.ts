@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
-const ENTRY = fileURLToPath(new URL('../../lib/client/client.ts', import.meta.url))
+const ENTRY = fileURLToPath(new URL('../../lib/entries/client/client.ts', import.meta.url))
 
 /** The client as one module for a browser, from its source. */
 export async function clientBundle(): Promise<string> {

@@ -1,6 +1,6 @@
-import { deferred } from '../../lib/testing/deferred.js'
+import { deferred } from '../../lib/entries/testing/deferred.js'
 
-export { type Deferred, deferred } from '../../lib/testing/deferred.js'
+export { type Deferred, deferred } from '../../lib/entries/testing/deferred.js'
 
 export interface Gate {
   /** For the code under test (an async hook, say): blocks until the test opens the gate. */

@@ -1,4 +1,4 @@
-import { type Head as LibHead, StreamReader } from '../../lib/testing/stream-reader.js'
+import { type Head as LibHead, StreamReader } from '../../lib/entries/testing/stream-reader.js'
 import { PATIENCE } from './patience.js'
 
 export type Head = LibHead

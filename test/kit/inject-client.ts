@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
-import type { Connection } from '../../lib/testing/connection.js'
-import { openInject } from '../../lib/testing/inject.js'
+import type { Connection } from '../../lib/entries/testing/connection.js'
+import { openInject } from '../../lib/entries/testing/inject.js'
 import { EventReader } from './event-reader.js'
 import { headersOf, pathOf, type StreamRequest } from './stream-request.js'
 

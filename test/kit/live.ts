@@ -1,6 +1,12 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Test } from 'tap'
-import { type Address, connect, type SseConnection, type SseOptions, type SseStatus } from '../../lib/client/client.js'
+import {
+  type Address,
+  connect,
+  type SseConnection,
+  type SseOptions,
+  type SseStatus
+} from '../../lib/entries/client/client.js'
 import { type Served, serve } from './server.js'
 import { Watch } from './watch.js'
 

@@ -1,5 +1,5 @@
 import type { Test } from 'tap'
-import type { Address, SseOptions } from '../../lib/client/client.js'
+import type { Address, SseOptions } from '../../lib/entries/client/client.js'
 import { Live } from './live.js'
 
 interface Holder {

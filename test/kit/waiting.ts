@@ -1,6 +1,6 @@
 import type { Test } from 'tap'
-import { LongPolls } from '../../lib/clients/long-polls.js'
-import { AwaitedRuns } from '../../lib/runs/awaited-runs.js'
+import { LongPolls } from '../../lib/hub/clients/long-polls.js'
+import { AwaitedRuns } from '../../lib/hub/runs/awaited-runs.js'
 import { gate } from './deferred.js'
 
 /** Resolves when so many requests wait for an event. */

@@ -1,4 +1,4 @@
-import { Watch as LibWatch } from '../../lib/testing/watch.js'
+import { Watch as LibWatch } from '../../lib/entries/testing/watch.js'
 import { PATIENCE } from './patience.js'
 
 /** State that changes, and the promises that wait on it: every awaitable of the kit is a look at such state. */

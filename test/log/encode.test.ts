@@ -4,7 +4,7 @@ import { validateHeaderValue } from 'node:http'
 import { createParser } from 'eventsource-parser'
 import fc from 'fast-check'
 import t from 'tap'
-import type { EventOptions } from '../../lib/api.js'
+import type { EventOptions } from '../../lib/api/api.js'
 import {
   decodeFrame,
   encodeBody,

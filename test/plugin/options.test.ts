@@ -1,7 +1,7 @@
 import t from 'tap'
+import { foreignOptions } from '../../lib/api/input/option-checks.js'
+import { type PylonSseOptions, type ResolvedOptions, resolveOptions } from '../../lib/api/options.js'
 import { memoryBackplane } from '../../lib/backplane/memory.js'
-import { foreignOptions } from '../../lib/input/option-checks.js'
-import { type PylonSseOptions, type ResolvedOptions, resolveOptions } from '../../lib/options.js'
 
 const MIB = 1024 * 1024
 const MAX_DELAY = 2 ** 31 - 1

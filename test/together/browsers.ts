@@ -1,7 +1,7 @@
 // Run in one process: to start one for each file, and the browsers in it, would take longer than its tests.
 import t from 'tap'
-import '../client/browsers.test.js'
-import '../dashboard/page.test.js'
+import '../entries/client/browsers.test.js'
+import '../entries/dashboard/page.test.js'
 import '../interop/browsers.test.js'
 
 t.setTimeout(600_000)

@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { StreamInfo } from '@nats-io/jetstream'
-import { BackplaneUnavailableError } from '../../errors.js'
+import { BackplaneUnavailableError } from '../../api/errors.js'
 import type {
   Backplane,
   BackplaneEntry,

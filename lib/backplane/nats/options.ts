@@ -1,6 +1,6 @@
 import type { NatsConnection } from '@nats-io/transport-node'
-import { InvalidOptionError } from '../../errors.js'
-import { unknownName } from '../../input/nearest-name.js'
+import { InvalidOptionError } from '../../api/errors.js'
+import { unknownName } from '../../api/input/nearest-name.js'
 import { LIMITS, type LimitOptions } from '../limits.js'
 import type { ConnectOptions } from './link.js'
 

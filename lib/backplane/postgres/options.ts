@@ -1,5 +1,5 @@
-import { InvalidOptionError } from '../../errors.js'
-import { unknownName } from '../../input/nearest-name.js'
+import { InvalidOptionError } from '../../api/errors.js'
+import { unknownName } from '../../api/input/nearest-name.js'
 import { LIMITS, type LimitOptions } from '../limits.js'
 import type { PgPool } from './connection.js'
 import type { PGliteClient } from './pglite.js'

@@ -4,7 +4,7 @@
  * @module pylon-sse/postgres
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Transaction } from '../../api.js'
+import type { Transaction } from '../../api/api.js'
 import type {
   Backplane,
   BackplaneEvent,

@@ -4,8 +4,8 @@
  * @module pylon-sse/redis-streams
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { InvalidOptionError } from '../../errors.js'
-import { unknownName } from '../../input/nearest-name.js'
+import { InvalidOptionError } from '../../api/errors.js'
+import { unknownName } from '../../api/input/nearest-name.js'
 import type { Backplane, BackplaneLimits, BackplaneListener, HistoryBounds, Joined, Parcel } from '../backplane.js'
 import { refused, unavailable } from '../engine-errors.js'
 import { LIMITS, type LimitOptions, resolveLimits } from '../limits.js'

@@ -5,7 +5,7 @@ import pg from 'pg'
 import t from 'tap'
 import { logSchema } from '../../../lib/backplane/postgres/log-schema.js'
 import { VERSION } from '../../../lib/backplane/postgres/migrations.js'
-import { main } from '../../../lib/cli.js'
+import { main } from '../../../lib/entries/cli.js'
 import { join, Listener, PLENTY, parcels } from '../../kit/backplane-listener.js'
 import { nextLog } from '../../kit/postgres-engine.js'
 import { RUN_SOURCES } from '../../kit/run-sources.js'
@@ -125,7 +125,7 @@ t.test('commands that are none are told how to be one', async (t) => {
 })
 
 t.test('the program behind npx exits with the code of its command', async (t) => {
-  const program = fileURLToPath(new URL('../../../lib/bin.ts', import.meta.url))
+  const program = fileURLToPath(new URL('../../../lib/entries/bin.ts', import.meta.url))
   const child = spawn(process.execPath, [...RUN_SOURCES, program, '--help'], { stdio: 'ignore' })
   t.strictSame(await once(child, 'exit'), [0, null])
 })

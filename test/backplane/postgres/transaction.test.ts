@@ -1,6 +1,6 @@
 import pg from 'pg'
 import t, { type Test } from 'tap'
-import { publisher } from '../../../lib/publisher.js'
+import { publisher } from '../../../lib/entries/publisher.js'
 import { dataOf, startProcess, startProcesses, waitForEvents } from '../../kit/backplane-faults.js'
 import { nextLog, type PostgresLogControls } from '../../kit/postgres-engine.js'
 import { serve } from '../../kit/server.js'

@@ -1,0 +1,114 @@
+import type { CloseOptions, SendOptions, SseClient } from '../../api/api.js'
+import { InvalidOptionError } from '../../api/errors.js'
+import { isUnaskedPromise } from '../../api/input/unasked-promise.js'
+import type { Command, Order } from '../../backplane/command-format.js'
+import { type ClientSelector, checkSelector, picks } from '../../backplane/selector.js'
+import { OwnChunk } from '../../log/chunk.js'
+import type { EventEncoder } from '../../log/event-encoder.js'
+import { checkSubscriptions, type SubscriptionLimits } from '../../log/topic.js'
+import type { Client } from './client.js'
+import { nameOf } from './clients.js'
+import { checkCloseOptions } from './close-options.js'
+
+/** Picks clients: by what is equal in them, on all processes; or by a function, on this one. */
+export type Who = ClientSelector | ((client: SseClient) => boolean)
+
+/**
+ * Does something to several clients at once. What a selector picks is told to the other processes.
+ *
+ * Where there are others, a client is subscribed, and sent to, when the order comes back from the engine: it then stands
+ * in one order with the events for all clients, wherever they are. Who is disconnected or unsubscribed is so at once.
+ */
+export class Commands {
+  readonly #clients: Iterable<Client>
+  readonly #encoder: EventEncoder
+  readonly #limits: SubscriptionLimits
+  readonly #tell: (order: Order) => boolean
+
+  /** @param tell tells an order to all processes, this one included; false where there is none but this one */
+  constructor(
+    clients: Iterable<Client>,
+    encoder: EventEncoder,
+    limits: SubscriptionLimits,
+    tell: (order: Order) => boolean
+  ) {
+    this.#clients = clients
+    this.#encoder = encoder
+    this.#limits = limits
+    this.#tell = tell
+  }
+
+  /** As `Sse.disconnect`. */
+  disconnect(who: Who, options?: CloseOptions): number {
+    return this.#give(who, { kind: 'disconnect', options: checkCloseOptions(options) }, true)
+  }
+
+  /** As `Sse.subscribe`. */
+  subscribe(who: Who, topic: string): number {
+    checkSubscriptions(new Set([topic]), this.#limits)
+    return this.#give(who, { kind: 'subscribe', topic }, false)
+  }
+
+  /** As `Sse.unsubscribe`. */
+  unsubscribe(who: Who, topic: string): number {
+    checkSubscriptions(new Set([topic]), this.#limits)
+    return this.#give(who, { kind: 'unsubscribe', topic }, true)
+  }
+
+  /** As `Sse.send`. */
+  send(who: Who, data: unknown, options?: SendOptions): number {
+    return this.#give(who, { kind: 'send', frame: this.#encoder.encodeDirect(data, options).toString() }, false)
+  }
+
+  /** Does here what some process has ordered. */
+  execute({ selector, command }: Order): void {
+    apply(command, this.#picked(selector))
+  }
+
+  #give(who: Who, command: Command, isAtOnce: boolean): number {
+    if (typeof who === 'function') return apply(command, this.#pickedBy(who))
+    const selector = checkSelector(who)
+    const comesBack = this.#tell({ selector, command })
+    const picked = this.#picked(selector)
+    return comesBack && !isAtOnce ? picked.length : apply(command, picked)
+  }
+
+  #picked(selector: ClientSelector): Client[] {
+    return [...this.#clients].filter((client) => picks(selector, client))
+  }
+
+  #pickedBy(predicate: (client: SseClient) => boolean): Client[] {
+    return [...this.#clients].filter((client) => {
+      const answer: unknown = predicate(client)
+      // A promise would pick everybody.
+      if (isUnaskedPromise(answer))
+        throw new InvalidOptionError('predicate', 'a function that gives a promise', 'one that gives a boolean')
+      return answer
+    })
+  }
+}
+
+/** @returns to how many it has been done */
+function apply(command: Command, clients: readonly Client[]): number {
+  if (command.kind === 'send') {
+    const chunk = new OwnChunk([Buffer.from(command.frame)])
+    return clients.filter((client) => client.deliver(chunk)).length
+  }
+  return clients.filter((client) => {
+    if (command.kind === 'subscribe') return subscribe(client, command.topic)
+    if (command.kind === 'disconnect') client.close(command.options)
+    else client.unsubscribe(command.topic)
+    return true
+  }).length
+}
+
+/** One that has as many topics as it may must not keep the others from theirs. */
+function subscribe(client: Client, topic: string): boolean {
+  try {
+    client.subscribe(topic)
+    return true
+  } catch (err) {
+    client.scope.log.warn({ err, topic, ...nameOf(client) }, 'SSE: a client that a selector picks cannot be subscribed')
+    return false
+  }
+}

@@ -1,0 +1,26 @@
+import type { EventChunk } from '../../log/chunk.js'
+import { decodeFrame } from '../../log/encode.js'
+import type { LogEntry } from '../../log/log-entry.js'
+import { type PlainEvent, plainEvent } from '../../log/plain-event.js'
+
+/** After which event a stream ends: one of these names, or the first for which a function says so, which throws nothing. */
+export type Until = string | readonly string[] | ((event: PlainEvent) => boolean)
+
+/** The event looked at last, which the clients of one audience look at one after another. */
+let lastSeen: { readonly entry: LogEntry; readonly event: PlainEvent } | undefined
+
+/** Whether a stream ends after an event. */
+export function isLast(until: Until, entry: LogEntry): boolean {
+  if (typeof until !== 'function') {
+    const { event } = decodeFrame(entry.frame)
+    return event !== undefined && (typeof until === 'string' ? event === until : until.includes(event))
+  }
+  if (lastSeen?.entry !== entry) lastSeen = { entry, event: plainEvent(entry) }
+  return until({ ...lastSeen.event })
+}
+
+/** A chunk up to the event that a stream ends after; nothing, where that is not in it. */
+export function upToLast(until: Until, chunk: EventChunk): EventChunk | undefined {
+  const index = chunk.entries.findIndex((entry) => isLast(until, entry))
+  return index < 0 ? undefined : chunk.upTo(index)
+}

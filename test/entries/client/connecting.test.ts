@@ -1,0 +1,126 @@
+import t from 'tap'
+import { connect, SseError } from '../../../lib/entries/client/client.js'
+import { answering, CONNECTED, Live, status, stream } from '../../kit/live.js'
+import { serve } from '../../kit/server.js'
+import { Arrivals } from '../../kit/topics.js'
+
+t.test('an event comes with its data as they were broadcast, its name, its id and its topic', async (t) => {
+  const s = await serve(t, { sse: { authorizeTopics: () => true } })
+  const live = new Live(t, `${s.url}/events`, { topics: ['orders.42', 'täglich'] })
+  await live.status('open')
+  s.app.sse.broadcast({ id: 7 }, { event: 'order.paid', topic: 'orders.42' })
+  s.app.sse.broadcast('42')
+  s.app.sse.broadcastMessage('42')
+  s.app.sse.broadcastMessage('{"a":\n1}', { topic: 'täglich', id: 'own' })
+  s.app.sse.broadcast(null, { topic: 'others' })
+  s.app.sse.broadcast([1])
+  await live.take(5)
+  const [, epoch] = /^(.*)-1$/.exec(live.events[0]!.id!)!
+  t.strictSame(live.events, [
+    { event: 'order.paid', data: { id: 7 }, id: `${epoch}-1`, topic: 'orders.42' },
+    { event: 'message', data: '42', id: `${epoch}-2`, topic: undefined },
+    { event: 'message', data: '42', id: `${epoch}-3`, topic: undefined },
+    { event: 'message', data: '{"a":\n1}', id: 'own', topic: 'täglich' },
+    { event: 'message', data: [1], id: `${epoch}-6`, topic: undefined }
+  ])
+  t.equal(live.connection.lastEventId, `${epoch}-6`)
+  t.ok([...s.app.sse.clients].some(({ id }) => id === live.connection.clientId))
+})
+
+t.test('an event to one client alone has no id, and data that are no JSON are text', async (t) => {
+  const arrivals = new Arrivals()
+  const s = await serve(t, { sse: { onConnect: arrivals.onConnect, serialize: String } })
+  const live = new Live(t, `${s.url}/events`)
+  await live.status('open')
+  arrivals.last.send('hello', { event: 'greeting' })
+  await live.take(1)
+  t.strictSame(live.events, [{ event: 'greeting', data: 'hello', id: undefined, topic: undefined }])
+})
+
+t.test('url and headers may be functions, and are asked at each connect', async (t) => {
+  const s = await answering(t, stream(CONNECTED, true))
+  let calls = 0
+  const live = new Live(t, async () => new URL(`${s.url}/events?n=${++calls}`), {
+    headers: async () => ({ authorization: `Bearer ${calls}` })
+  })
+  await live.opened(2)
+  const [first, second] = s.requests
+  t.equal(first!.url, '/events?n=1')
+  t.equal(second!.url, '/events?n=2&lastEventId=a', 'with where it resumes')
+  t.equal(second!.headers.authorization, 'Bearer 2')
+  t.equal(second!.headers.accept, 'text/event-stream')
+})
+
+t.test('another fetch may be given, and the credentials that it sends', async (t) => {
+  const s = await answering(t, stream())
+  const inits: RequestInit[] = []
+  const fetching = (url: string, init: RequestInit) => {
+    inits.push(init)
+    return fetch(url, init)
+  }
+  const live = new Live(t, `${s.url}/events`, { fetch: fetching, credentials: 'include', lastEventId: '0' })
+  await live.status('open')
+  t.match(inits, [{ credentials: 'include', cache: 'no-store' }])
+  t.equal(s.requests[0]!.url, '/events?lastEventId=0')
+})
+
+t.test('a URL that is none is refused at once', async (t) => {
+  t.throws(() => connect('/events'), TypeError, 'there is no page that it is relative to')
+})
+
+t.test('a relative URL is one of the page, or of the worker', async (t) => {
+  const s = await answering(t, stream())
+  t.intercept(globalThis, 'location' as never, { value: { href: `${s.url}/a/page` } })
+  await new Live(t, '../../events').status('open')
+})
+
+t.test('a stream of another server is read, too', async (t) => {
+  const s = await answering(
+    t,
+    stream('\ufeff: hi\nwhat: ever\ndata: 1\n\nid: b\ndata: {\ndata: }\n\nevent: connected\ndata: x\n\n')
+  )
+  const live = new Live(t, `${s.url}/events`)
+  t.strictSame(await live.take(2), [1, {}])
+  t.equal(live.connection.clientId, undefined)
+})
+
+t.test('an answer that is no stream is told, and tried again', async (t) => {
+  const s = await answering(t, (reply) => reply.type('text/html').send('<p>'), status(200), stream())
+  const live = new Live(t, `${s.url}/events`)
+  await live.status('open')
+  t.ok(live.errors.every((error) => error instanceof SseError && error.code === 'content-type'))
+  t.match(live.errors, [{ message: 'The answer is no event stream, but text/html.', status: 200 }, { status: 200 }])
+  t.match(live.statuses[1], { state: 'waiting', error: live.errors[0] })
+})
+
+t.test('topics can be added and given up while it is open, and nothing is missed', async (t) => {
+  const s = await serve(t, { sse: { retry: 10, authorizeTopics: () => true } })
+  const live = new Live(t, `${s.url}/events`, { topics: ['a'] })
+  const { topics } = live.connection
+  await live.status('open')
+  topics.add('a')
+  topics.add('b').add('c')
+  t.strictSame([...topics], ['a', 'b', 'c'])
+  for (const topic of ['a', 'b', 'c']) s.app.sse.broadcast(topic, { topic })
+  t.strictSame(await live.take(3), ['a', 'b', 'c'])
+  await live.opened(2)
+  t.strictSame([topics.delete('b'), topics.delete('none')], [true, false])
+  t.strictSame([...topics], ['a', 'c'])
+  await live.opened(3)
+  for (const topic of ['a', 'b', 'c']) s.app.sse.broadcast(topic, { topic })
+  t.strictSame(await live.take(5), ['a', 'b', 'c', 'a', 'c'])
+  topics.clear()
+  await live.opened(4)
+  for (const topic of ['a', undefined]) s.app.sse.broadcast(topic ?? 'all', { topic })
+  t.strictSame((await live.take(6)).at(-1), 'all')
+  t.strictSame(live.states, ['connecting', 'open', 'connecting', 'open', 'connecting', 'open', 'connecting', 'open'])
+})
+
+t.test('topics that are changed while it waits connect it at once', async (t) => {
+  const s = await answering(t, status(500), stream())
+  const live = new Live(t, `${s.url}/events`, { retryDelay: 100_000, maxRetryDelay: 100_000 })
+  await live.status('waiting')
+  live.connection.topics.add('a')
+  await live.status('open')
+  t.equal(s.requests[1]!.url, '/events?topic=a')
+})

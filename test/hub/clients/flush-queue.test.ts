@@ -1,0 +1,154 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import t from 'tap'
+import { Diagnostics } from '../../../lib/api/diagnostics.js'
+import { FlushQueue } from '../../../lib/hub/clients/flush-queue.js'
+import type { Shard } from '../../../lib/hub/clients/shard.js'
+
+/** A shard that only notes when it is flushed. So many clients that a turn is worth its while, unless told otherwise. */
+function stubShard(note: (now: number) => void, { offered = 0, clients = 16 } = {}): Shard {
+  const flush = (now: number) => {
+    note(now)
+    return clients
+  }
+  return { offered, flush } as unknown as Shard
+}
+
+/** Shards of so many clients each that note their place when they are flushed, and the turns between them. */
+function notingShards(clients: number[], seen: (number | 'turn')[]): Shard[] {
+  return clients.map((clients, i) =>
+    stubShard(
+      () => {
+        seen.push(i)
+        // What I/O asks for in a turn comes before the next.
+        setImmediate(() => {
+          if (seen.at(-1) !== 'turn') seen.push('turn')
+        })
+      },
+      { clients }
+    )
+  )
+}
+
+/** Waits for as many turns of the event loop as any of these tests takes. */
+async function turns(): Promise<void> {
+  for (let i = 0; i < 10; i++) await nextTurn()
+}
+
+t.test('shards are flushed in the order in which they asked, each once and in a turn of its own', async (t) => {
+  const queue = new FlushQueue(new Diagnostics())
+  const seen: (number | 'turn')[] = []
+  const shards = notingShards([16, 1000, 16], seen)
+  for (const shard of [...shards, ...shards]) queue.add(shard)
+  t.strictSame(seen, [], 'not at once')
+  await turns()
+  t.strictSame(seen, [0, 'turn', 1, 'turn', 2, 'turn'])
+})
+
+t.test('shards with few clients to visit share a turn, until it has sixteen', async (t) => {
+  const cases: [clients: number[], seen: (number | 'turn')[]][] = [
+    [
+      [1, 1, 1],
+      [0, 1, 2, 'turn']
+    ],
+    [
+      [15, 1, 1, 15],
+      [0, 1, 'turn', 2, 3, 'turn']
+    ],
+    [
+      [15, 15, 15, 15],
+      [0, 1, 'turn', 2, 3, 'turn']
+    ],
+    [
+      [0, 0, 16, 0, 1],
+      [0, 1, 2, 'turn', 3, 4, 'turn']
+    ]
+  ]
+  for (const [clients, expected] of cases) {
+    const queue = new FlushQueue(new Diagnostics())
+    const seen: (number | 'turn')[] = []
+    for (const shard of notingShards(clients, seen)) queue.add(shard)
+    await turns()
+    t.strictSame(seen, expected, `${clients} clients`)
+  }
+})
+
+t.test('each is told the time, by the clock that runs evenly', async (t) => {
+  const queue = new FlushQueue(new Diagnostics())
+  const times: number[] = []
+  const shard = stubShard((now) => void times.push(now))
+  const before = performance.now()
+  queue.add(shard)
+  await turns()
+  queue.add(shard)
+  queue.hurry(1)
+  const after = performance.now()
+  t.equal(times.length, 2)
+  t.ok(before <= times[0]! && times[0]! <= times[1]! && times[1]! <= after)
+  queue.stop()
+})
+
+t.test('a shard that asks again amid its flush is flushed again, after those that wait', async (t) => {
+  const queue = new FlushQueue(new Diagnostics())
+  const seen: string[] = []
+  const first = stubShard(() => {
+    seen.push('first')
+    if (seen.length < 3) queue.add(first)
+  })
+  queue.add(first)
+  queue.add(stubShard(() => seen.push('second')))
+  await turns()
+  t.strictSame(seen, ['first', 'second', 'first'])
+})
+
+t.test('a queue that is through begins again', async (t) => {
+  const queue = new FlushQueue(new Diagnostics())
+  let flushes = 0
+  const shard = stubShard(() => flushes++)
+  for (let i = 1; i <= 3; i++) {
+    queue.add(shard)
+    await turns()
+    t.equal(flushes, i)
+  }
+})
+
+t.test(
+  'in a hurry, shards that lack an event which is about to leave are flushed at once, and no others',
+  async (t) => {
+    const queue = new FlushQueue(new Diagnostics())
+    const seen: string[] = []
+    const lacking = stubShard(() => seen.push('lacking'), { offered: 4 })
+    const offered = stubShard(() => seen.push('offered'), { offered: 5 })
+    const idle = stubShard(() => seen.push('idle'))
+    queue.hurry(5)
+    t.strictSame(seen, [], 'nobody asked')
+    queue.add(lacking)
+    queue.add(offered)
+    queue.hurry(5)
+    t.strictSame(seen, ['lacking'])
+    await turns()
+    t.strictSame(seen, ['lacking', 'lacking', 'offered'], 'what came since goes out in a turn')
+    t.notOk(seen.includes('idle'), `${idle.offered}`)
+  }
+)
+
+t.test('a queue that is stopped flushes no more, unless it is asked anew', async (t) => {
+  const queue = new FlushQueue(new Diagnostics())
+  const seen: string[] = []
+  queue.stop()
+  const stopping = stubShard(() => {
+    seen.push('stopping')
+    queue.stop()
+  })
+  queue.add(stopping)
+  queue.add(stubShard(() => seen.push('second')))
+  await turns()
+  t.strictSame(seen, ['stopping'])
+  queue.add(stubShard(() => seen.push('third')))
+  queue.stop()
+  queue.hurry(10)
+  await turns()
+  t.strictSame(seen, ['stopping'])
+  queue.add(stubShard(() => seen.push('fourth')))
+  await turns()
+  t.strictSame(seen, ['stopping', 'fourth'])
+})
