@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { freePort } from '../machine/free-port.js'
 import { childrenOf } from '../machine/machine.js'
+import { stopOnSignal } from './signals.js'
 
 const ENGINES = [
   {
@@ -59,7 +60,10 @@ export function engines() {
   })
 }
 
-/** Starts an engine on an empty folder, with its default settings, except that it persists its data. */
+/**
+ * Starts an engine on an empty folder, with its default settings, except that it persists its data. A signal that ends the
+ * benchmark stops it, too.
+ */
 export async function startEngine({ path, prepare, args, isReady, url }) {
   const user = prepare === undefined ? {} : userOf(path)
   const folder = mkdtempSync(join(tmpdir(), 'pylon-sse-bench-'))
@@ -70,6 +74,13 @@ export async function startEngine({ path, prepare, args, isReady, url }) {
   const options = { ...user, cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] }
   const child = spawn(path, args(String(port), folder), options)
   const gone = once(child, 'exit')
+  const stop = async () => {
+    // Postgres ends its processes on SIGQUIT.
+    child.kill(prepare === undefined ? 'SIGKILL' : 'SIGQUIT')
+    await gone
+    rmSync(folder, { recursive: true, force: true })
+  }
+  const forget = stopOnSignal(stop)
   await new Promise((resolve, reject) => {
     let output = ''
     const read = (bytes) => {
@@ -85,10 +96,8 @@ export async function startEngine({ path, prepare, args, isReady, url }) {
     /** Postgres has a process for each connection. */
     pids: () => [child.pid, ...childrenOf(child.pid)],
     async stop() {
-      // Postgres ends its processes on SIGQUIT.
-      child.kill(prepare === undefined ? 'SIGKILL' : 'SIGQUIT')
-      await gone
-      rmSync(folder, { recursive: true, force: true })
+      forget()
+      await stop()
     }
   }
 }

@@ -42,7 +42,8 @@ export async function fillSoon(
     t.teardown(async () => {
       await server.admin.query(`drop table ${table} cascade`)
       await server.admin.query('drop tablespace small')
-      await asRoot('umount', folder)
+      // Processes of the server may have a file of it open for a while.
+      await asRoot('umount', '--lazy', folder)
       await rm(folder, { recursive: true })
     })
     return async () => {
