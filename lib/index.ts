@@ -1,5 +1,6 @@
 /**
- * The Fastify plugin: options in, hub and routes wired, lifecycle.
+ * The Fastify plugin: checks the options, wires hub and routes, and follows the app's lifecycle. What the hub does is
+ * in hub/.
  *
  * @module pylon-sse
  */
@@ -98,7 +99,8 @@ async function plugin(app: FastifyInstance, options: PylonSseOptions & RegisterO
   app.decorate(resolved.decorator, sse)
   app.addHook('onReady', async () => hub.start())
   app.addHook('preClose', async () => hub.beginClosing())
-  // fastify-plugin has these pass by, since it gives the plugin no scope.
+  // Fastify does not apply these options to a plugin without a scope of its own (fastify-plugin), so they are passed
+  // on.
   const { prefix = '', logLevel, logSerializers } = options
   const scoped = { prefix, ...(logLevel && { logLevel }), ...(logSerializers && { logSerializers }) }
   await app.register(async (scope) => {
@@ -110,8 +112,8 @@ async function plugin(app: FastifyInstance, options: PylonSseOptions & RegisterO
     const ownPath = path === false ? undefined : pathIn(scope.prefix, path)
     const answer = closingAnswer(ownPath, entrance.paths, hub, connections, resolved)
     app.addHook('preClose', async () => connections.answerFirst(answer))
-    // Before the server stops listening, as it waits for open streams; after the hooks of the app, which may broadcast
-    // in theirs: those of a scope come after all of the app's.
+    // In preClose, since the server waits for open streams once it stops listening. In the scope, since its hooks run
+    // after those of the app, which may still broadcast.
     scope.addHook('preClose', async () => {
       const since = performance.now()
       await hub.close()
@@ -120,7 +122,7 @@ async function plugin(app: FastifyInstance, options: PylonSseOptions & RegisterO
   }, scoped)
 }
 
-/** Says of a route that is there already which option changes it. */
+/** Turns Fastify's error about a duplicate route into one that names the option `path`. */
 function refuseTakenPath(error: Error & { code?: string }, path: string): never {
   if (error.code !== 'FST_ERR_DUPLICATED_ROUTE') throw error
   const taken = new InvalidOptionError('path', `is '${path}', where the app has a route already; set another one`)
@@ -128,7 +130,7 @@ function refuseTakenPath(error: Error & { code?: string }, path: string): never 
   throw taken
 }
 
-/** What the app gets of a hub: its public part, whose methods may be taken apart. */
+/** Returns the public part of a hub. Its methods may be detached from it. */
 function publicSide(hub: Hub, entrance: Entrance): Sse {
   return Object.freeze({
     broadcast: (data: unknown, options?: EventOptions) => hub.broadcast(data, options),
@@ -165,7 +167,7 @@ function publicSide(hub: Hub, entrance: Entrance): Sse {
  */
 const pylonSse: FastifyPluginAsync<PylonSseOptions> = fp(plugin, { fastify: '5.x', name: 'pylon-sse' })
 
-// A require() gets the plugin itself, and the error classes as its properties.
+// require() returns the plugin itself, with the error classes as properties.
 Object.assign(pylonSse, errors)
 
 // The last name is what require() returns of an ES module.

@@ -1,31 +1,34 @@
+// The messages that a hub publishes on channels of `node:diagnostics_channel`. A channel without a subscriber costs one
+// check of a flag. What the metrics make of them is in entries/metrics/.
+
 import { channel } from 'node:diagnostics_channel'
 import type { FastifyRequest } from 'fastify'
 import type { Sse, SseClient } from './api.js'
 import type { DisconnectReason, ResyncReason } from './errors.js'
 
-// What the hub tells on the channels of `node:diagnostics_channel`. A channel without a subscriber costs one look at a flag.
-
-/** What all messages have. */
+/** Fields of all messages. */
 interface Message {
-  /** The hub that it is about: `app.sse`. */
+  /** The hub that the message is about: `app.sse`. */
   readonly sse: Sse
 }
 
-/** `pylon-sse:client:connect`: the head of a stream is out, and `onConnect` has not been called yet. */
+/**
+ * `pylon-sse:client:connect`: the response headers of a stream have been sent, and `onConnect` has not been called yet.
+ */
 export interface ConnectMessage extends Message {
   readonly client: SseClient
   readonly request: FastifyRequest
   /**
-   * From the request to the head of the stream, ms. From the end of authentication, where nothing in the app has Fastify take
-   * the time of requests: neither a logger nor an `onResponse` hook.
+   * Time from the request to the response headers, ms. If the app has neither a logger nor an `onResponse` hook,
+   * Fastify does not measure the time of requests, and this is the time from the end of authentication.
    */
   readonly opening: number
 }
 
-/** `pylon-sse:client:replay`: a client is about to read events that were there before it; after `onConnect`. */
+/** `pylon-sse:client:replay`: a client is about to get events from before it connected; after `onConnect`. */
 export interface ReplayMessage extends Message {
   readonly client: SseClient
-  /** Events, of those that it hears. 0 for one that came back and has missed nothing. */
+  /** Number of events that it receives. 0 for a client that resumes and has missed nothing. */
   readonly events: number
 }
 
@@ -41,44 +44,44 @@ export interface DisconnectMessage extends Message {
 export interface ResyncMessage extends Message {
   readonly client: SseClient
   readonly reason: ResyncReason
-  /** Events, or `null` where nobody knows. */
+  /** Number of events, or `null` if it is not known. */
   readonly missed: number | null
 }
 
 /** `pylon-sse:client:drop`: a client has missed events by reading too slowly. `resync` follows when it reads on. */
 export interface DropMessage extends Message {
   readonly client: SseClient
-  /** Events, beside those told before. From 1. */
+  /** Number of events since the last message about this client, from 1. */
   readonly events: number
 }
 
 /** `pylon-sse:event:publish`: the log of this process has a new event, broadcast here or by another process. */
 export interface PublishMessage extends Message {
   readonly id: string
-  /** Its name; `undefined` for one without. */
+  /** Its name; `undefined` if it has none. */
   readonly event: string | undefined
-  /** `undefined` for one that goes to everyone. */
+  /** `undefined` for an event that goes to all clients. */
   readonly topic: string | undefined
-  /** Bytes of the encoded event. */
+  /** Size of the encoded event, bytes. */
   readonly bytes: number
 }
 
-/** `pylon-sse:backplane:state`: the engine has come within reach, or is out of it. */
+/** `pylon-sse:backplane:state`: the engine has been reached, or can no longer be. */
 export interface BackplaneStateMessage extends Message {
   /** `'redis'`, `'nats'`, or what one's own is called. */
   readonly name: string
   readonly connected: boolean
-  /** Why it is out of reach, where that is known; `undefined` when the app closes. */
+  /** Why the engine cannot be reached, if that is known; `undefined` when the app closes. */
   readonly error: Error | undefined
 }
 
-/** `pylon-sse:shard:flush`: the clients of a shard have been given what is new for them. */
+/** `pylon-sse:shard:flush`: a shard has been flushed: its clients have been offered what is new for them. */
 export interface FlushMessage extends Message {
-  /** Clients visited. */
+  /** Number of clients visited. */
   readonly clients: number
-  /** Time of the flush itself, ms: the event loop was busy for so long. */
+  /** Duration of the flush, ms: the event loop was busy for so long. */
   readonly duration: number
-  /** From the broadcast of the oldest event in it to the end of the flush, ms. */
+  /** Time from the broadcast of the oldest event in the flush to its end, ms. */
   readonly delay: number
 }
 
@@ -103,15 +106,15 @@ const publishes = channel('pylon-sse:event:publish')
 const backplaneStates = channel('pylon-sse:backplane:state')
 const flushes = channel('pylon-sse:shard:flush')
 
-/** The line that names an event; lines of data begin otherwise. */
+/** The line of a frame with the event's name. Lines of data begin with `data: `. */
 const NAME_LINE = /^event: (.*)$/m
 
 /**
- * Tells what happens in one hub. What happens amid a flush or an append is told in a microtask: subscribers are code of the app,
- * and may broadcast.
+ * Publishes the messages of one hub. Those from within a flush or an append are published in a microtask: subscribers
+ * are code of the app and may broadcast.
  */
 export class Diagnostics {
-  /** Of the hub. Set before anybody can connect. */
+  /** The hub's `app.sse`. Set before a client can connect. */
   sse!: Sse
 
   connect(client: SseClient, request: FastifyRequest, elapsed: number): void {
@@ -123,10 +126,10 @@ export class Diagnostics {
   replay(client: SseClient & { readonly lag: number }): void {
     if (!replays.hasSubscribers) return
     const { lag: events } = client
-    if (events > 0 || client.resumed) tellSoon(replays, { sse: this.sse, client, events } satisfies ReplayMessage)
+    if (events > 0 || client.resumed) publishSoon(replays, { sse: this.sse, client, events } satisfies ReplayMessage)
   }
 
-  /** @param openedAt on the clock of `performance.now()`, ms */
+  /** @param openedAt when the stream was opened, ms of `performance.now()` */
   disconnect(client: SseClient, reason: DisconnectReason, openedAt: number): void {
     if (!disconnects.hasSubscribers) return
     const duration = Math.max(0, performance.now() - openedAt)
@@ -134,18 +137,18 @@ export class Diagnostics {
   }
 
   resync(client: SseClient, reason: ResyncReason, missed: number | null): void {
-    if (resyncs.hasSubscribers) tellSoon(resyncs, { sse: this.sse, client, reason, missed } satisfies ResyncMessage)
+    if (resyncs.hasSubscribers) publishSoon(resyncs, { sse: this.sse, client, reason, missed } satisfies ResyncMessage)
   }
 
   drop(client: SseClient, events: number): void {
-    if (drops.hasSubscribers) tellSoon(drops, { sse: this.sse, client, events } satisfies DropMessage)
+    if (drops.hasSubscribers) publishSoon(drops, { sse: this.sse, client, events } satisfies DropMessage)
   }
 
   publish(entry: { id: string; topic: string | undefined; size: number }, body: string): void {
     if (!publishes.hasSubscribers) return
     const { id, topic, size: bytes } = entry
     const message = { sse: this.sse, id, event: NAME_LINE.exec(body)?.[1], topic, bytes } satisfies PublishMessage
-    tellSoon(publishes, message)
+    publishSoon(publishes, message)
   }
 
   backplaneState(name: string, connected: boolean, error: Error | undefined): void {
@@ -153,16 +156,16 @@ export class Diagnostics {
     backplaneStates.publish({ sse: this.sse, name, connected, error } satisfies BackplaneStateMessage)
   }
 
-  /** Whether the time of flushes is to be taken. */
+  /** Whether flushes are to be timed. */
   get takesFlushes(): boolean {
     return flushes.hasSubscribers
   }
 
   flush(clients: number, duration: number, delay: number): void {
-    tellSoon(flushes, { sse: this.sse, clients, duration, delay } satisfies FlushMessage)
+    publishSoon(flushes, { sse: this.sse, clients, duration, delay } satisfies FlushMessage)
   }
 }
 
-function tellSoon(to: { publish(message: unknown): void }, message: object): void {
+function publishSoon(to: { publish(message: unknown): void }, message: object): void {
   queueMicrotask(() => to.publish(message))
 }

@@ -1,10 +1,14 @@
+// The errors that an app can get, and the reasons in stats, resyncs and disconnects. Those of `pylon-sse/client` and
+// `pylon-sse/testing` are in their entries.
+
 import { createError, type FastifyErrorConstructor } from '@fastify/error'
+import { endSentence } from './input/error-text.js'
 
 type ErrorClass<Args extends unknown[] = []> = FastifyErrorConstructor<{ code: string }, Args>
 
 /**
- * A class of errors about something that has a name: what it got, and what it takes. Without the latter the former is the
- * rest of the sentence.
+ * Creates a class of errors about a named option or field, whose message says what it got and what it takes. Without
+ * `takes`, `got` is the rest of the sentence.
  */
 function fieldErrors(code: string, subject: string): ErrorClass<[name: string, got: string, takes?: string]> {
   const Sentence = createError<[string]>(code, '%s', 500, TypeError)
@@ -16,12 +20,7 @@ function fieldErrors(code: string, subject: string): ErrorClass<[name: string, g
   return FieldError as unknown as ErrorClass<[string, string, string?]>
 }
 
-/** With one mark at its end: what it quotes may have one. */
-export function endSentence(text: string): string {
-  return `${text.replace(/\.+$/, '')}${text.endsWith('?') ? '' : '.'}`
-}
-
-/** An option that cannot be taken. Names the option, what it got and what it takes. */
+/** An option with an invalid value. The message names the option, what it got and what it takes. */
 export const InvalidOptionError: ErrorClass<[name: string, got: string, takes?: string]> = fieldErrors(
   'PYLON_SSE_ERR_INVALID_OPTION',
   'Option'
@@ -33,7 +32,7 @@ export const InvalidEventError: ErrorClass<[name: string, got: string, takes?: s
   'Event field'
 )
 
-/** A selector of clients that picks nothing in particular, or by something that cannot be compared. */
+/** A selector of clients without a field, or with a value that cannot be compared. */
 export const InvalidSelectorError: ErrorClass<[name: string, got: string, takes?: string]> = fieldErrors(
   'PYLON_SSE_ERR_INVALID_SELECTOR',
   'Selector field'
@@ -55,7 +54,7 @@ export const EventTooLargeError: ErrorClass<[number, number]> = createError(
   RangeError
 )
 
-/** An `id` that another event in the log has: a client that resumes from it could not be told from where. */
+/** An `id` that another event in the log has: it would be ambiguous where a client resumes that sends it. */
 export const DuplicateIdError: ErrorClass<[string]> = createError(
   'PYLON_SSE_ERR_DUPLICATE_ID',
   "The log already holds an event with the id '%s'; each event needs an id of its own.",
@@ -69,14 +68,17 @@ export const ClosedError: ErrorClass = createError(
   503
 )
 
-/** The backplane's engine cannot be reached, or not be used. Names it, and says why; `cause` holds the driver's error. */
+/**
+ * The engine of the backplane cannot be reached, or cannot be used. The message names it and says why; `cause` holds
+ * the driver's error.
+ */
 export const BackplaneUnavailableError: ErrorClass<[string, string]> = createError(
   'PYLON_SSE_ERR_BACKPLANE_UNAVAILABLE',
   'The backplane %s cannot be used: %s',
   503
 )
 
-/** The engine was reached, and will not have an event: it is out of memory, read-only, or its key is of another type. */
+/** The engine was reached, but has refused an event: it is out of memory, read-only, or its key has another type. */
 export const BackplaneRefusedError: ErrorClass<[string, string]> = createError(
   'PYLON_SSE_ERR_BACKPLANE_REFUSED',
   'The backplane %s has refused an event: %s',
@@ -111,28 +113,28 @@ export const NotAcceptableError: ErrorClass = createError(
   406
 )
 
-/** A request past `maxClientsPerIp`. */
+/** A request over `maxClientsPerIp`. */
 export const TooManyClientsError: ErrorClass<[number]> = createError(
   'PYLON_SSE_ERR_TOO_MANY_CLIENTS',
   'You already have %d event streams open, as many as you may have.',
   429
 )
 
-/** A topic that a client cannot subscribe to, or more of them than it may. */
+/** A topic that is invalid, or more topics than `maxTopics`. */
 export const InvalidTopicError: ErrorClass<[string, string]> = createError(
   'PYLON_SSE_ERR_INVALID_TOPIC',
   'A client cannot subscribe to %s; a subscription takes %s.',
   400
 )
 
-/** A client that asks for topics which it may not hear. */
+/** A request for topics of which it may have none. */
 export const TopicForbiddenError: ErrorClass = createError(
   'PYLON_SSE_ERR_TOPIC_FORBIDDEN',
   'You may not subscribe to any of these topics.',
   403
 )
 
-/** A request past `maxClients`. */
+/** A request over `maxClients`. */
 export const ServerFullError: ErrorClass = createError(
   'PYLON_SSE_ERR_SERVER_FULL',
   'The server has as many event streams open as it takes; try again later.',
@@ -146,56 +148,56 @@ export const RunsFullError: ErrorClass<[number]> = createError(
   503
 )
 
-/** A request for a run that is not there: it never was, or has ended too long ago. */
+/** A request for a run that does not exist, or ended longer ago than `linger`. */
 export const RunGoneError: ErrorClass = createError(
   'PYLON_SSE_ERR_RUN_GONE',
   'There is no such run, or it has ended and is held no more.',
   410
 )
 
-/** A cursor that the log cannot page on from. `oldest` holds the oldest cursor that it can. */
+/** A `since` that the log can no longer continue from. `oldest` in the response is the oldest cursor that it can. */
 export const ResyncRequiredError: ErrorClass = createError(
   'RESYNC_REQUIRED',
   'The log no longer holds what follows this cursor; refetch your state and go on from the newest.',
   410
 )
 
-/** A query of the JSON page that is none. */
+/** An invalid field in the query of a JSON page. */
 export const InvalidQueryError: ErrorClass<[string, string]> = createError(
   'PYLON_SSE_ERR_INVALID_QUERY',
   "The query field '%s' takes %s.",
   400
 )
 
-/** An idempotency key that came with another body before. */
+/** An idempotency key that was used with other events before. */
 export const IdempotencyKeyReusedError: ErrorClass = createError(
   'PYLON_SSE_ERR_IDEMPOTENCY_KEY_REUSED',
   'This idempotency key came with other events before.',
   422
 )
 
-/** A page of another origin that publishes, where the option `cors` does not say which may. */
+/** A page of another origin tried to publish, and the option `cors` is not set. */
 export const CrossOriginError: ErrorClass = createError(
   'PYLON_SSE_ERR_CROSS_ORIGIN',
   'Pages of other origins may not publish here.',
   403
 )
 
-/** Events that are published as something else than JSON. */
+/** A request to publish whose body is not JSON. */
 export const UnsupportedTypeError: ErrorClass = createError(
   'PYLON_SSE_ERR_UNSUPPORTED_TYPE',
   'Events are published as application/json.',
   415
 )
 
-/** A hook wrote to the raw response, which the stream was to have. */
+/** A hook has written to the raw response, which the stream needs. */
 export const HeadSentError: ErrorClass = createError(
   'PYLON_SSE_ERR_HEAD_SENT',
   'A hook has sent a head by reply.raw, so the event stream cannot begin; set headers by reply.header instead.',
   500
 )
 
-/** The stream was asked for by `app.inject`, which would wait for its end. */
+/** The stream was requested with `app.inject`, which would wait for its end. */
 export const InjectError: ErrorClass = createError(
   'PYLON_SSE_ERR_INJECT',
   'app.inject() would wait for the end of this event stream, which has none; ask for it as a stream, ' +
@@ -215,10 +217,10 @@ const StreamEndedSentence: ErrorClass<[string]> = createError(
   'The stream of this client has ended: %s.'
 )
 
-/** What `client.signal` aborts with. It has the name of what an AbortSignal aborts with by itself (WHATWG DOM 3.2). */
+/** The reason of `client.signal`. It has the name of the default reason of an AbortSignal (WHATWG DOM, 3.2). */
 export class StreamEndedError extends StreamEndedSentence {
   override readonly name = 'AbortError'
-  /** Why the stream ended, as `onDisconnect` is told it. */
+  /** Why the stream ended, as passed to `onDisconnect`. */
   readonly reason: DisconnectReason
 
   constructor(reason: DisconnectReason) {
@@ -230,15 +232,16 @@ export class StreamEndedError extends StreamEndedSentence {
 /**
  * Why a client's stream ended:
  *
- * - `disconnected`: the client went away, or the network did;
+ * - `disconnected`: the client closed the connection, or it was lost;
  * - `closed`: the app called `client.close()`;
- * - `completed`: it has had the event after which its stream ends (`until`);
+ * - `completed`: it has received the event after which its stream ends (`until`);
  * - `shutdown`: the app is closing;
  * - `overflow`: it fell more than `queueDepth` events behind, and `overflow` is `'disconnect'`;
  * - `stalled`: it took no bytes for `stallTimeout`;
- * - `expired`: its `expiresAt` has come;
+ * - `expired`: its `expiresAt` has passed;
  * - `aged`: it was connected for `maxConnectionAge`;
- * - `error`: `onConnect` threw, or the response did, since another plugin has replaced a part of it.
+ * - `error`: `onConnect` or `until` threw, or writing to the response did, since another plugin has replaced a part
+ *   of it.
  */
 export type DisconnectReason =
   | 'disconnected'
@@ -255,9 +258,9 @@ export type DisconnectReason =
  * Why a client was told to refetch its state:
  *
  * - `overflow`: it read too slowly, and its oldest events were dropped;
- * - `expired`: it resumed, and the log no longer holds all events that it has missed;
- * - `unknown`: it resumed from an id that this log never gave, or gave in another life (before a restart);
- * - `backplane`: the process itself missed events of others.
+ * - `expired`: it resumed, and the log no longer holds all events that it missed;
+ * - `unknown`: it resumed from an id that this log has not assigned, for example one from before a restart;
+ * - `backplane`: the process itself missed events of other processes.
  */
 export type ResyncReason = 'overflow' | 'expired' | 'unknown' | 'backplane'
 
@@ -265,12 +268,13 @@ export type ResyncReason = 'overflow' | 'expired' | 'unknown' | 'backplane'
  * Why a request did not become a client:
  *
  * - `notAcceptable`: its `Accept` rules out every form of the events (406);
- * - `invalidTopic`: it asked for a topic that is none, or for too many (400);
- * - `forbiddenTopic`: it may not hear any of the topics it asked for (403);
- * - `tooManyClients`: past `maxClientsPerIp` (429);
- * - `serverFull`: past `maxClients` (503);
+ * - `invalidTopic`: it asked for an invalid topic, or for too many (400);
+ * - `forbiddenTopic`: it may have none of the topics it asked for (403);
+ * - `tooManyClients`: it was over `maxClientsPerIp` (429);
+ * - `serverFull`: it was over `maxClients` (503);
  * - `closing`: the app is closing (503);
- * - `failed`: its head could not be written, for what hooks or other plugins have done to the response (500).
+ * - `failed`: its response headers could not be written, because of what hooks or other plugins have done to the
+ *   response (500).
  */
 export type RejectReason =
   | 'notAcceptable'

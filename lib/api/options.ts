@@ -1,3 +1,5 @@
+// The options of the plugin and their defaults. What each of them takes is checked in input/option-checks.ts.
+
 import type { FastifyCorsOptions, FastifyCorsOptionsDelegate } from '@fastify/cors'
 import type {
   FastifyRequest,
@@ -15,36 +17,39 @@ import type { SseClient } from './api.js'
 import type { DisconnectReason } from './errors.js'
 import { checkOptions } from './input/option-checks.js'
 
-/** Bounds of what can be replayed. */
+/** Limits of the events that can be replayed. */
 export interface HistoryOptions {
-  /** Events held at most. Default: 10,000. The oldest go first. */
+  /** Maximum number of events held, from 1. Default: 10,000. Past it the oldest are evicted. */
   events?: number | undefined
   /**
-   * Bytes of encoded events held at most. Default: 16 MiB. The oldest go first. It bounds what slow clients can catch
-   * up on, too.
+   * Maximum size of the encoded events held, bytes, from 1. Default: 16 MiB. Past it the oldest are evicted. It also
+   * limits what slow clients can catch up on.
    */
   bytes?: number | undefined
 }
 
-/** Bounds of all runs that a process holds. */
+/** Limits of all runs that a process holds, those of other processes included. */
 export interface RunsOptions {
-  /** Runs, from 1. Default: 10,000. */
+  /** Maximum number of runs, from 1. Default: 10,000. Past it `app.sse.run` throws RunsFullError. */
   max?: number | undefined
-  /** Bytes of their encoded events, from 1. Default: 64 MiB. */
+  /**
+   * Maximum size of their encoded events, bytes, from 1. Default: 64 MiB. Past it `app.sse.run` throws RunsFullError,
+   * and a run that grows fails.
+   */
   bytes?: number | undefined
-  /** Without a sign of life for so many ms the runs of another process are lost. From 100. Default: 15,000 ms. */
+  /** Time without a message from another process after which its runs are lost, ms, from 100. Default: 15,000 ms. */
   silence?: number | undefined
 }
 
-/** Fastify's own options of the stream's route, but for those that make it this route. */
+/** Fastify's route options, without those that the plugin sets itself. */
 export type SseRouteOptions = Omit<RouteShorthandOptions, 'exposeHeadRoute' | 'prefixTrailingSlash'>
 
-/** What `authorizeTopics` answers. */
+/** What `authorizeTopics` returns: `true`, or the topics and patterns that are allowed; anything else allows none. */
 export type TopicGrant = boolean | readonly string[] | null | undefined
 
 /**
- * A callback whose parameters may be declared more narrowly than they are known here, as those of a method may: a request
- * whose querystring `route.schema` checks, say.
+ * A callback whose parameters may be declared more narrowly than here, as those of a method may: for example a request
+ * whose querystring `route.schema` checks.
  */
 type Callback<Parameters extends unknown[], Result> = { call(...parameters: Parameters): Result }['call']
 
@@ -56,8 +61,8 @@ export type SseRequest<
 > = FastifyRequest<Route, RawServerDefault, RawRequestDefaultExpression, Schema, TypeProvider>
 
 /**
- * Options of the plugin. Bad ones make `register` fail with `PYLON_SSE_ERR_INVALID_OPTION`, and so do misspelt names.
- * Names that are near none of these are taken for other plugins' options, and ignored: a line of the log says which.
+ * Options of the plugin. Invalid values and misspelt names make `register` fail with `PYLON_SSE_ERR_INVALID_OPTION`.
+ * Names that resemble none of these are taken for options of other plugins and ignored; a line in the log lists them.
  *
  * The type parameters are those of a route, and type the request that callbacks get:
  * `PylonSseOptions<{ Querystring: { room: string } }>`, or, by the schema given as `route.schema`,
@@ -69,46 +74,52 @@ export interface PylonSseOptions<
   Schema extends FastifySchema = FastifySchema
 > {
   /**
-   * URL of the stream, under the prefix given to `register`; `false` for none, where routes of the app answer by
-   * `app.sse.stream`. Default: `'/events'`.
+   * URL of the stream, under the prefix given to `register`; `false` for no route, for apps whose own routes answer
+   * with `app.sse.stream`. Default: `'/events'`.
    */
   path?: string | false | undefined
   /** Name on the Fastify instance, so that an app can hold several hubs. Default: `'sse'`. */
   decorator?: string | undefined
-  /** Groups of clients, each flushed in a turn of the event loop of its own. From 1 to 65,536. Default: 16. */
+  /** Number of groups of clients, each flushed in its own turn of the event loop, from 1 to 65,536. Default: 16. */
   shards?: number | undefined
   /**
-   * Events that a connected client may fall behind, from 1. Default: 1024. Past it `overflow` applies. What it replays
-   * after a reconnection does not count, nor does a burst that it is still reading.
+   * Number of events that a connected client may fall behind, from 1. Default: 1024. Past it `overflow` applies. What
+   * it replays after a reconnection does not count, nor does a burst that it is still reading.
    */
   queueDepth?: number | undefined
   /**
-   * What happens to a client that falls further behind than `queueDepth`. `'drop-oldest'` (default): the client loses its oldest events, and is told so by a
-   * `resync` event with the number; `'disconnect'`: its connection is cut, and it may resume.
+   * What happens to a client that falls further behind than `queueDepth`. `'drop-oldest'` (default): the client loses
+   * its oldest events, and a `resync` event tells it how many; `'disconnect'`: its connection is cut, and it may
+   * resume.
    */
   overflow?: 'drop-oldest' | 'disconnect' | undefined
   /** Bounds of the events kept for replay; `false` keeps none. Default: `{ events: 10_000, bytes: 16 MiB }`. */
   history?: HistoryOptions | false | undefined
-  /** A client that has received nothing for this long gets a keepalive; `0` for never. Default: 30,000 ms. */
+  /** Time after which a client that has received nothing gets a keepalive, ms; `0` for never. Default: 30,000 ms. */
   keepAliveInterval?: number | undefined
   /**
-   * What a keepalive is. `'comment'` (default): a line that no page sees, and an event `keepalive` only where it brings a new
-   * last event id. `'event'`: always the event, so that a page with an EventSource can watch for silence itself.
+   * Form of keepalives. `'comment'` (default): a comment, which pages do not see, and an event `keepalive` only if it
+   * brings a new last event id. `'event'`: always the event, so that a page with an EventSource can detect silence
+   * itself.
    */
   keepAlive?: 'comment' | 'event' | undefined
   /** Reconnection time given to clients, ms. Default: none; browsers then take about 3,000 ms. */
   retry?: number | undefined
   /**
-   * Streams that one address may have open, from 1; `false` for no limit. Default: 64. Past it a request is answered
-   * with 429. Counted by `request.ip`, IPv6 by /64, IPv4-mapped as IPv4; a unix socket has no address and no limit.
+   * Number of streams that one address may have open, from 1; `false` for no limit. Default: 64. A request over it is
+   * answered with 429, or as `overLimit` says. Counted by `request.ip`, IPv6 by /64, IPv4-mapped as IPv4; a unix socket
+   * has no address and no limit.
    */
   maxClientsPerIp?: number | false | undefined
   /**
-   * What `maxClientsPerIp` counts by instead of the address: a user's id, say. A request for which it gives nothing is
-   * not limited. Default: the address.
+   * Returns what `maxClientsPerIp` counts by instead of the address, for example the id of a user. A request for which
+   * it returns nothing is not limited. Default: the address.
    */
   limitBy?: Callback<[request: SseRequest<Route, TypeProvider, Schema>], string | undefined> | undefined
-  /** Streams open at once on this process, from 1. Default: no limit. Past it a request is answered with 503. */
+  /**
+   * Number of streams that may be open on this process, from 1. Default: no limit. A request over it is answered with
+   * 503, or as `overLimit` says.
+   */
   maxClients?: number | undefined
   /**
    * How a request over a limit is answered, or one that arrives while the app closes. `'status'`:
@@ -117,47 +128,64 @@ export interface PylonSseOptions<
    * EventSource's does, and `'status'` for others.
    */
   overLimit?: 'status' | 'retry' | undefined
-  /** A stream is ended after this long, or up to 20 % earlier, and its client resumes; `0` for never. Default: never. */
+  /**
+   * Time after which a stream is ended, ms, less a random part of up to 20 %; its client then resumes. `0` for never.
+   * Default: never.
+   */
   maxConnectionAge?: number | undefined
   /**
-   * Which of the topics that a request asks for (`?topic=a&topic=b`) it may hear: `true` for all, or those it may, as
-   * topics or patterns; anything else for none. A client that may hear none of them gets 403. If it throws,
-   * Fastify's error handler responds. Default: none may be asked for.
+   * Decides which of the topics that a request asks for (`?topic=a&topic=b`) it may subscribe to: returns `true` for
+   * all of them, or the topics and patterns that are allowed; anything else allows none. A request for which none is
+   * allowed is answered with 403. If it throws, Fastify's error handler responds. Default: none, and every request for
+   * topics is answered with 403.
    */
   authorizeTopics?:
     | Callback<[request: SseRequest<Route, TypeProvider, Schema>, topics: string[]], TopicGrant | Promise<TopicGrant>>
     | undefined
-  /** Topics and patterns that a client may be subscribed to, from 1. Default: 100. Past it 400. */
+  /**
+   * Number of topics and patterns that a client may be subscribed to, from 1. Default: 100. A request for more is
+   * answered with 400.
+   */
   maxTopics?: number | undefined
-  /** Bytes of UTF-8 that a topic may have, from 1. Default: 256. Past it 400. */
+  /**
+   * Maximum size of a topic in UTF-8, bytes, from 1. Default: 256. A request for a longer one is answered with 400, and
+   * an event with a longer one is refused.
+   */
   maxTopicBytes?: number | undefined
   /**
-   * Adds `POST` on the same path, for other services to publish by; its value is an object of Fastify route options; put
-   * authentication hooks here. Pages of other origins are refused, unless `cors` is given. Default: `false`, no such route.
+   * Adds `POST` on the same path, by which other services publish. An object of Fastify route options; put
+   * authentication hooks here. Pages of other origins are refused, unless `cors` is set. Default: `false`, no such
+   * route.
    */
   publish?: SseRouteOptions | false | undefined
   /** JSON schemas of named events, by which their data is serialised (fast-json-stringify). Default: none. */
   events?: Record<string, EventSchema> | undefined
-  /** Bytes of UTF-8 that an event's data, name and id may have, from 1. A larger one is refused. Default: 1 MiB. */
+  /**
+   * Maximum size of an event's data, name and id together in UTF-8, bytes, from 1. A larger event is refused with
+   * EventTooLargeError. Default: 1 MiB.
+   */
   maxEventBytes?: number | undefined
   /**
-   * Whether clients that accept gzip get it. A part of the stream is compressed once, for all of them, a JSON page from
-   * 1,024 characters on for each. Default: false.
+   * Whether responses are compressed for clients that accept gzip. A part of the stream is compressed once for all of
+   * them; a JSON page of 1,024 characters or more is compressed for each. Default: false.
    */
   compress?: boolean | undefined
-  /** A client that takes no bytes for this long is disconnected; `0` for never. Default: 60,000 ms. */
+  /** Time after which a client that takes no bytes is disconnected, ms; `0` for never. Default: 60,000 ms. */
   stallTimeout?: number | undefined
   /**
    * Options of `@fastify/cors` for this route alone, or its delegate; `false` leaves CORS to the app. Default: any
    * origin, `{ origin: '*' }`.
    */
   cors?: FastifyCorsOptions | FastifyCorsOptionsDelegate | false | undefined
-  /** Fastify's route options (`onRequest`, `preHandler`, `config`, `schema`, `logLevel`, …). Default: none. */
+  /**
+   * An object of Fastify route options (`onRequest`, `preHandler`, `config`, `schema`, `logLevel`, …); put
+   * authentication hooks here. Default: none.
+   */
   route?: SseRouteOptions | undefined
   /**
-   * Called once the response headers have been sent. What it sends with `client.send()` comes before whatever is broadcast from then
-   * on, also while a promise it returns is pending. When it throws, the error is logged and the stream ended, with a
-   * jittered `retry:`. Default: none.
+   * Called once the response headers have been sent. What it sends with `client.send()` comes before everything that is
+   * broadcast from then on, also while a promise that it returns is pending. If it throws or rejects, the error is
+   * logged and the stream ended with a jittered `retry:`. Default: none.
    */
   onConnect?:
     | Callback<[client: SseClient, request: SseRequest<Route, TypeProvider, Schema>], void | Promise<void>>
@@ -165,15 +193,11 @@ export interface PylonSseOptions<
   /** Called once after a client has disconnected. An error that it throws is logged. Default: none. */
   onDisconnect?: ((client: SseClient, reason: DisconnectReason) => void | Promise<void>) | undefined
   /**
-   * Where the log lives that several processes share: `redisStreams(…)`, `jetStream(…)`, or one's own. Default: this
-   * process's memory.
+   * Where the log is kept that several processes share: `redisStreams(…)`, `jetStream(…)`, `postgres(…)`, or a
+   * backplane of your own. Default: none, the log is in this process's memory.
    */
   backplane?: Backplane | undefined
-  /**
-   * Bounds of all runs that this process holds (`app.sse.run`), those of other processes included: `max` runs (default 10,000)
-   * and `bytes` of their events (default 64 MiB), past which `run` throws RunsFullError, and a run that grows fails; `silence`,
-   * ms without a sign of life after which runs of another process are lost (default 15,000).
-   */
+  /** Limits of all runs that this process holds (`app.sse.run`): see `RunsOptions`. */
   runs?: RunsOptions | undefined
   /** Serialises an event's data. Default: `JSON.stringify`. */
   serialize?: ((data: unknown) => string) | undefined
@@ -193,14 +217,14 @@ interface Converted {
 
 type Defaulted = Exclude<keyof PylonSseOptions, Unset | keyof Converted>
 
-/** The options with their defaults. A limit or delay that there is none of is `Infinity`. */
+/** The options with their defaults. `Infinity` stands for no limit, and for never. */
 export type ResolvedOptions = { [Name in Defaulted]: Exclude<PylonSseOptions[Name], undefined> } & {
   [Name in Unset]: PylonSseOptions[Name]
 } & Converted
 
 const RUNS = { max: 10_000, bytes: 64 * 1024 * 1024, silence: 15_000 }
 const HISTORY = { events: 10_000, bytes: 16 * 1024 * 1024 }
-/** How events become text, and how large they may be. */
+/** Defaults of the options by which events are encoded. */
 export const ENCODING = {
   serialize: JSON.stringify as (data: unknown) => string,
   maxEventBytes: 1024 * 1024,

@@ -1,38 +1,41 @@
+// Audiences: clients with equal subscriptions, and which of them an event reaches. Topics in the log that match a
+// pattern are found in topic-tree.ts.
+
 import qlobber from 'qlobber'
 import type { LogEntry } from './log-entry.js'
 import { countOf, type SmallSet, withOne, withoutOne } from './small-set.js'
 import { isWildcard, MATCHER } from './topic.js'
 
-/** Clients of one audience that are flushed together. */
+/** The clients of one audience that are flushed together: those in one shard. */
 export interface Cohort {
-  /** Whether it has yet to be flushed for an event of its audience's topics. */
+  /** Whether an event of the audience's topics waits for the next flush. */
   readonly isTouched: boolean
-  /** There is an event for them. Asks for their flush, unless one is asked for already. */
+  /** Marks the cohort as touched and requests a flush. Has no effect if it is already touched. */
   touch(): void
 }
 
-/** Called for an event of an audience's topics. */
+/** Called on the next event of an audience's topics. */
 export type Listener = () => void
 
-/** What nobody adds to. */
+/** The empty list that all idle audiences share. Never changed. */
 const NOTHING: LogEntry[] = []
 
 /**
- * Clients with equal subscriptions: what is true of one of them is worked out once for all, and they share bytes. It
- * exists while a client holds it.
+ * All clients with equal subscriptions. What they receive is computed once, and they share its bytes. An audience
+ * exists while somebody holds it (`Audiences.hold`).
  */
 export class Audience {
-  /** Tells it from every other there was. */
+  /** Unique within its `Audiences`, past audiences included. Keys of cached chunks contain it. */
   readonly number: number
-  /** What they subscribe to, sorted; nothing for those who hear only what has no topic. */
+  /** Their topics and patterns, sorted. Empty if they receive only events without a topic. */
   readonly patterns: readonly string[]
-  /** Whether they hear what has no topic, too. */
+  /** Whether they also receive events without a topic. */
   readonly hearsCommon: boolean
-  /** Events with a topic of theirs, since it exists. */
+  /** Number of events with one of their topics since the audience was created. */
   heard = 0
   #pending: LogEntry[] = NOTHING
   #cohorts: SmallSet<Cohort>
-  /** Those who hear the next event, and are no clients: what it is they read from the log. */
+  /** Called once for the next event: long polls, which read the event from the log themselves. */
   #listeners: Set<Listener> | undefined
   readonly #exact = new Set<string>()
   readonly #wildcards: qlobber.QlobberTrue | undefined
@@ -47,28 +50,28 @@ export class Audience {
     for (const pattern of patterns) if (!isWildcard(pattern)) this.#exact.add(pattern)
   }
 
-  /** Events with a topic of theirs that some cohort has yet to offer its clients. */
+  /** Events with one of their topics that at least one cohort has not offered to its clients yet. */
   get pending(): readonly LogEntry[] {
     return this.#pending
   }
 
-  /** Cohorts of its clients. */
+  /** Number of cohorts. */
   get cohortCount(): number {
     return countOf(this.#cohorts)
   }
 
-  /** Its clients have one more cohort. */
+  /** Adds a cohort. */
   join(cohort: Cohort): void {
     this.#cohorts = withOne(this.#cohorts, cohort)
   }
 
-  /** For each `join`, once. */
+  /** Removes a cohort. Call it once for each `join`. */
   leave(cohort: Cohort): void {
     this.#cohorts = withoutOne(this.#cohorts, cohort)
     this.settle()
   }
 
-  /** Calls `listener` for the next event of its topics, where `off` does not come before. */
+  /** Calls `listener` once, on the next event of its topics, unless `off` is called before. */
   once(listener: Listener): void {
     this.#listeners ??= new Set()
     this.#listeners.add(listener)
@@ -78,14 +81,14 @@ export class Audience {
     this.#listeners?.delete(listener)
   }
 
-  /** It hears an event of one of its topics. */
+  /** Takes in an event with one of its topics: calls the listeners, and marks the cohorts for a flush. */
   hear(entry: LogEntry): void {
     this.heard++
     if (this.#listeners !== undefined) this.#callListeners()
-    // Its clients read what they were absent for from the log.
+    // Without a cohort there is nobody to flush. Clients that come later read the event from the log.
     const cohorts = this.#cohorts
     if (cohorts === undefined) return
-    // Most often there is one, for which an array that is made to grow would be ten times too large.
+    // Usually there is only one event. An array that grows by `push` would reserve about ten times the space.
     if (this.#pending.length === 0) this.#pending = [entry]
     else this.#pending.push(entry)
     if (!(cohorts instanceof Set)) cohorts.touch()
@@ -98,7 +101,7 @@ export class Audience {
     for (const listener of listeners) listener()
   }
 
-  /** Forgets the news that all cohorts have been offered. */
+  /** Clears `pending` once no cohort waits for a flush. */
   settle(): void {
     if (this.#pending.length === 0) return
     const cohorts = this.#cohorts
@@ -110,16 +113,19 @@ export class Audience {
     this.#pending = NOTHING
   }
 
-  /** Whether an event reaches it. */
+  /** Whether its clients receive an event, apart from the one that `except` names. */
   hears({ topic }: LogEntry): boolean {
     if (topic === undefined) return this.hearsCommon
     return this.#exact.has(topic) || this.#wildcards?.test(topic) === true
   }
 }
 
-/** The audiences there are, by what they subscribe to. An event with a topic costs what the audiences it reaches do. */
+/**
+ * All audiences, by their subscriptions. The cost of an event with a topic depends on the audiences that it reaches,
+ * not on how many there are.
+ */
 export class Audiences {
-  /** Those who hear only what has no topic. */
+  /** The audience of clients that receive only events without a topic. It always exists. */
   readonly everyone = new Audience(0, [])
   readonly #held = new Map<string, { audience: Audience; holders: number }>()
   readonly #exact = new Map<string, SmallSet<Audience>>()
@@ -127,20 +133,20 @@ export class Audiences {
   #wildcardCount = 0
   #made: number
 
-  /** @param first what their numbers begin after */
+  /** @param first the numbers of audiences start after this one */
   constructor(first = 0) {
     this.#made = first
   }
 
-  /** Audiences held, `everyone` aside. */
+  /** Number of audiences held, without `everyone`. */
   get size(): number {
     return this.#held.size
   }
 
   /**
-   * The audience of a set of subscriptions, for one more holder.
+   * Returns the audience of a set of subscriptions and adds a holder to it. Call `release` for each holder.
    *
-   * @param hearsCommon whether they hear what has no topic, too
+   * @param hearsCommon whether its clients also receive events without a topic
    */
   hold(subscriptions: Iterable<string>, hearsCommon = true): Audience {
     const asked = [...subscriptions]
@@ -158,7 +164,7 @@ export class Audiences {
     return audience
   }
 
-  /** For each `hold`, once. */
+  /** Removes a holder. Call it once for each `hold`. */
   release(audience: Audience): void {
     if (audience === this.everyone) return
     const key = keyOf(audience.patterns, audience.hearsCommon)
@@ -173,7 +179,7 @@ export class Audiences {
     const held = this.#exact.get(topic)
     const exact = held instanceof Audience ? [held] : (held ?? [])
     if (this.#wildcardCount === 0) return exact
-    // A copy: the matcher may give out a set of its own.
+    // A copy, since the matcher may return a set that it keeps.
     return new Set([...exact, ...this.#wildcards.match(topic)])
   }
 
@@ -198,7 +204,7 @@ export class Audiences {
   }
 }
 
-/** No pattern holds a line break, nor is it empty. */
+/** Unambiguous, since no pattern is empty or contains a line break. */
 function keyOf(patterns: readonly string[], hearsCommon: boolean): string {
   return hearsCommon ? patterns.join('\n') : `\n${patterns.join('\n')}`
 }

@@ -1,30 +1,37 @@
+// Chunks: bytes that are made once and written to many clients. How they are compressed is in deflate.ts; which events
+// a chunk holds is decided in log-reader.ts.
+
 import { deflatePiece, deflatePieceLater, isLarge, store } from './deflate.js'
 import type { LogEntry } from './log-entry.js'
 
 const CRLF = Buffer.from('\r\n')
-/** Clients that get a chunk in one turn of the event loop, where they have waited for its compressed form. */
+/** Number of waiting clients that are given a compressed chunk in one turn of the event loop. */
 const TURN = 256
 
-/** Bytes for a stream, made once and shared by all clients that need the same. */
+/** Bytes of a stream, shared by all clients that need the same ones. */
 export abstract class Chunk {
-  /** The bytes in HTTP/1.1's chunked coding (RFC 9112 7.1). */
+  /** The bytes in the chunked transfer coding of HTTP/1.1 (RFC 9112, 7.1). */
   abstract readonly framed: Buffer
-  /** The same, in memory that it has to itself or takes a fair part of: for who may keep it long. */
+  /**
+   * Same as `framed`, in a buffer of at most four times the size, so that it can be kept for long. `framed` may be a
+   * small slice of a slab and keep all of it alive.
+   */
   abstract readonly compact: Buffer
-  /** The bytes alone. */
+  /** The bytes without framing. */
   abstract readonly plain: Buffer
-  /** Number of the bytes alone. */
+  /** Length of `plain`, bytes. */
   abstract readonly size: number
   #packed: Chunk | undefined
-  /** Its bytes as gzip has them, not compressed. */
+  /** The bytes as deflate blocks without compression. */
   #stored: Chunk | undefined
-  /** Who waits for it. */
+  /** Callbacks that wait for `#packed`, while the chunk is being compressed. */
   #packing: ((packed: Chunk) => void)[] | undefined
 
   /**
-   * Its compressed form, once for all clients.
+   * Returns the compressed form, which all clients share.
    *
-   * @param later called with it where it takes so long that it is made off the event loop; nothing is returned then
+   * @param later called with the compressed form if the chunk is so large that it is compressed off the event loop;
+   *   `pack` then returns undefined
    */
   pack(later: (packed: Chunk) => void): Chunk | undefined {
     if (this.#packed !== undefined) return this.#packed
@@ -44,7 +51,10 @@ export abstract class Chunk {
     return undefined
   }
 
-  /** As `pack`, for who cannot wait: what takes long to compress, and has not been, is not. */
+  /**
+   * Like `pack`, for callers that cannot wait: a large chunk that is not compressed yet is returned as deflate blocks
+   * without compression.
+   */
   packNow(): Chunk {
     if (!isLarge(this.size)) this.#packed ??= new OwnChunk([deflatePiece(this.plain)])
     if (this.#packed !== undefined) return this.#packed
@@ -53,7 +63,7 @@ export abstract class Chunk {
   }
 }
 
-/** Bytes that are not in the log. */
+/** A chunk of bytes that are not in the log: greetings, keepalives, resyncs, direct sends. */
 export class OwnChunk extends Chunk {
   readonly framed: Buffer
   readonly #start: number
@@ -64,7 +74,7 @@ export class OwnChunk extends Chunk {
     let size = 0
     for (const part of parts) size += part.length
     const length = size.toString(16)
-    // Not from Node's pool: what waits in a full socket would keep 8 KiB of others' bytes with it.
+    // Not from Node's pool: a buffer that waits for a full socket would keep 8 KiB of unrelated bytes alive.
     const framed = Buffer.allocUnsafeSlow(length.length + 2 + size + 2)
     let offset = framed.write(`${length}\r\n`, 'latin1')
     this.#start = offset
@@ -87,17 +97,17 @@ export class OwnChunk extends Chunk {
   }
 }
 
-/** Events of the log, in order: a slice of a slab where they lie one after another, a copy otherwise. */
+/** A chunk of log events, in order. It is a slice of a slab if the events are adjacent there, and a copy otherwise. */
 export class EventChunk extends Chunk {
-  /** The cursor of whoever has been given it. */
+  /** The cursor of a client that has been given this chunk. */
   readonly to: number
   readonly entries: readonly LogEntry[]
-  /** Whether it ends where every chunk from this cursor does, not merely where the log ended. */
+  /** Whether it is as long as chunks get. False if it only ends there because the log did. */
   readonly isFull: boolean
-  /** Each event is a chunk of the coding, as the log holds it. */
+  /** Each event is one chunk of the transfer coding, as the log holds it. */
   readonly framed: Buffer
   readonly size: number
-  /** Whether some client is left out of one of them. */
+  /** Whether one of the events has `except`. */
   readonly #hasExcepts: boolean
   #plain: Buffer | undefined
   #compact: Buffer | undefined
@@ -136,7 +146,10 @@ export class EventChunk extends Chunk {
     return this.#compact
   }
 
-  /** What one client gets of it: itself, or a copy without what leaves the client out; nothing, when that is all. */
+  /**
+   * Returns the chunk as one client receives it: without the events whose `except` names the client. Undefined if
+   * nothing is left.
+   */
   for(clientId: string): EventChunk | undefined {
     if (!this.#hasExcepts) return this
     const entries = this.entries.filter(({ except }) => except !== clientId)
@@ -144,14 +157,14 @@ export class EventChunk extends Chunk {
     return entries.length === 0 ? undefined : new EventChunk(entries, this.to)
   }
 
-  /** As far as the event at an index. */
+  /** Returns the part up to and including the event at `index`. */
   upTo(index: number): EventChunk {
     const entries = this.entries.slice(0, index + 1)
     return entries.length === this.entries.length ? this : new EventChunk(entries, entries.at(-1)!.seq)
   }
 }
 
-/** Not from Node's pool: what waits in a full socket would keep 8 KiB of others' bytes with it. */
+/** Not from Node's pool: a buffer that waits for a full socket would keep 8 KiB of unrelated bytes alive. */
 function joined(parts: readonly Buffer[]): Buffer {
   let size = 0
   for (const part of parts) size += part.length
@@ -161,12 +174,12 @@ function joined(parts: readonly Buffer[]): Buffer {
   return whole
 }
 
-/** Itself, or a copy where it is a small part of the memory that would be kept with it. */
+/** Copies the bytes if they are less than a quarter of the memory that they would keep alive. */
 function compacted(bytes: Buffer): Buffer {
   return bytes.length >= bytes.buffer.byteLength / 4 ? bytes : joined([bytes])
 }
 
-/** Not all at once, for I/O to be served between them. */
+/** Calls back in batches, so that the event loop serves I/O in between. */
 function callSome(calls: ((packed: Chunk) => void)[], packed: Chunk): void {
   for (const call of calls.splice(0, TURN)) call(packed)
   if (calls.length > 0) setImmediate(callSome, calls, packed)

@@ -1,18 +1,18 @@
+// The wire format: how events and the plugin's own messages are written as frames of an event stream (docs/wire.md).
+// Which events are accepted from an app is checked in event-encoder.ts and here; where frames are kept is event-log.ts.
+
 import type { EventOptions } from '../api/api.js'
-import {
-  EventTooLargeError,
-  endSentence,
-  InvalidEventError,
-  type ResyncReason,
-  UnserializableError
-} from '../api/errors.js'
+import { EventTooLargeError, InvalidEventError, type ResyncReason, UnserializableError } from '../api/errors.js'
+import { isUnexpectedPromise } from '../api/input/checks.js'
+import { endSentence, show } from '../api/input/error-text.js'
 import { unknownName } from '../api/input/nearest-name.js'
-import { show } from '../api/input/show.js'
-import { isUnaskedPromise } from '../api/input/unasked-promise.js'
 import type { Labels } from './log-entry.js'
 import { isTopic, TOPIC_TAKES } from './topic.js'
 
-/** Names of events that an app may not send, since its own event could not be told from another's, and whose they are. */
+/**
+ * Event names that an app may not use, each with the reason: pages could not tell the app's events from those of the
+ * plugin or of EventSource.
+ */
 export const RESERVED_NAMES: ReadonlyMap<string, string> = new Map([
   ['connected', 'the plugin tells a client by it that its stream has begun'],
   ['keepalive', 'the plugin sends it to clients that get nothing else'],
@@ -22,16 +22,16 @@ export const RESERVED_NAMES: ReadonlyMap<string, string> = new Map([
   ['error', 'an EventSource has an event of that name when its connection fails']
 ])
 
-/** Why an app may not send events of a name, for the end of a sentence; nothing, where it may. */
+/** Returns why an app may not use an event name, as the end of a sentence; undefined if it may. */
 export function whyReserved(event: string): string | undefined {
   const owner = RESERVED_NAMES.get(event)
   return owner === undefined ? undefined : `${owner}, and pages could not tell the two apart`
 }
 
-/** The id that a client brings back which has been asked to stay away. No log gives it, and no user may. */
+/** The last event id of a client that has been asked to stay away. No log assigns it, and an app may not use it. */
 export const STAY_AWAY = 'stay-away'
 
-/** For an event's own id that the log could give to another event. */
+/** The error for an id given by the app that the log could assign to another event. */
 export function reservedIdError(id: string): Error {
   return new InvalidEventError(
     'id',
@@ -42,20 +42,25 @@ export function reservedIdError(id: string): Error {
 
 const LINE_BREAK = /\r\n|\r|\n/g
 const NAME_FORBIDDEN = /[\r\n\0]/
-/** Most clients that set the header `Last-Event-ID` themselves cannot send anything else: some throw, some never come back. */
+/**
+ * Most clients that set the `Last-Event-ID` header themselves can send only printable ASCII: with anything else some
+ * throw, and some never reconnect.
+ */
 const ID_ALLOWED = /^[\x20-\x7e]+$/
-/** Characters of an id. It comes back in a header, and servers and proxies refuse large ones. */
+/**
+ * Maximum length of an id, characters. Clients send it back in a header, and servers and proxies refuse long headers.
+ */
 const MAX_ID_LENGTH = 1024
 const TEXT_MARK = ': text\n'
-/** Characters of a client's id, a UUID. */
+/** Length of a client's id (a UUID), characters. */
 const CLIENT_ID_LENGTH = 36
 const FIELDS: readonly string[] = ['event', 'id', 'topic', 'except']
 
 /**
- * Reads the options of one event, once: what was checked is what is sent, whatever becomes of the object.
+ * Checks the options of one event and copies them, so that later changes to the object have no effect.
  *
- * @throws InvalidEventError on an unknown field, on a line break or NUL in `event`, on a name of the plugin's own events, and on
- *   an `id` that is blank, has more than 1,024 characters, or holds anything but printable ASCII: clients send it back in
+ * @throws InvalidEventError on an unknown field, on a line break or NUL in `event`, on a reserved name, and on an
+ *   `id` that is blank, has more than 1,024 characters, or holds anything but printable ASCII: clients send it back in
  *   the header `Last-Event-ID` (WHATWG HTML 9.2.4), and many of them can send nothing else.
  */
 export function readEventOptions(options: EventOptions, fields = FIELDS): EventOptions {
@@ -84,11 +89,11 @@ export function readEventOptions(options: EventOptions, fields = FIELDS): EventO
   if (except !== undefined && typeof except !== 'string') {
     throw new InvalidEventError('except', show(except), 'the id of a client')
   }
-  // It may come from a header: one that no client can have leaves nobody out, and is not kept.
+  // `except` may come from a request header. A value that is too long to be a client id excludes nobody and is dropped.
   return { event, id, topic, except: except !== undefined && except.length > CLIENT_ID_LENGTH ? undefined : except }
 }
 
-/** Whether an event can have this id of its own. */
+/** Whether an app may give an event this id. */
 export function isId(id: unknown): boolean {
   return (
     typeof id === 'string' &&
@@ -115,22 +120,22 @@ export function serializeData(data: unknown, serialize: (data: unknown) => strin
     throw error
   }
   if (typeof text !== 'string') {
-    const given = isUnaskedPromise(text) ? 'a promise' : show(text)
+    const given = isUnexpectedPromise(text) ? 'a promise' : show(text)
     throw new UnserializableError(`serialize gave ${given}, not a string.`)
   }
   return text
 }
 
 /**
- * The lines of an event that follow its id: name and data, up to and with the blank line that dispatches it (WHATWG
- * HTML 9.2.5). CR, LF and CRLF in the text each begin another `data:` line; the client joins the lines with LF.
+ * Encodes the lines of an event that follow its id: its name and data, and the blank line that dispatches it (WHATWG
+ * HTML, 9.2.5). Each CR, LF and CRLF in the text starts another `data:` line; the client joins them with LF.
  *
- * @throws InvalidEventError when the text is not a string.
- * @throws EventTooLargeError when text, name and id have more than `maxBytes` bytes of UTF-8.
+ * @throws InvalidEventError if the text is not a string
+ * @throws EventTooLargeError if text, name and id have more than `maxBytes` bytes of UTF-8
  */
 export function encodeBody(text: string, { event = '', id = '' }: EventOptions, maxBytes: number): string {
   if (typeof text !== 'string') throw new InvalidEventError('data', show(text), 'a string')
-  // Most events need not be measured: no character takes more than three bytes.
+  // A UTF-16 code unit takes at most three bytes of UTF-8, so most events need not be measured.
   if ((text.length + event.length + id.length) * 3 > maxBytes) {
     const bytes = Buffer.byteLength(text) + Buffer.byteLength(event) + Buffer.byteLength(id)
     if (bytes > maxBytes) throw new EventTooLargeError(bytes, maxBytes)
@@ -139,34 +144,34 @@ export function encodeBody(text: string, { event = '', id = '' }: EventOptions, 
   return event === '' ? `data: ${data}\n\n` : `event: ${event}\ndata: ${data}\n\n`
 }
 
-/** As an expression would tell, in a third of its time where there is none. */
+/** Same as testing LINE_BREAK, in a third of the time if there is none. */
 function hasLineBreak(text: string): boolean {
   return text.includes('\n') || text.includes('\r')
 }
 
 /**
- * What `pylon-sse/client` is told of an event that the fields of the standard do not say, in comments before it: its topic,
- * and whether its data is text that is not to be parsed as JSON.
+ * Encodes what the fields of the standard cannot say as comments before an event, for `pylon-sse/client`: the event's
+ * topic, and whether its data is text that must not be parsed as JSON.
  */
 export function encodeMarks({ topic, isText }: Labels): string {
   if (topic === undefined) return isText === true ? TEXT_MARK : ''
   return isText === true ? `: topic ${topic}\n${TEXT_MARK}` : `: topic ${topic}\n`
 }
 
-/** A whole frame: the id, where the event has one, and its body; with lines in front that are no part of the event. */
+/** Encodes a whole frame: the id, if there is one, and the body. `lines` come first and are not part of the event. */
 export function encodeFrame(id: string | undefined, body: string, lines = ''): Buffer {
   const text = id === undefined ? `${lines}${body}` : `${lines}id: ${id}\n${body}`
-  // Not from Node's pool: a frame that the log keeps would keep 8 KiB of others' bytes with it.
+  // Not from Node's pool: whoever keeps a frame would keep 8 KiB of unrelated bytes alive.
   const frame = Buffer.allocUnsafeSlow(Buffer.byteLength(text))
   frame.write(text)
   return frame
 }
 
-/** What a client is told first. */
+/** Contents of the first block of a stream. */
 export interface Greeting {
   /** Reconnection time, ms. */
   readonly retry: number | undefined
-  /** The last event id to begin with. None for a client that is about to get a `resync`, which has one. */
+  /** The last event id that the client starts with. Undefined if a `resync` follows, which has one. */
   readonly id: string | undefined
   /** Id of the client. */
   readonly client: string
@@ -175,9 +180,9 @@ export interface Greeting {
 }
 
 /**
- * The first block of a stream, an event by the name of `connected`. An id alone would set the last event id by the standard
- * (WHATWG HTML 9.2.6), but Firefox and most clients that are no browsers take an id only with an event: one that is cut off
- * before its first event would come back without.
+ * Encodes the first block of a stream, an event named `connected`. By the standard (WHATWG HTML, 9.2.6) an id without
+ * an event would set the last event id. But Firefox and most clients outside of browsers take an id only from an event,
+ * and one that is cut off before its first event would reconnect without an id.
  */
 export function encodeConnected({ retry, id, client, keepAlive }: Greeting): Buffer {
   const time = retry === undefined ? '' : encodeRetry(retry)
@@ -185,40 +190,44 @@ export function encodeConnected({ retry, id, client, keepAlive }: Greeting): Buf
 }
 
 /**
- * Sets the reconnection time, ms. A line alone takes effect at once (WHATWG HTML 9.2.6). With a blank line it would be a
- * block, of which some clients make an empty message.
+ * Encodes a reconnection time, ms. The line takes effect without a blank line after it (WHATWG HTML, 9.2.6). A blank
+ * line would make it a block, which some clients turn into an empty message.
  */
 export function encodeRetry(retry: number): string {
   return `retry: ${retry}\n`
 }
 
-/** Tells a client, in a comment, that the app has subscribed it to a topic or pattern, or does so no longer. */
+/** Encodes a comment that tells a client that the app has subscribed it to a topic or pattern, or unsubscribed it. */
 export function encodeSubscription(topic: string, isSubscribed: boolean): Buffer {
   return Buffer.from(`: ${isSubscribed ? 'subscribed' : 'unsubscribed'} ${topic}\n`)
 }
 
-/** Tells a client that it missed events: `id` is where it goes on from. */
+/** Encodes the event that tells a client that it has missed events. The stream continues after `id`. */
 export function encodeResync(id: string, reason: ResyncReason, missed: number | null): Buffer {
   return encodeFrame(id, `event: resync\ndata: ${JSON.stringify({ reason, missed })}\n\n`)
 }
 
 /**
- * A comment, which clients ignore and proxies take for traffic. It is a line alone: some clients make an empty message of
- * the block that a blank line would make it.
+ * Encodes a keepalive: a comment, which clients ignore and proxies count as traffic. It has no blank line after it,
+ * which would make it a block, and some clients turn that into an empty message.
  *
- * @param isEvent whether an event follows, which a page can see, too; it carries the cursor where that has moved on quietly
+ * @param isEvent whether an event follows, which pages can observe
+ * @param id the cursor, if the client has not been told of it yet
  */
 export function encodeKeepAlive(isEvent: boolean, id?: string): Buffer {
   const comment = ': keepalive\n'
   return isEvent ? encodeFrame(id, 'event: keepalive\ndata: {}\n\n', comment) : Buffer.from(comment)
 }
 
-/** What a client is left with: a reconnection time, ms, or the wish that it stays away. Never nothing: a chunk of no bytes ends a body. */
+/**
+ * What a client is told last: a reconnection time, ms, or to stay away. Never empty, since an empty chunk would end the
+ * body.
+ */
 export type Farewell = { readonly retry: number } | { readonly stayAway: true }
 
 /**
- * The last bytes of a stream: a reconnection time, ms, or the id that keeps a client away. That one comes in an event, by a
- * name for which few listen, since most clients take an id only with an event.
+ * Encodes the last bytes of a stream: a reconnection time, or the id that makes a client stay away. The id comes with
+ * an event, since most clients take an id only from one.
  */
 export function encodeFarewell(farewell: Farewell): Buffer {
   return 'retry' in farewell
@@ -226,7 +235,7 @@ export function encodeFarewell(farewell: Farewell): Buffer {
     : encodeFrame(STAY_AWAY, `event: ${STAY_AWAY}\ndata: {}\n\n`)
 }
 
-/** What was encoded, from a whole frame. */
+/** Decodes the name and the text of an event from its frame. */
 export function decodeFrame(frame: Buffer): { event: string | undefined; text: string } {
   let event: string | undefined
   const data: string[] = []

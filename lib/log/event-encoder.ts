@@ -1,13 +1,18 @@
+// Encodes events for the log: checks their options and serialises their data. The format itself is in encode.ts.
+
 import fastJsonStringify from 'fast-json-stringify'
 import type { EventOptions } from '../api/api.js'
 import { InvalidEventError, InvalidOptionError } from '../api/errors.js'
 import { encodeBody, encodeFrame, readEventOptions, serializeData, whyReserved } from './encode.js'
 import type { Labels } from './log-entry.js'
 
-/** A JSON schema, as Fastify takes it. */
+/** A JSON schema, in the form that Fastify takes. */
 export type EventSchema = Record<string, unknown>
 
-/** An event that only needs its place in the log. All have one shape: code that gets them stays fast. */
+/**
+ * An event that is ready to be appended to the log. All objects have the same shape, which keeps code that takes them
+ * fast.
+ */
 export interface EncodedEvent extends Required<Labels> {
   readonly kind: 'event'
   readonly body: string
@@ -15,7 +20,7 @@ export interface EncodedEvent extends Required<Labels> {
 
 export interface EventEncoderOptions {
   serialize: (data: unknown) => string
-  /** JSON schemas, by the name of the event. */
+  /** JSON schemas by event name. */
   events: Readonly<Record<string, EventSchema>>
   maxEventBytes: number
   maxTopicBytes: number
@@ -23,7 +28,10 @@ export interface EventEncoderOptions {
 
 const DIRECT_FIELDS = ['event']
 
-/** Checks events and encodes them, each once. It runs the app's code: `serialize`, and what data do to become JSON. */
+/**
+ * Checks and encodes events, each once. It runs code of the app: `serialize`, and the `toJSON` methods and getters of
+ * data.
+ */
 export class EventEncoder {
   readonly #options: EventEncoderOptions
   readonly #bySchema = new Map<string, (data: unknown) => string>()
@@ -44,18 +52,20 @@ export class EventEncoder {
     }
   }
 
-  /** An event whose data is turned into text by its schema, where it has one, else by `serialize`. */
+  /**
+   * Encodes an event. Its data is serialised by the schema of the event if there is one, and by `serialize` otherwise.
+   */
   encode(data: unknown, options: EventOptions = {}): EncodedEvent {
     const labels = this.#readLabels(options)
     return this.#encode(this.#serialize(data, labels.event), labels, false)
   }
 
-  /** An event whose data is text already. */
+  /** Encodes an event whose data is already text. */
   encodeText(text: string, options: EventOptions = {}): EncodedEvent {
     return this.#encode(text, this.#readLabels(options), true)
   }
 
-  /** The frame of an event to one client, which has no id. */
+  /** Encodes an event to a single client, as a frame without an id. */
   encodeDirect(data: unknown, options: { event?: string | undefined } = {}): Buffer {
     const { event } = readEventOptions(options, DIRECT_FIELDS)
     return encodeFrame(undefined, encodeBody(this.#serialize(data, event), { event }, this.#options.maxEventBytes))
@@ -76,7 +86,7 @@ export class EventEncoder {
   }
 
   #serialize(data: unknown, event: string | undefined): string {
-    // fast-json-stringify would write `undefined`, which is no JSON.
+    // fast-json-stringify would write `undefined`, which is not JSON.
     const bySchema = event === undefined || data === undefined ? undefined : this.#bySchema.get(event)
     return serializeData(data, bySchema ?? this.#options.serialize)
   }

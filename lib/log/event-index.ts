@@ -1,30 +1,33 @@
+// The index of the log: finds the events that a client receives without looking at the others. The events themselves
+// are in event-log.ts.
+
 import type { Audience } from './audience.js'
 import type { LogEntry } from './log-entry.js'
 import { SeqList } from './seq-list.js'
 import { TopicIndex } from './topic-index.js'
 
 /**
- * Finds the events of the log that concern somebody, by `seq`, whatever else the log holds. It grows with the events held,
- * and keeps of those that have been evicted which was the last of each topic.
+ * Finds events of the log by topic and by `except`, as `seq` numbers. Its size depends on the number of events held. Of
+ * evicted events it remembers the last one of each topic.
  */
 export class EventIndex {
   /** The events without a topic. */
   readonly #untopical = new SeqList()
   readonly #topics = new TopicIndex()
-  /** The events that leave a client out, by the client's id. */
+  /** Events with `except`, by the client id that it names. */
   readonly #excepting = new Map<string, SeqList>()
 
   /** `seq` of the newest evicted event that has a topic. */
   #lastTopicalDropped = 0
-  /** Nothing is known of what was evicted up to there. */
+  /** Nothing is known about events up to this `seq`, which were evicted before the last `reset`. */
   #knownFrom = 0
 
-  /** Of the events up to this `seq` that are evicted, some may be forgotten: whom they concerned is not known. */
+  /** Evicted events up to this `seq` may be forgotten, so that it is not known who has missed them. */
   get knownFrom(): number {
     return Math.max(this.#knownFrom, this.#topics.forgotten)
   }
 
-  /** Topics that events in the log have. */
+  /** Number of topics with events in the log. */
   get topicCount(): number {
     return this.#topics.size
   }
@@ -52,24 +55,24 @@ export class EventIndex {
     if (list.size === 0) this.#excepting.delete(except)
   }
 
-  /** The events that an audience hears: lists that have no event in common. */
+  /** Returns the events that an audience receives, as lists that have no event in common. */
   listsOf({ patterns, hearsCommon }: Audience): readonly SeqList[] {
     const lists = this.#topics.listsOf(patterns)
     return hearsCommon ? [this.#untopical, ...lists] : lists
   }
 
-  /** All events have been dropped: forgets what they were, up to `seq`. */
+  /** Forgets everything about the events up to `seq`. Call it after all events have been dropped. */
   reset(seq: number): void {
     this.#knownFrom = seq
     this.#topics.forget()
   }
 
-  /** Whether events of an audience have been dropped that follow a cursor, which is one from `knownFrom` on. */
+  /** Whether events of an audience after a cursor have been dropped. The cursor must not be below `knownFrom`. */
   hasDropped({ patterns, hearsCommon }: Audience, cursor: number): boolean {
     return (hearsCommon && this.#untopical.lastDropped > cursor) || this.#topics.hasDropped(patterns, cursor)
   }
 
-  /** Whether all that has been dropped after a cursor had no topic. */
+  /** Whether all events dropped after a cursor had no topic. */
   hasDroppedUntopicalOnly(cursor: number): boolean {
     return this.#lastTopicalDropped <= cursor
   }
@@ -79,7 +82,7 @@ export class EventIndex {
     return this.#untopical.after(cursor)
   }
 
-  /** The events after a cursor that leave a client out, in order. */
+  /** The events after a cursor whose `except` names a client, in order. */
   exceptingAfter(cursor: number, clientId: string): Iterable<number> {
     return this.#excepting.get(clientId)?.after(cursor) ?? []
   }

@@ -1,65 +1,62 @@
+// The log of events in memory, bounded by the option `history`. It is read for clients in log-reader.ts; which events a
+// client receives is found in event-index.ts.
+
 import { encodeMarks } from './encode.js'
+import { type CompareCursors, EngineCursors } from './engine-cursors.js'
 import { EventIndex } from './event-index.js'
-import { CHUNK_TAIL_BYTES, type Labels, LogEntry, nameOf } from './log-entry.js'
-import { PastPlaces } from './past-places.js'
-import { isUnproven } from './place-name.js'
+import { CHUNK_TAIL_BYTES, defaultId, type Labels, LogEntry } from './log-entry.js'
 import { SlabWriter } from './slab.js'
 
-/** Tells in which order two cursors are: negative, zero or positive; nothing, where one of them is none. */
-export type CompareCursors = (a: string, b: string) => number | undefined
-
 export interface EventLogOptions {
-  /** Names this life of the log, so that a cursor from another is recognised. Holds no `-`. */
+  /** Identifies this log, so that cursors of another one (before a restart) are recognised. Must not contain `-`. */
   epoch: string
-  /** Events from the newest back that a client may resume over. */
+  /** Number of events, from the newest back, that can be replayed to a client that resumes. */
   replay: number
-  /** Events held at most; at least `replay`. */
+  /** Maximum number of events held; at least `replay`. */
   events: number
-  /** Bytes of encoded events held at most. */
+  /** Maximum size of the encoded events held, bytes. */
   bytes: number
-  /** Number of its first event. Default: 1. */
+  /** `seq` of the first event. Default: 1. */
   first?: number
-  /** Bytes of the pieces of memory that events are written into. Default: 64 KiB. */
+  /** Size of the slabs that events are written into, bytes. Default: 64 KiB. */
   slabBytes?: number
 }
 
-/** Bytes of an id's line beside the id: its name, and a line break. */
+/** Bytes of the id line besides the id: `id: `, and a line break. */
 const ID_LINE_BYTES = 5
-/** Places without an event that are remembered. */
-const MAX_BARE_PLACES = 1000
-/** Bytes of what follows the epoch in an id: a dash, and up to sixteen digits. */
+/** Maximum length of what follows the epoch in an id: a dash, and up to sixteen digits. */
 const MAX_SEQ_BYTES = 17
 
-/** Where a client that shows an id stands: at a place in the log, or at none, and why. */
+/** Where a client resumes that sends a last event id: after an event of the log, or nowhere, with the reason. */
 export type Position = { seq: number } | Lost
 
-/** `at`: from where it goes on. Default: the newest event. */
+/** A client that has lost events. `at`: the cursor from which it continues. Default: that of the newest event. */
 export type Lost = { at?: number } & ({ lost: 'expired'; missed: number | null } | { lost: 'unknown'; missed: null })
 
 /**
- * The bounded log of events, a ring. A cursor is the `seq` of the last event a reader has; reading from it gives what
- * follows. Appending past a bound evicts the oldest.
+ * The bounded log of events, a ring buffer. A cursor is the `seq` of the last event that a reader has; reading from it
+ * gives what follows. Appending past a bound evicts the oldest events.
+ *
+ * It has many fields because it is hot: they are all that an append touches besides the slab and the index.
  */
 export class EventLog {
   readonly epoch: string
-  /** Which of the events held concern whom. */
+  /** The events held, by topic and by `except`. */
   readonly index = new EventIndex()
   readonly #replay: number
   readonly #maxEvents: number
   readonly #maxBytes: number
-  /** Place of an event: `seq & mask`. Grows by doubling, as the log fills. */
+  /** Event `seq` is at `seq & mask`. The array doubles as the log fills. */
   #ring: (LogEntry | undefined)[] = new Array(64)
   #mask = 63
   #head = 0
   #oldest = 1
   #end = 0
   #bytes = 0
-  /** Where the places of the log are named by an engine: how their names compare, and those before the oldest event. */
-  #shared: { compare: CompareCursors; past: PastPlaces } | undefined
-  /** Places of the engine's log that hold no event of their own, and the events before them. */
-  readonly #barePlaces = new Map<string, number>()
+  /** The cursors that an engine has assigned, if one decides the order of events. */
+  #engine: EngineCursors | undefined
   #lives = 1
-  /** Events whose id the user gave. The others are found by their number. */
+  /** `seq` by id, of events whose id the app has given. Other ids contain the `seq`. */
   readonly #ownIds = new Map<string, number>()
   readonly #slabs: SlabWriter
   #untopicalCount = 0
@@ -86,65 +83,63 @@ export class EventLog {
     return this.#oldest
   }
 
-  /** The oldest cursor that can be resumed from: where the oldest event that may be replayed follows. */
+  /** The oldest cursor that a client can resume from. The oldest event that may be replayed follows it. */
   get oldestCursor(): number {
     return Math.max(this.#oldest - 1, this.#head - this.#replay)
   }
 
-  /** Number of starts of the log: the first, and one for each `rebase`. */
+  /** How often the log has started: once, and once more for each `rebase`. */
   get lives(): number {
     return this.#lives
   }
 
-  /** Events held. */
+  /** Number of events held. */
   get size(): number {
     return this.#head - this.#oldest + 1
   }
 
-  /** Events without a topic that were ever appended. */
+  /** Number of events without a topic that were ever appended. */
   get untopicalCount(): number {
     return this.#untopicalCount
   }
 
-  /** `seq` of the newest event without a topic; 0 where there was none. */
+  /** `seq` of the newest event without a topic; 0 if there was none. */
   get lastUntopical(): number {
     return this.#lastUntopical
   }
 
-  /** How long ago the oldest event held was appended, ms, to a tenth of a second; `null` where there is none. */
+  /** Time since the oldest event held was appended, ms, with a precision of 100 ms; `null` if there is none. */
   get oldestAge(): number | null {
     return this.size === 0 ? null : Math.max(0, performance.now() - this.at(this.#oldest).at * 100)
   }
 
-  /** Bytes held. */
+  /** Size of the events held, bytes. */
   get bytes(): number {
     return this.#bytes
   }
 
-  /** The cursor at a place, as clients are told it. */
+  /** The cursor at `seq`, as clients are told it. */
   cursorAt(seq: number): string {
-    if (this.#shared === undefined) return nameOf(this.epoch, seq)
-    return seq < this.#oldest ? this.#shared.past.nameOf(seq) : this.at(seq).cursor!
+    if (this.#engine === undefined) return defaultId(this.epoch, seq)
+    return seq < this.#oldest ? this.#engine.evictedAt(seq) : this.at(seq).cursor!
   }
 
-  /** How a cursor compares with the newest; nothing, where it is none of an engine's. */
+  /** Compares a cursor with the newest one. Undefined if it is not a cursor of an engine. */
   compareWithHead(cursor: string): number | undefined {
-    const key = cursor.trim()
-    return this.#barePlaces.has(key) ? 0 : this.#shared?.compare(key, this.cursorAt(this.#head))
+    return this.#engine?.compareWithHead(cursor.trim(), this.cursorAt(this.#head))
   }
 
-  /** Whether an event that it holds has this id, given by the user. */
+  /** Whether it holds an event with this id, given by the app. */
   has(id: string): boolean {
     return this.#ownIds.has(id.trim())
   }
 
-  /** Whether an id is of the form that the log gives itself. */
+  /** Whether an id has the form of those that the log assigns itself. */
   isReserved(id: string): boolean {
-    if (this.#shared !== undefined) return this.#shared.compare(id.trim(), this.#shared.past.floor) !== undefined
-    return id.trim().startsWith(`${this.epoch}-`)
+    return this.#engine === undefined ? id.trim().startsWith(`${this.epoch}-`) : this.#engine.isCursor(id.trim())
   }
 
-  /** The event at a place that the log holds. */
+  /** The event `seq`, which the log must hold. */
   at(seq: number): LogEntry {
     return this.#ring[seq & this.#mask]!
   }
@@ -154,35 +149,35 @@ export class EventLog {
     for (const seq of this.index.untopicalAfter(cursor)) yield this.at(seq)
   }
 
-  /** What `oldest` will be once an event of so many bytes is appended, the newest event always being held. */
+  /** Returns what `oldest` will be once an event of this size is appended. The newest event is always held. */
   oldestAfter(bytes: number): number {
     let oldest = this.#oldest
     if (this.#head + 1 - oldest >= this.#maxEvents) oldest = this.#head + 2 - this.#maxEvents
     const floor = this.#end + bytes - this.#maxBytes
-    // Most often there is room, and the oldest event need not be looked at, which is long out of every cache.
+    // Usually there is room. The oldest event is then not read: it has long left the CPU's caches.
     if (this.#bytes + bytes <= this.#maxBytes) return oldest
     while (oldest <= this.#head && this.at(oldest).end - this.at(oldest).size < floor) oldest++
     return oldest
   }
 
-  /** Bytes that an event will have, at most, whose body has so many. */
+  /** Returns the maximum size of an event with a body of `bodyBytes`, bytes. */
   sizeOf(bodyBytes: number, labels: Labels = {}, id = labels.id): number {
     const idBytes = id === undefined ? this.epoch.length + MAX_SEQ_BYTES : Buffer.byteLength(id)
     return ID_LINE_BYTES + idBytes + Buffer.byteLength(encodeMarks(labels)) + bodyBytes
   }
 
   /**
-   * Appends an event, evicting the oldest where a bound is reached.
+   * Appends an event, evicting the oldest events past a bound.
    *
    * @param body what follows the marks and the id line
-   * @param cursor the name of its place, where an engine names the places
-   * @param bodyBytes bytes of the body as UTF-8, for who has counted them
+   * @param cursor its cursor, if an engine assigns cursors
+   * @param bodyBytes size of the body in UTF-8, bytes, if the caller knows it
    */
   append(body: string, labels: Labels = {}, cursor?: string, bodyBytes = Buffer.byteLength(body)): LogEntry {
     const { id: ownId, topic } = labels
     const seq = this.#head + 1
     const given = ownId ?? cursor
-    const id = given ?? nameOf(this.epoch, seq)
+    const id = given ?? defaultId(this.epoch, seq)
     const marks = encodeMarks(labels)
     const marksBytes = topic === undefined ? marks.length : Buffer.byteLength(marks)
     const size = ID_LINE_BYTES + (given === undefined ? id.length : Buffer.byteLength(id)) + marksBytes + bodyBytes
@@ -207,77 +202,52 @@ export class EventLog {
   }
 
   /**
-   * `seq` of the event that `id` names, which may be evicted; -1 for an id from before all that is known, nothing for one
-   * that is none of this log.
+   * Returns the `seq` of the event with this id, which may be evicted; -1 for an id from before everything that is
+   * known, undefined for one that is not of this log.
    *
-   * White space around an id is lost in the header it comes back in (RFC 9110 5.5), so it does not count here.
+   * White space around an id is ignored: it is lost in the header that brings the id back (RFC 9110, 5.5).
    */
   find(id: string): number | undefined {
     const key = id.trim()
-    const seq = this.#ownIds.get(key) ?? (this.#shared === undefined ? this.#parse(key) : this.#search(key))
+    const seq = this.#ownIds.get(key) ?? (this.#engine === undefined ? this.#parse(key) : this.#engine.find(key, this))
     return seq === undefined || seq > this.#head ? undefined : seq
   }
 
-  /** Where a client stands that shows `id` as the last it has, and hears all events. */
+  /** Returns where a client resumes that sends `id` as its last event id and receives all events. */
   positionOf(id: string): Position {
     const seq = this.find(id)
     if (seq === undefined) return { lost: 'unknown', missed: null }
-    // What has gone before the oldest event nobody has counted.
+    // How many events came before is not known.
     if (seq < 0) return { lost: 'expired', missed: null }
     const missed = this.#head - seq
     if (seq < this.oldestCursor) return { lost: 'expired', missed }
     return { seq }
   }
 
-  /** A place after the newest event that holds none: who shows it has had all up to there. */
+  /** Adds a cursor without an event, after the newest event: a client that sends it has received everything so far. */
   addBarePlace(cursor: string): void {
-    this.#barePlaces.set(cursor, this.#head)
-    if (this.#barePlaces.size > MAX_BARE_PLACES) this.#barePlaces.delete(this.#barePlaces.keys().next().value!)
+    this.#engine!.addBare(cursor, this.#head)
   }
 
   /**
-   * Forgets all events: those that follow are an engine's, which names the places. Cursors from before are of no use.
+   * Drops all events. Those that follow come from an engine, which assigns their cursors; earlier cursors become
+   * invalid.
    *
-   * @param floor the place after which they follow
+   * @param floor the cursor before the first of them
    */
   rebase(floor: string, compare: CompareCursors): void {
     this.#evictUpTo(this.#head + 1)
-    this.#barePlaces.clear()
-    this.#shared = { compare, past: new PastPlaces(floor, this.#head, compare) }
+    this.#engine = new EngineCursors(floor, this.#head, compare)
     this.index.reset(this.#head)
     this.#lives++
   }
 
-  /** Goes on as if the events up to `seq` had been there and left. */
+  /** Continues after `seq`, as if the events up to it had been appended and evicted. */
   skipTo(seq: number): void {
     this.#evictUpTo(this.#head + 1)
     this.#head = seq
     this.#oldest = seq + 1
     this.index.reset(seq)
-  }
-
-  /**
-   * The event at a cursor; -1 for a cursor before all that is known, nothing for one that is none of this log. What stands
-   * at its place must be what stood there when it was given: it is not enough that its place lies between two events.
-   */
-  #search(cursor: string): number | undefined {
-    const { compare, past } = this.#shared!
-    const bare = this.#barePlaces.get(cursor)
-    if (bare !== undefined) return bare
-    const fromFloor = compare(cursor, past.floor)
-    if (fromFloor === undefined || compare(cursor, this.cursorAt(this.#head))! > 0) return undefined
-    if (fromFloor < 0) return past.find(cursor)
-    let low = this.#oldest - 1
-    let high = this.#head
-    while (low < high) {
-      const middle = (low + high + 1) >> 1
-      if (compare(this.at(middle).cursor!, cursor)! <= 0) low = middle
-      else high = middle - 1
-    }
-    const found = this.cursorAt(low)
-    // Of a place that was empty when it was named, nobody knows more than where it is.
-    if (found === cursor || isUnproven(cursor)) return low
-    return isUnproven(found) && compare(cursor, found) === 0 ? low : undefined
   }
 
   #parse(id: string): number | undefined {
@@ -290,7 +260,7 @@ export class EventLog {
   #evictUpTo(oldest: number): void {
     for (let seq = this.#oldest; seq < oldest; seq++) {
       const entry = this.at(seq)
-      this.#shared?.past.add(entry.cursor!)
+      this.#engine?.addEvicted(entry.cursor!)
       this.#ring[seq & this.#mask] = undefined
       this.#bytes -= entry.size
       if (this.#ownIds.size > 0) this.#ownIds.delete(entry.id.trim())

@@ -1,46 +1,54 @@
-/** What can be said of an event beside its body. */
+// One event of the log. Its bytes are in a slab (slab.ts).
+
+/** Attributes of an event besides its body. */
 export interface Labels {
-  /** The id the user gave, which the log neither `has` nor `isReserved`; it gives `<epoch>-<seq>` otherwise. */
+  /**
+   * The id given by the app, which the log must neither hold (`has`) nor reserve (`isReserved`). Default:
+   * `<epoch>-<seq>`, assigned by the log.
+   */
   readonly id?: string | undefined
-  /** Who hears it: the subscribers of its topic; everyone, where it has none. */
+  /** Only subscribers of this topic receive the event. Default: none, everyone receives it. */
   readonly topic?: string | undefined
-  /** The id of a client that does not hear it all the same. */
+  /** The id of a client that does not receive the event. */
   readonly except?: string | undefined
-  /** Whether its data was given as text, which is not to be read as JSON. */
+  /** Whether its data was given as text, which must not be parsed as JSON. */
   readonly isText?: boolean | undefined
 }
 
-/** Bytes after what a chunk of HTTP/1.1 holds: CRLF. */
+/** Bytes after the data of an HTTP/1.1 chunk: CRLF. */
 export const CHUNK_TAIL_BYTES = 2
 
-/** Where an event is: in the log, and in memory. */
+/** Where an event is, in the log and in memory. */
 export type EntryPlace = Pick<LogEntry, 'end' | 'slab' | 'start' | 'stop' | 'cursor'>
 
-/** The name of an event that has none of its own. */
-export function nameOf(epoch: string, seq: number): string {
+/** The id of an event that the app has given none. */
+export function defaultId(epoch: string, seq: number): string {
   return `${epoch}-${seq}`
 }
 
-/** An event as the log holds it: in a slab, as a chunk of HTTP/1.1's chunked coding (RFC 9112 7.1). */
+/** An event in the log. Its bytes are in a slab, as one chunk of the chunked transfer coding (RFC 9112, 7.1). */
 export class LogEntry {
-  /** Its place in the log: 1 for the first event of this life, one more for each. */
+  /** Its number in the log: 1 for the first event, one more for each. */
   readonly seq: number
   readonly #epoch: string
   readonly #ownId: string | undefined
   readonly topic: string | undefined
   readonly except: string | undefined
   readonly isText: boolean
-  /** Bytes of the encoded event, id line included. */
+  /** Size of the encoded event, id line included, bytes. */
   readonly size: number
-  /** Bytes appended to the log up to and with this event, so that a distance in bytes is a subtraction. */
+  /** Bytes appended to the log up to and including this event. The difference of two is a distance in bytes. */
   readonly end: number
-  /** Where its chunk is. */
+  /** The slab, and where the event's chunk starts and stops in it. */
   readonly slab: Buffer
   readonly start: number
   readonly stop: number
-  /** When it was appended, in tenths of a second on the clock of `performance.now()`: whole numbers take no memory of their own. */
+  /**
+   * When it was appended, in tenths of a second of `performance.now()`. Small integers take no memory of their own in
+   * V8.
+   */
   readonly at = Math.floor(performance.now() / 100)
-  /** The name of its place, where an engine names the places. */
+  /** Its cursor, if an engine assigns cursors. */
   readonly cursor: string | undefined
 
   constructor(seq: number, epoch: string, labels: Labels, size: number, place: EntryPlace) {
@@ -59,9 +67,9 @@ export class LogEntry {
     this.cursor = place.cursor
   }
 
-  /** Made when it is asked for: kept, the ids of a whole log would be most of what the garbage collector has to copy. */
+  /** Built on demand: the stored ids of a whole log would be most of what the garbage collector has to copy. */
   get id(): string {
-    return this.#ownId ?? this.cursor ?? nameOf(this.#epoch, this.seq)
+    return this.#ownId ?? this.cursor ?? defaultId(this.#epoch, this.seq)
   }
 
   /** The encoded event, id line included. */

@@ -1,29 +1,32 @@
+// Reads the log for audiences: what is new, and what a client that resumes has missed. The position of one client is in
+// cursor.ts.
+
 import type { Audience } from './audience.js'
 import { EventChunk } from './chunk.js'
 import type { EventLog, Lost, Position } from './event-log.js'
 import type { LogEntry } from './log-entry.js'
 
 /**
- * From so many bytes on a chunk ends with its slab. Small enough that what a stuck client pins, one chunk, does not
- * count; large enough that system calls do not.
+ * A chunk of at least this size ends with its slab. Bytes. Small enough that the one chunk that a stuck client keeps
+ * alive does not matter; large enough that the cost of system calls does not.
  */
 const MIN_BYTES = 16 * 1024
-/** Bytes of chunks kept for others at the same cursor, whatever the number of clients. */
+/** Maximum size of the cache of chunks, bytes, whatever the number of clients. */
 const KEPT_BYTES = 4 * 1024 * 1024
-/** Places of the log that are looked at first for an audience's events. */
+/** Number of events that are searched first for those of an audience. */
 const MIN_WINDOW = 256
-/** What a kept chunk costs beside its bytes, about: itself, and each of its events. */
+/** Approximate memory of a cached chunk besides its bytes: of the chunk, and of each of its events. Bytes. */
 const CHUNK_OVERHEAD = 512
 const EVENT_OVERHEAD = 8
 
-/** Reads the log for audiences, in chunks that all clients at one cursor share. */
+/** Reads the log for audiences, in chunks that all clients at the same cursor share. */
 export class LogReader {
   readonly #log: EventLog
   readonly #everyone: Audience
-  /** By audience and cursor, the one made last being last. */
+  /** Cached chunks by audience and cursor, the newest last. */
   readonly #kept = new Map<string, EventChunk>()
   #keptBytes = 0
-  /** The question asked last, which the clients of a cohort ask one after another, and its answer. */
+  /** Arguments and result of the last call of `news`: the clients of a cohort make the same call one after another. */
   #audience: Audience | undefined
   #cursor = -1
   #head = -1
@@ -35,8 +38,8 @@ export class LogReader {
   }
 
   /**
-   * What is new for an audience after the cursor of a client that has had everything before: no look at the log is
-   * needed beyond that. Some 80 KiB at most, or one event.
+   * Returns what is new for an audience after the cursor of a live client, which has received everything before: the
+   * log need not be searched. At most some 80 KiB, or one event.
    */
   news(audience: Audience, cursor: number): EventChunk | undefined {
     const { head } = this.#log
@@ -49,8 +52,8 @@ export class LogReader {
   }
 
   /**
-   * What the log holds for an audience after a cursor, up to `limit`. Chunks end at fixed places of the log, so that
-   * clients that began at different cursors need the same ones after a while.
+   * Returns the first chunk of what the log holds for an audience after a cursor, up to `limit`. Chunks end at fixed
+   * places of the log, so that clients that started at different cursors soon need the same ones.
    */
   history(audience: Audience, cursor: number, limit: number): EventChunk | undefined {
     const key = `${audience.number}:${cursor}`
@@ -69,12 +72,12 @@ export class LogReader {
     return entries.length === 0 ? undefined : this.#keep(key, new EventChunk(entries, limit))
   }
 
-  /** The events that an audience hears of those after a cursor, up to `limit`, in order. */
+  /** The events after a cursor that an audience receives, up to `limit`, in order. */
   *heard(audience: Audience, cursor: number, limit: number): Generator<LogEntry> {
     const log = this.#log
     const lists = log.index.listsOf(audience)
     let from = cursor
-    // In windows that grow, since who asks may need the first few alone, and the next may be far.
+    // In windows that grow: a caller may need only the first few events, and the next one may be far away.
     for (let width = MIN_WINDOW; from < limit; width *= 2) {
       const to = Math.min(from + width, limit)
       if (lists.length > to - from) {
@@ -89,7 +92,10 @@ export class LogReader {
     }
   }
 
-  /** How many events of an audience the log holds after a cursor, without those that leave a client out. */
+  /**
+   * Counts the events after a cursor that an audience receives and the log holds, without those whose `except` names
+   * the client.
+   */
   count(audience: Audience, cursor: number, clientId: string): number {
     const { head, oldest } = this.#log
     const from = Math.max(cursor, oldest - 1)
@@ -104,7 +110,7 @@ export class LogReader {
     return count
   }
 
-  /** Where somebody of an audience stands who shows `id` as the last he has. */
+  /** Returns where a client of an audience resumes that sends `id` as its last event id. */
   positionOf(id: string, audience: Audience): Position {
     const seq = this.#log.find(id)
     if (seq === undefined) return { lost: 'unknown', missed: null }
@@ -112,8 +118,8 @@ export class LogReader {
   }
 
   /**
-   * What an audience cannot be given any more of the events after a cursor; nothing, where that is none of them, however
-   * much the log has evicted meanwhile. What is not known counts as lost.
+   * Returns what an audience has lost of the events after a cursor; undefined if all of its own events can be replayed,
+   * however many others the log has evicted. What is not known counts as lost.
    */
   lostAfter(cursor: number, audience: Audience): Lost | undefined {
     const { index, oldest, oldestCursor } = this.#log
@@ -128,7 +134,7 @@ export class LogReader {
     return { lost: 'expired', missed: areCounted ? from - cursor + held : null }
   }
 
-  /** Forgets the chunks it keeps. */
+  /** Clears the cache. */
   clear(): void {
     this.#kept.clear()
     this.#keptBytes = 0
@@ -136,7 +142,10 @@ export class LogReader {
     this.#answer = undefined
   }
 
-  /** Joins the two lists that hold what may be new for an audience: what has no topic, and what has one of its own. */
+  /**
+   * Merges the two lists that hold what is new for an audience: events without a topic, and pending events with one of
+   * its topics.
+   */
   #gather(audience: Audience, cursor: number): EventChunk | undefined {
     const { pending } = audience
     let i = pending.length
@@ -144,13 +153,13 @@ export class LogReader {
     const hasCommon = audience.hearsCommon && this.#log.lastUntopical > cursor
     if (!hasCommon) {
       if (i === pending.length) return undefined
-      // The usual case of an event with a topic, and of no use to anyone else.
+      // The usual case of an event with a topic. Nobody else needs this chunk.
       if (i === pending.length - 1 && audience.cohortCount === 1) return new EventChunk([pending[i]!], this.#log.head)
     }
     const untopical = this.#log.untopicalAfter(hasCommon ? cursor : this.#log.head)
     let common = untopical.next().value as LogEntry | undefined
     if (i === pending.length && common !== undefined) {
-      // The bytes are the same for all who have nothing of their own, wherever they stood before.
+      // Audiences without events of their own need the same bytes, wherever they were before.
       const from = common.seq - 1
       if (audience !== this.#everyone || from !== cursor) return this.#gather(this.#everyone, from)
     }
@@ -176,7 +185,7 @@ export class LogReader {
       bytes += entry!.size
     }
     const chunk = new EventChunk(entries, this.#log.head)
-    // A cohort alone has its answer already.
+    // A single cohort reuses the result of the last call instead.
     return audience.cohortCount > 1 || audience === this.#everyone ? this.#keep(key, chunk) : chunk
   }
 
@@ -187,7 +196,7 @@ export class LogReader {
     while (this.#keptBytes > KEPT_BYTES) this.#forget(this.#kept.keys().next().value!)
     const { oldest } = this.#log
     for (const [key, { entries }] of this.#kept) {
-      // Nobody asks for what the log has let go, and each of its events would keep a slab.
+      // No client needs evicted events, and each of them would keep a slab alive.
       if (entries[0]!.seq >= oldest) break
       this.#forget(key)
     }

@@ -1,16 +1,18 @@
+// Events as plain objects, for JSON pages and callbacks of the app. Streams send frames instead (encode.ts).
+
 import { decodeFrame } from './encode.js'
 import type { LogEntry } from './log-entry.js'
 
-/** An event as apps and pages see it, rather than streams. */
+/** An event as apps and JSON pages see it. */
 export interface PlainEvent {
   id: string
   event?: string
   topic?: string
-  /** The event's data, or its text where it is not JSON. */
+  /** The event's data, or its text if that is not JSON. */
   data: unknown
 }
 
-/** Takes an event of the log apart. */
+/** Decodes an event of the log. */
 export function plainEvent({ id, topic, isText, frame }: LogEntry): PlainEvent {
   const { event, text } = decodeFrame(frame)
   return {

@@ -1,3 +1,5 @@
+// Types of qlobber, which ships none: the parts that audience.ts uses.
+
 declare module 'qlobber' {
   interface QlobberOptions {
     separator?: string

@@ -1,10 +1,12 @@
-/** Dropped numbers that a list keeps before it is copied without them. */
+// A list of `seq` numbers, of which the index of the log has one for each topic.
+
+/** Number of dropped entries that a list keeps before it is compacted. */
 const MAX_DROPPED = 16
 
 /** Ascending numbers, appended at the end and dropped from the beginning. */
 export class SeqList {
   #seqs: number[]
-  /** How many at the beginning are dropped, but still there. */
+  /** Number of dropped entries at the start of the array. */
   #dropped = 0
   /** The last number that was dropped; 0 before the first. */
   lastDropped = 0
@@ -14,7 +16,7 @@ export class SeqList {
     this.#seqs = seqs
   }
 
-  /** How many it holds. */
+  /** Number of entries. */
   get size(): number {
     return this.#seqs.length - this.#dropped
   }
@@ -24,41 +26,44 @@ export class SeqList {
     else this.#seqs.push(seq)
   }
 
-  /** Drops those below `seq`. */
+  /** Drops the entries below `seq`. */
   dropBelow(seq: number): void {
     while (this.#dropped < this.#seqs.length && this.#seqs[this.#dropped]! < seq)
       this.lastDropped = this.#seqs[this.#dropped++]!
-    // Half of it gone, a copy costs less than one step for each that was dropped.
+    // With half of the array dropped, a copy costs less than one step for each dropped entry.
     if (this.#dropped > MAX_DROPPED && this.#dropped * 2 > this.#seqs.length) {
       this.#seqs = this.#seqs.slice(this.#dropped)
       this.#dropped = 0
     }
   }
 
-  /** Writes over what has been dropped. In a log of many topics most lists hold one number, and get the next when that goes. */
+  /**
+   * Overwrites dropped entries. In a log of many topics most lists hold one entry and get the next when that is
+   * dropped.
+   */
   #startAnew(seq: number): void {
     this.#seqs[0] = seq
     if (this.#dropped > 1) this.#seqs.length = 1
     this.#dropped = 0
   }
 
-  /** How many of them are above `seq`. */
+  /** Number of entries above `seq`. */
   countAfter(seq: number): number {
     return this.#seqs.length - this.#placeAfter(seq)
   }
 
-  /** Those above `seq`, in order. */
+  /** The entries above `seq`, in order. */
   *after(seq: number): Generator<number> {
     for (let place = this.#placeAfter(seq); place < this.#seqs.length; place++) yield this.#seqs[place]!
   }
 
-  /** Adds those above `seq`, up to `last`, to an array. */
+  /** Adds the entries above `seq`, up to and including `last`, to an array. */
   collect(seq: number, last: number, into: number[]): void {
     for (let place = this.#placeAfter(seq); place < this.#seqs.length && this.#seqs[place]! <= last; place++)
       into.push(this.#seqs[place]!)
   }
 
-  /** The place of the first above `seq`, by binary search. */
+  /** The index of the first entry above `seq`, by binary search. */
   #placeAfter(seq: number): number {
     let low = this.#dropped
     let high = this.#seqs.length

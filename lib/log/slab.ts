@@ -1,26 +1,30 @@
-/** Bytes of a slab. */
+// Slabs: buffers that events are written into one after another, so that a run of events is one slice.
+
+/** Default size of a slab, bytes. */
 const SLAB_BYTES = 64 * 1024
-/** What is larger than this part of a slab has one of its own, so that little of a slab is left empty. */
+/**
+ * An event that is larger than this fraction of a slab gets a slab of its own, so that little of a slab is left empty.
+ */
 const MAX_SHARED = 1 / 8
 
-/** Bytes that lie one after another where it is possible: a run of them is a slice, which nobody has to copy. */
+/** Writes text into slabs, adjacent if possible: a run of events is then a slice, which need not be copied. */
 export class SlabWriter {
   #slab = Buffer.alloc(0)
   #used = 0
   readonly #bytes: number
   readonly #maxShared: number
 
-  /** @param bytes of a slab */
+  /** @param bytes size of a slab */
   constructor(bytes = SLAB_BYTES) {
     this.#bytes = bytes
     this.#maxShared = bytes * MAX_SHARED
   }
 
-  /** @param size bytes of the text as UTF-8 */
+  /** @param size size of the text in UTF-8, bytes */
   write(text: string, size: number): { slab: Buffer; start: number } {
     if (size > this.#maxShared) return { slab: encode(Buffer.allocUnsafeSlow(size), text, 0, size), start: 0 }
     if (this.#used + size > this.#slab.length) {
-      // Not from Node's pool, which others share.
+      // Not from Node's pool, which other code shares.
       this.#slab = Buffer.allocUnsafeSlow(this.#bytes)
       this.#used = 0
     }
@@ -31,7 +35,7 @@ export class SlabWriter {
 }
 
 function encode(slab: Buffer, text: string, start: number, size: number): Buffer {
-  // A byte a character: it is ASCII, for which there is a faster way.
+  // One byte per character means ASCII, for which 'latin1' is faster.
   slab.write(text, start, size === text.length ? 'latin1' : 'utf8')
   return slab
 }

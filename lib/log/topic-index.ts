@@ -1,44 +1,46 @@
+// The index of the log by topic: which events have which topic, and which topics have lost events.
+
 import { SeqList } from './seq-list.js'
 import { isWildcard } from './topic.js'
 import { TopicTree } from './topic-tree.js'
 
-/** Topics without events of which the last one is remembered. */
+/** Number of topics without events whose last event is remembered. */
 const MAX_PAST_TOPICS = 10_000
-/** Topics that have left and are back, or forgotten, that may stand in the order of leaving. */
+/** Number of outdated entries that `#left` may hold: topics that have events again, or are forgotten. */
 const MAX_STALE = 64
 
-/** A topic that has lost its last event, and the `seq` of that. */
+/** A topic whose last event has left the log, and the `seq` of that event. */
 interface LeftTopic {
   readonly topic: string
   readonly seq: number
 }
 
 /**
- * Which events of the log have which topic: a list for each topic, with a number for each event. Of topics
- * that have left the log the empty list is kept, which knows the last event, for 10,000 topics: that takes some 200 bytes for
- * each beside its name, and twice as much once patterns are asked for.
+ * The events of the log by topic: a list for each topic, with the `seq` of each event. Of topics without events the
+ * empty list is kept, which knows the last dropped event, for up to 10,000 topics. That takes some 200 bytes per topic
+ * besides its name, and twice as much once a pattern has been searched.
  */
 export class TopicIndex {
-  /** Those of topics with events, and the empty ones. A topic that comes and goes costs no more than one that stays. */
+  /** Lists by topic, empty ones included. A topic that comes and goes costs no more than one that stays. */
   readonly #lists = new Map<string, SeqList>()
-  /** The same lists, for patterns. Made when the first pattern is asked for: many apps have none. */
+  /** The same lists, to be searched by pattern. Created on the first search: many apps use no patterns. */
   #tree: TopicTree<SeqList> | undefined
-  /** Lists that patterns match, by the array of patterns that an audience has, and `#changes` when they were found. */
+  /** Results of searches, by the array of patterns of an audience, each with the value of `#changes` at that time. */
   readonly #found = new WeakMap<readonly string[], { changes: number; lists: readonly SeqList[] }>()
-  /** How often a list has come or gone. */
+  /** Incremented whenever a list is added or deleted. */
   #changes = 0
   #emptyCount = 0
-  /** The topics of empty lists, in the order in which they left, from `#firstLeft` on. */
+  /** Topics in the order in which they lost their last event, from `#firstLeft` on. */
   #left: LeftTopic[] = []
   #firstLeft = 0
   #forgotten = 0
 
-  /** Topics that events in the log have. */
+  /** Number of topics with events in the log. */
   get size(): number {
     return this.#lists.size - this.#emptyCount
   }
 
-  /** `seq` of the newest event that has been dropped and forgotten; 0 where there is none. */
+  /** `seq` of the newest event that has been dropped and forgotten; 0 if there is none. */
   get forgotten(): number {
     return this.#forgotten
   }
@@ -68,7 +70,7 @@ export class TopicIndex {
     if (this.#left.length > 2 * this.#emptyCount + MAX_STALE) this.#dropStale()
   }
 
-  /** All events have been dropped: forgets their topics. */
+  /** Forgets all topics. Call it after all events have been dropped. */
   forget(): void {
     this.#lists.clear()
     this.#tree = undefined
@@ -79,15 +81,15 @@ export class TopicIndex {
     this.#forgotten = 0
   }
 
-  /** Whether events of some of the patterns have been dropped that follow a cursor. */
+  /** Whether events after a cursor that match one of the patterns have been dropped. */
   hasDropped(patterns: readonly string[], cursor: number): boolean {
     return this.listsOf(patterns).some(({ lastDropped }) => lastDropped > cursor)
   }
 
   /**
-   * The lists of the topics that some of the patterns match, each once; empty ones, too.
+   * Returns the lists of the topics that match one of the patterns, each once, empty lists included.
    *
-   * @param patterns topics and patterns; the answer is kept while this array is, and no list has come or gone
+   * @param patterns topics and patterns; the result is cached for this array until a list is added or deleted
    */
   listsOf(patterns: readonly string[]): readonly SeqList[] {
     if (!patterns.some(isWildcard)) return this.#exact(patterns)
@@ -112,7 +114,7 @@ export class TopicIndex {
     return lists
   }
 
-  /** Whether a topic that has left is not back, and has not left again, since. */
+  /** Whether an entry of `#left` is current: its topic has had no events since. */
   #isEmpty({ topic, seq }: LeftTopic): boolean {
     const list = this.#lists.get(topic)!
     return list.size === 0 && list.lastDropped === seq

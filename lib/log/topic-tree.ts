@@ -1,4 +1,7 @@
-/** A word of topics. Its children are the words that follow it; it has a value where a topic ends with it. */
+// A tree of topics, which finds those that match a pattern. The opposite, the patterns that match a topic, is found by
+// qlobber in audience.ts.
+
+/** One word of a topic. Its children are the words that follow; it has a value if a topic ends here. */
 interface Node<Value> {
   readonly word: string
   readonly parent: Node<Value> | undefined
@@ -7,9 +10,8 @@ interface Node<Value> {
 }
 
 /**
- * Topics by their words, so that those a pattern matches are found without a look at the others: a search costs as much
- * as the topics that it finds, and the words that `*` stands for. (`qlobber` does the opposite: it finds the patterns that
- * match a topic.)
+ * Topics by their words. The cost of a search depends on the topics that it finds and the words that `*` stands for,
+ * not on the number of topics.
  */
 export class TopicTree<Value> {
   readonly #root: Node<Value> = { word: '', parent: undefined, children: new Map(), value: undefined }
@@ -28,7 +30,7 @@ export class TopicTree<Value> {
     node.value = value
   }
 
-  /** Deletes a topic that the tree holds, and the words that are no other topic's. */
+  /** Deletes a topic that the tree holds, and the words that no other topic has. */
   delete(topic: string): void {
     let node = this.#root
     for (const word of topic.split('.')) node = node.children.get(word)!
@@ -39,7 +41,7 @@ export class TopicTree<Value> {
     }
   }
 
-  /** The values of the topics that a pattern matches, each once. */
+  /** Returns the values of the topics that match a pattern, each once. */
   match(pattern: string): Value[] {
     const words = pattern.split('.')
     const found: Value[] = []

@@ -1,14 +1,17 @@
+// Topics and patterns: what they may look like, and which pattern covers which. Matching topics is done by qlobber
+// (audience.ts) and topic-tree.ts.
+
 import { InvalidTopicError } from '../api/errors.js'
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: a topic stands in headers, queries and engines' subjects
 const CONTROL = /[\x00-\x1f\x7f]/
 
-/** One word of a topic, whatever it is. */
+/** Matches any one word. */
 const ONE = '*'
-/** The rest of a topic, however many words; none, too. */
+/** Matches the rest of a topic: any number of words, also none. */
 const REST = '**'
 
-/** The matcher's settings: topics are words with dots between. */
+/** Settings of qlobber: topics are words with dots in between. */
 export const MATCHER = {
   separator: '.',
   wildcard_one: ONE,
@@ -18,18 +21,21 @@ export const MATCHER = {
   max_wildcard_somes: 1
 }
 
-/** What a topic must be, for messages. */
+/** What a topic must be, for error messages. */
 export const TOPIC_TAKES = "a name without control characters, in words with '.' between, none of them '*' or '**'"
-/** What a pattern must be, for messages. */
+/** What a pattern must be, for error messages. */
 export const PATTERN_TAKES =
   "a name without control characters, in words with '.' between, where '*' stands for any one word and '**', at the end, for any more"
 
-/** Whether an event can have this topic: text without control characters and wildcards. */
+/** Whether an event can have this topic: text without control characters and wildcards, not empty. */
 export function isTopic(topic: unknown): topic is string {
   return isName(topic) && !isWildcard(topic)
 }
 
-/** Whether a client can subscribe to this: a topic, or one with `*` for any one word, or `**` at its end. */
+/**
+ * Whether a client can subscribe to this: a topic, or a pattern with `*` for any one word, or `**` at its end for any
+ * number of words.
+ */
 export function isPattern(pattern: unknown): pattern is string {
   if (!isName(pattern)) return false
   if (!pattern.includes(ONE)) return true
@@ -37,17 +43,17 @@ export function isPattern(pattern: unknown): pattern is string {
   return words.every((word, i) => !word.includes(ONE) || word === ONE || (word === REST && i === words.length - 1))
 }
 
-/** Whether a pattern holds a wildcard: it matches topics that are not named in it. */
+/** Whether a pattern has a wildcard, and so matches more than one topic. */
 export function isWildcard(pattern: string): boolean {
   return pattern.includes(ONE)
 }
 
 /**
- * Whether `allowed` matches all that `wanted` matches. It is how a grant is read: `orders.*` grants `orders.created` and
- * itself, and neither `orders.**` nor `*`.
+ * Whether `allowed` matches every topic that `wanted` matches. Grants of `authorizeTopics` are read this way:
+ * `orders.*` grants `orders.created` and `orders.*`, but neither `orders.**` nor `*`.
  */
 export function covers(allowed: unknown, wanted: string): boolean {
-  // One that is no pattern grants nothing: '**' amid it would be read as if it ended there.
+  // What is not a valid pattern grants nothing: a '**' in its middle would otherwise be read as its end.
   if (!isPattern(allowed)) return false
   const grant = allowed.split('.')
   const words = wanted.split('.')
@@ -58,15 +64,15 @@ export function covers(allowed: unknown, wanted: string): boolean {
   return grant[i] === REST || grant.length === words.length
 }
 
-/** Bounds of what a client may be subscribed to. */
+/** Limits of a client's subscriptions. */
 export interface SubscriptionLimits {
-  /** Topics and patterns. */
+  /** Number of topics and patterns. */
   readonly maxTopics: number
-  /** Bytes of UTF-8 that each of them may have. */
+  /** Size of each of them in UTF-8, bytes. */
   readonly maxTopicBytes: number
 }
 
-/** @throws InvalidTopicError where a client cannot hold these subscriptions */
+/** @throws InvalidTopicError if a client cannot have these subscriptions */
 export function checkSubscriptions(topics: ReadonlySet<unknown>, limits: SubscriptionLimits): void {
   const { maxTopics, maxTopicBytes } = limits
   if (topics.size > maxTopics) throw new InvalidTopicError(`${topics.size} topics`, `${maxTopics} at most`)

@@ -1,7 +1,7 @@
 import type { ServerHttp2Stream } from 'node:http2'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { InvalidOptionError, TopicForbiddenError } from '../api/errors.js'
-import { isUnaskedPromise } from '../api/input/unasked-promise.js'
+import { isUnexpectedPromise } from '../api/input/checks.js'
 import type { ResolvedOptions } from '../api/options.js'
 import { IpLimit, type Slot } from '../hub/clients/ip-limit.js'
 import type { Hub } from '../hub/hub.js'
@@ -99,6 +99,6 @@ export class Admission {
 /** A promise, say, would be another key for each request, and limit nobody. */
 function checkKey(key: unknown): string | undefined {
   if (key === undefined || typeof key === 'string') return key
-  const given = isUnaskedPromise(key) ? 'a promise' : `a value of type ${typeof key}`
+  const given = isUnexpectedPromise(key) ? 'a promise' : `a value of type ${typeof key}`
   throw new InvalidOptionError('limitBy', `a function that gives ${given}`, 'one that gives a string')
 }

@@ -3,7 +3,7 @@ import Negotiator from 'negotiator'
 import { InjectError, NotAcceptableError, RunGoneError } from '../api/errors.js'
 import type { ResolvedOptions } from '../api/options.js'
 import type { Client } from '../hub/clients/client.js'
-import { nameOf } from '../hub/clients/clients.js'
+import { logFields } from '../hub/clients/clients.js'
 import { isLast, type Until } from '../hub/clients/last-event.js'
 import type { Hub } from '../hub/hub.js'
 import { DONE, FAILED, type RunLog } from '../hub/runs/run-log.js'
@@ -205,7 +205,7 @@ export class Entrance {
   /** What the app's `until` has thrown ends the stream, though never amid its writing. */
   #fail(client: Client, err: unknown): void {
     queueMicrotask(() => {
-      client.scope.log.error({ err, ...nameOf(client) }, 'SSE: until failed, and the client is disconnected')
+      client.scope.log.error({ err, ...logFields(client) }, 'SSE: until failed, and the client is disconnected')
       client.end('error', { retry: this.#hub.clients.retryWithJitter() })
     })
   }

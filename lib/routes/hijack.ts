@@ -5,7 +5,7 @@ import type { FastifyReply, FastifyRequest, onSendHookHandler } from 'fastify'
 import { HeadSentError, StreamConsumedError } from '../api/errors.js'
 import type { ResolvedOptions } from '../api/options.js'
 import type { Client } from '../hub/clients/client.js'
-import { nameOf } from '../hub/clients/clients.js'
+import { logFields } from '../hub/clients/clients.js'
 import type { Hub } from '../hub/hub.js'
 import type { Headers } from '../wire/response.js'
 import type { Hearing } from './hearing.js'
@@ -156,7 +156,7 @@ async function welcome({ client, scope, onConnect, hub }: Opening, request: Fast
     scope.keep()
     client.start()
   } catch (err) {
-    scope.log.error({ err, ...nameOf(client) }, 'SSE: onConnect failed, and the client is disconnected')
+    scope.log.error({ err, ...logFields(client) }, 'SSE: onConnect failed, and the client is disconnected')
     client.end('error', { retry: hub.clients.retryWithJitter() })
   }
 }

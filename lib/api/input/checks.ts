@@ -1,8 +1,9 @@
-import { InvalidOptionError } from '../errors.js'
-import { unknownName } from './nearest-name.js'
-import { show } from './show.js'
+// Checks of option values, for the options of any function. Each throws InvalidOptionError if a value is not what the
+// option takes. Which option has which check is in option-checks.ts and in the entries.
 
-// Checks of options, whatever they are options of. Each throws InvalidOptionError if a value is not what the option takes.
+import { InvalidOptionError } from '../errors.js'
+import { show } from './error-text.js'
+import { unknownName } from './nearest-name.js'
 
 /** Checks the value of an option. `name` is how error messages call the option. */
 export type Check = (name: string, value: unknown) => void
@@ -61,4 +62,14 @@ export function refuse(name: string, value: unknown, takes: string): never {
 
 function refuseUnknown(name: string, known: readonly string[], prefix: string): never {
   throw new InvalidOptionError(`${prefix}${name}`, unknownName(name, known, prefix))
+}
+
+/**
+ * Whether a callback that must return its result at once has returned a promise. A rejection of the promise is ignored:
+ * the caller throws an error of its own, and an unhandled rejection would end the process.
+ */
+export function isUnexpectedPromise(result: unknown): boolean {
+  if (typeof result !== 'object' || result === null || !('then' in result)) return false
+  Promise.resolve(result).catch(() => {})
+  return true
 }

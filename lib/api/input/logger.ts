@@ -1,4 +1,6 @@
-/** What is needed of a logger; Fastify's is one. */
+// The part of a logger that the plugin uses, and a guard around the app's own.
+
+/** The methods of a logger that are used. Fastify's logger has them. */
 export interface Logger {
   debug(fields: object, message: string): void
   warn(fields: object, message: string): void
@@ -8,8 +10,8 @@ export interface Logger {
 type Level = keyof Logger
 
 /**
- * A logger of the app as the plugin uses it: serializers, mixins and destinations are the app's code, and what they
- * throw must reach no client. A line that cannot be logged is tried once more without its fields.
+ * Wraps a logger of the app so that it never throws: serializers, mixins and destinations are code of the app, and
+ * their errors must not reach a client. A line that cannot be logged is tried once more without its fields.
  */
 export function guardedLogger(logger: Logger): Logger {
   const log = (level: Level, fields: object, message: string) => {
@@ -19,7 +21,7 @@ export function guardedLogger(logger: Logger): Logger {
       try {
         logger[level]({}, message)
       } catch {
-        // There is nobody left to tell.
+        // The logger itself is broken, so there is nowhere to report it.
       }
     }
   }

@@ -1,10 +1,12 @@
-/** Letters of a name by which a longer one can be told that begins with it. */
+// Suggestions for misspelt names in error messages.
+
+/** Minimum length of a name that is recognised as the beginning of a longer one. */
 const MIN_STEM = 7
 
 /**
- * The known name that a misspelt one is meant to be; nothing, where none is near. Near is one edit away (a letter added,
- * left out, exchanged, or swapped with its neighbour), two from 7 letters on, three from 10 on, or the beginning of a
- * known name, such as `maxConnection`. Case, `_` and `-` do not count.
+ * Returns the known name that a misspelt one probably means; undefined if none is near. Near is one edit away (a letter
+ * added, left out, exchanged, or swapped with its neighbour), two from 7 letters on, three from 10 on, or the beginning
+ * of a known name, such as `maxConnection`. Case, `_` and `-` are ignored.
  */
 export function nearest(name: string, known: readonly string[]): string | undefined {
   const wanted = fold(name)
@@ -20,7 +22,7 @@ export function nearest(name: string, known: readonly string[]): string | undefi
   return best
 }
 
-/** What to say of a name that is not known: which one is near it, or which there are. For one sentence's end. */
+/** Returns the end of a sentence about an unknown name: a suggestion, or the known names. */
 export function unknownName(name: string, known: readonly string[], prefix = ''): string {
   const meant = nearest(name, known)
   const hint = meant === undefined ? `there are ${known.join(', ')}` : `did you mean '${prefix}${meant}'?`
@@ -31,7 +33,7 @@ function fold(name: string): string {
   return name.toLowerCase().replace(/[_-]/g, '')
 }
 
-/** Edits between two words (Damerau and Levenshtein, in the form that edits no place twice). */
+/** Edit distance of two words (optimal string alignment: insert, delete, exchange, swap). */
 function distance(a: string, b: string): number {
   const rows = [Array.from({ length: b.length + 1 }, (_, j) => j)]
   for (let i = 1; i <= a.length; i++) {

@@ -1,9 +1,10 @@
+// What each option of the plugin, and of closing a client, takes. The defaults are in ../options.ts.
+
+import type { CloseOptions } from '../api.js'
 import { InvalidOptionError } from '../errors.js'
 import type { PylonSseOptions } from '../options.js'
-import { type Check, callable, fields, flag, MAX_DELAY, object, oneOf, refuse, whole } from './checks.js'
+import { type Check, callable, fields, flag, MAX_DELAY, object, oneOf, onlyKnown, refuse, whole } from './checks.js'
 import { nearest, unknownName } from './nearest-name.js'
-
-// What each option of the plugin takes. The defaults are in options.ts.
 
 /** Route options that the plugin sets itself. */
 const OWN_ROUTE_OPTIONS = ['method', 'url', 'path', 'handler', 'exposeHeadRoute', 'prefixTrailingSlash']
@@ -84,9 +85,19 @@ export function checkOption(name: keyof PylonSseOptions, value: unknown): void {
   CHECKS[name](name, value)
 }
 
+/** Checks the options of `client.close` and `app.sse.disconnect`. @throws InvalidOptionError */
+export function checkCloseOptions(options: unknown): CloseOptions {
+  if (options === undefined) return {}
+  object('options', options, 'an object, { reconnect? }')
+  const checked = options as CloseOptions
+  onlyKnown(checked, ['reconnect'])
+  if (checked.reconnect !== undefined) flag('reconnect', checked.reconnect)
+  return checked
+}
+
 /**
- * The names of options that are not the plugin's, in the order given. They may be other plugins' options: apps that load
- * a folder of plugins (@fastify/autoload) give all of them one object.
+ * The names of options that are not the plugin's, in the order given. They may be other plugins' options: apps that
+ * load a folder of plugins (@fastify/autoload) pass the same object to all of them.
  */
 export function foreignOptions(options: object): string[] {
   return Object.keys(options).filter((name) => !Object.hasOwn(CHECKS, name) && !REGISTER_OPTIONS.includes(name))

@@ -2,7 +2,7 @@ import type { AddressInfo, Server } from 'node:net'
 import tls from 'node:tls'
 import type { FastifyInstance } from 'fastify'
 import { InvalidOptionError } from '../../api/errors.js'
-import { show } from '../../api/input/show.js'
+import { show } from '../../api/input/error-text.js'
 
 /** The parts of an app that are used. They fit apps of every type of server. */
 export interface ListenableApp {

@@ -4,7 +4,7 @@
  * @module pylon-sse/testing
  */
 import { InvalidOptionError } from '../../api/errors.js'
-import { show } from '../../api/input/show.js'
+import { show } from '../../api/input/error-text.js'
 import type { DeclaredEvents } from './event.js'
 import { openInject } from './inject.js'
 import { type Open, SseListener } from './listener.js'

@@ -238,7 +238,7 @@ export class Clients {
     this.#byId.set(client.id, client)
     this.#context.counters.accepted++
     this.#shardFor(client).add(client, client.audience)
-    client.scope.log.debug(nameOf(client), 'SSE: client connected')
+    client.scope.log.debug(logFields(client), 'SSE: client connected')
   }
 
   #onAudience(client: Client): void {
@@ -260,7 +260,7 @@ export class Clients {
   #onFail(client: Client, err: unknown): void {
     if (this.#waiting.has(client)) this.#context.counters.rejected.failed++
     client.scope.log.error(
-      { err, ...nameOf(client) },
+      { err, ...logFields(client) },
       'SSE: the response of a client cannot be written, and the client is disconnected'
     )
   }
@@ -269,16 +269,16 @@ export class Clients {
     client.scope.abort()
     abortEndSignal(client, reason)
     this.#context.diagnostics.disconnect(client, reason, client.openedAt)
-    client.scope.log.debug({ ...nameOf(client), reason }, 'SSE: client disconnected')
+    client.scope.log.debug({ ...logFields(client), reason }, 'SSE: client disconnected')
     try {
       await this.#options.onDisconnect?.(client, reason)
     } catch (err) {
-      client.scope.log.error({ err, ...nameOf(client) }, 'SSE: onDisconnect failed')
+      client.scope.log.error({ err, ...logFields(client) }, 'SSE: onDisconnect failed')
     }
   }
 }
 
 /** A client in a line of the log. Serializers go by the name of a field: an app has one for `client`, but not for this. */
-export function nameOf({ id, ip }: Client): { sseClient: { id: string; ip: string | undefined } } {
+export function logFields({ id, ip }: Client): { sseClient: { id: string; ip: string | undefined } } {
   return { sseClient: { id, ip } }
 }

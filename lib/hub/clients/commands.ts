@@ -1,14 +1,14 @@
 import type { CloseOptions, SendOptions, SseClient } from '../../api/api.js'
 import { InvalidOptionError } from '../../api/errors.js'
-import { isUnaskedPromise } from '../../api/input/unasked-promise.js'
+import { isUnexpectedPromise } from '../../api/input/checks.js'
+import { checkCloseOptions } from '../../api/input/option-checks.js'
 import type { Command, Order } from '../../backplane/command-format.js'
 import { type ClientSelector, checkSelector, picks } from '../../backplane/selector.js'
 import { OwnChunk } from '../../log/chunk.js'
 import type { EventEncoder } from '../../log/event-encoder.js'
 import { checkSubscriptions, type SubscriptionLimits } from '../../log/topic.js'
 import type { Client } from './client.js'
-import { nameOf } from './clients.js'
-import { checkCloseOptions } from './close-options.js'
+import { logFields } from './clients.js'
 
 /** Picks clients: by what is equal in them, on all processes; or by a function, on this one. */
 export type Who = ClientSelector | ((client: SseClient) => boolean)
@@ -81,7 +81,7 @@ export class Commands {
     return [...this.#clients].filter((client) => {
       const answer: unknown = predicate(client)
       // A promise would pick everybody.
-      if (isUnaskedPromise(answer))
+      if (isUnexpectedPromise(answer))
         throw new InvalidOptionError('predicate', 'a function that gives a promise', 'one that gives a boolean')
       return answer
     })
@@ -108,7 +108,10 @@ function subscribe(client: Client, topic: string): boolean {
     client.subscribe(topic)
     return true
   } catch (err) {
-    client.scope.log.warn({ err, topic, ...nameOf(client) }, 'SSE: a client that a selector picks cannot be subscribed')
+    client.scope.log.warn(
+      { err, topic, ...logFields(client) },
+      'SSE: a client that a selector picks cannot be subscribed'
+    )
     return false
   }
 }
