@@ -1,14 +1,21 @@
+// The task board as a Fastify app: login, API, the stream of events, and the page.
+
 import { randomUUID } from 'node:crypto'
+import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import fastifyCookie from '@fastify/cookie'
 import fastifyStatic from '@fastify/static'
 import Fastify from 'fastify'
 import pylonSse from 'pylon-sse'
-import { Board } from './board/board.js'
-import { LOBBY, roomOfTopic, topicOfPerson } from './board/topics.js'
 import { createTables, readSecret } from './database/database.js'
 import { api } from './routes/api.js'
 import { addLogin } from './routes/login.js'
+import { Board } from './state/board.js'
+import { LOBBY, roomOfTopic, topicOfPerson } from './state/topics.js'
+
+const PAGE = fileURLToPath(new URL('public', import.meta.url))
+/** Where the client for pages is, in one file. */
+const CLIENT = dirname(fileURLToPath(import.meta.resolve('pylon-sse/client.min.js')))
 
 const SECURITY_HEADERS = {
   'content-security-policy':
@@ -66,21 +73,15 @@ export function buildApp({ database, fastify, pylonSse: stream, processId = rand
     },
     authorizeTopics: async ({ session }, [topic]) =>
       topic === LOBBY || Boolean(await board.findRoom(roomOfTopic(topic), session.user)),
-    async onConnect(client, { session }) {
-      const [topic] = client.topics
-      const room = roomOfTopic(topic)
-      client.state = { session: session.id, room }
+    onConnect(client, { session }) {
+      const room = roomOfTopic([...client.topics][0])
+      client.state = { session: session.id }
       client.expiresAt = session.expiresAt
-      // The client's place in the log was taken before, so each change is in these rows or follows them. It can be both: a
-      // tab that resumes gets the rows, and then the changes that it missed. `cursor` says which changes the rows include.
-      if (room) {
-        const snapshot = await board.enter(room, { id: client.id, user: session.user })
-        client.send({ clientId: client.id, ...snapshot }, { event: 'snapshot' })
-      } else {
-        // Invitations are sent to the invited only.
-        client.subscribe(topicOfPerson(session.user))
-        client.send({ rooms: await board.listRooms(session.user) }, { event: 'rooms' })
-      }
+      if (room) board.enter(room, { id: client.id, user: session.user })
+      // Invitations are sent to the invited only.
+      else client.subscribe(topicOfPerson(session.user))
+      // What is sent now goes before the events that the client has missed; what is sent in a moment follows them.
+      setImmediate(() => client.send({}, { event: 'caught-up' }))
     },
     onDisconnect: ({ id }) => board.leave(id)
   })
@@ -95,7 +96,8 @@ export function buildApp({ database, fastify, pylonSse: stream, processId = rand
   // For a load balancer: whether this process can take clients.
   app.get('/ready', (_request, reply) => reply.code(app.sse.ready ? 204 : 503).send())
   app.register(api, { prefix: '/api', board, requireLogin })
-  app.register(fastifyStatic, { root: fileURLToPath(new URL('public', import.meta.url)) })
+  app.register(fastifyStatic, { root: PAGE })
+  app.get('/client.js', (_request, reply) => reply.sendFile('client.min.js', CLIENT))
 
   return app
 }

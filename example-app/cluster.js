@@ -1,12 +1,10 @@
-/*
- * The task board on three processes (`npm run start:cluster`). They share a port and, in a Postgres, the state and the event
- * stream; each connection may reach another process.
- */
+// The task board on three processes (`npm run start:cluster`). They share a port and, in a Postgres, the state and the event
+// stream; each connection may reach another process.
 
 import cluster from 'node:cluster'
 import { buildApp } from './app.js'
-import { removeVisitorsOf } from './board/presence.js'
 import { openDatabase } from './database/database.js'
+import { removeVisitorsOf } from './state/presence.js'
 
 const WORKERS = 3
 

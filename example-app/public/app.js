@@ -1,12 +1,21 @@
 // The page of the task board: which view is shown, and what its forms and buttons do.
 
 import { Room } from './board/room.js'
+import { request } from './network/request.js'
 import { onSubmit } from './page/form.js'
 import { describeMembers, Lobby } from './page/lobby.js'
 import { notify, notifyOf } from './page/notice.js'
 import { showPeople } from './page/people.js'
-import { request } from './server/request.js'
 import { slugOf } from './shared/slug.js'
+
+const STATES = {
+  connecting: 'Connecting',
+  'catching-up': 'Catching up',
+  live: 'Live',
+  reconnecting: 'Reconnecting'
+}
+/** Which tab of this browser has the connection. */
+const ROLES = { leader: 'This tab keeps the connection', follower: 'Uses another tab’s connection' }
 
 const find = (id) => document.getElementById(id)
 
@@ -22,13 +31,21 @@ async function enter() {
     me = await request('GET', '/api/me')
     if (before !== me.name) leave()
     showPlace()
+    if (place.live.hasEnded) openLater(place)
   } catch (error) {
     if (error.status === 401) return showLogin(reasonOf(error))
     // An open view reconnects by itself.
-    if (place) return
+    if (place && !place.live.hasEnded) return
     notifyOf(error)
     setTimeout(enter, 1000 + Math.random() * 2000)
   }
+}
+
+/** Opens a stream again that the server has ended, for somebody who may have it: who has logged in anew, say. */
+function openLater({ live }) {
+  setTimeout(() => {
+    if (place?.live === live && live.hasEnded) live.open()
+  }, 1000)
 }
 
 /** The reason for the login view, if the user was logged in. */
@@ -120,9 +137,10 @@ function show(view, heading) {
   find('heading').focus()
 }
 
-function showState(state) {
+function showState({ state, role }) {
   find('connection').dataset.state = state
-  find('connection').textContent = { connecting: 'Connecting', live: 'Live', reconnecting: 'Reconnecting' }[state]
+  find('connection-state').textContent = STATES[state]
+  find('connection-role').textContent = ROLES[role] ?? ''
 }
 
 onSubmit(find('login'), async ({ name }) => {
@@ -177,13 +195,5 @@ addEventListener('hashchange', () => {
   // Rooms may have been added since.
   enter()
 })
-
-// A connection seldom survives a change of networks, and its failure would be noticed only minutes later.
-addEventListener('offline', () => place?.stream.openLater())
-addEventListener('online', () => place?.stream.open())
-
-// A page in the browser's back-forward cache should not keep a connection.
-addEventListener('pagehide', () => place?.stream.close())
-addEventListener('pageshow', (event) => event.persisted && place?.stream.open())
 
 enter()

@@ -1,7 +1,9 @@
+// The routes of rooms and tasks, and what they take.
+
 import createError from '@fastify/error'
-import { PERSON } from '../board/person.js'
-import { ROOM_TITLE } from '../board/rooms.js'
 import { STATUSES } from '../public/shared/statuses.js'
+import { PERSON } from '../state/person.js'
+import { ROOM_TITLE } from '../state/rooms.js'
 
 const NoSuchRoom = createError('NO_SUCH_ROOM', 'There is no such room, or it is not for you', 403)
 const NoSuchTask = createError('NO_SUCH_TASK', 'This task is gone: someone may have deleted it', 404)
@@ -40,12 +42,7 @@ const taskChanges = {
 
 const restoration = { type: 'object', additionalProperties: false, properties: { title } }
 
-// The page names its stream, so that its own changes do not come back to it.
-const headers = { type: 'object', properties: { 'x-client-id': { type: 'string', format: 'uuid' } } }
-
-const authorOf = ({ session, headers }) => ({ user: session.user, clientId: headers['x-client-id'] })
-
-/** The routes of rooms and tasks, for logged-in users. A change is answered with what its event says, and the place of the event in the log. */
+/** The API, for logged-in users. A change is answered with what its event says, and the place of the event in the log. */
 export async function api(app, { board, requireLogin }) {
   app.addHook('onRequest', async (_request, reply) => {
     reply.header('cache-control', 'no-store')
@@ -61,34 +58,34 @@ export async function api(app, { board, requireLogin }) {
     return board.createRoom({ title, creator, members: members.length > 0 ? [creator, ...members] : undefined })
   })
 
-  app.register(taskRoutes, { prefix: '/rooms/:room/tasks', board })
+  app.register(roomRoutes, { prefix: '/rooms/:room', board })
 }
 
-async function taskRoutes(app, { board }) {
+async function roomRoutes(app, { board }) {
   app.addHook('onRequest', async ({ params, session }) => {
     if (!(await board.findRoom(params.room, session.user))) throw new NoSuchRoom()
   })
 
-  app.get('/', async ({ params }) => board.tasks.snapshot(params.room))
+  app.get('/', async ({ params }) => board.snapshot(params.room))
 
-  app.post('/', { schema: { headers, body: newTask } }, async (request, reply) => {
+  app.post('/tasks', { schema: { body: newTask } }, async (request, reply) => {
     reply.code(201)
-    return board.tasks.create(request.params.room, request.body, authorOf(request))
+    return board.tasks.create(request.params.room, request.body, request.session.user)
   })
 
-  app.patch('/:id', { schema: { headers, body: taskChanges } }, async (request) => {
+  app.patch('/tasks/:id', { schema: { body: taskChanges } }, async (request) => {
     const { room, id } = request.params
-    return (await board.tasks.update(room, id, request.body, authorOf(request))) ?? gone()
+    return (await board.tasks.update(room, id, request.body, request.session.user)) ?? gone()
   })
 
-  app.post('/:id/restore', { schema: { headers, body: restoration } }, async (request) => {
+  app.post('/tasks/:id/restore', { schema: { body: restoration } }, async (request) => {
     const { room, id } = request.params
-    return (await board.tasks.restore(room, id, request.body, authorOf(request))) ?? gone()
+    return (await board.tasks.restore(room, id, request.body, request.session.user)) ?? gone()
   })
 
-  app.delete('/:id', { schema: { headers } }, async (request) => {
+  app.delete('/tasks/:id', async (request) => {
     const { room, id } = request.params
-    return (await board.tasks.delete(room, id, authorOf(request))) ?? gone()
+    return (await board.tasks.delete(room, id, request.session.user)) ?? gone()
   })
 }
 

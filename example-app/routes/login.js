@@ -1,5 +1,7 @@
+// Login and logout, and the hook that asks for them.
+
 import createError from '@fastify/error'
-import { PERSON } from '../board/person.js'
+import { PERSON } from '../state/person.js'
 
 const LoginRequired = createError('LOGIN_REQUIRED', 'Log in first', 401)
 const SessionEnded = createError('SESSION_ENDED', 'Your login has ended: log in again', 401)
@@ -18,13 +20,14 @@ const credentials = {
  * Adds login and logout. There is no password, since this is a demo: anyone may take any name.
  *
  * @param app a Fastify instance with @fastify/cookie, which signs the cookie
- * @param {import('../board/board.js').Board} board which holds the sessions
+ * @param {import('../state/board.js').Board} board which holds the sessions
  * @returns the hook that refuses requests without a login, and sets `request.session`
  */
 export function addLogin(app, board) {
   app.decorateRequest('session', null)
+  app.decorateRequest('endedSession', null)
 
-  app.post('/api/login', { schema: { body: credentials } }, async (request, reply) => {
+  app.post('/api/login', { schema: { body: credentials }, onResponse: endStreams }, async (request, reply) => {
     await logOut(request)
     const session = await board.logIn(request.body.name.trim())
     reply.setCookie(COOKIE, session.id, {
@@ -39,7 +42,7 @@ export function addLogin(app, board) {
     return { name: session.user }
   })
 
-  app.post('/api/logout', async (request, reply) => {
+  app.post('/api/logout', { onResponse: endStreams }, async (request, reply) => {
     await logOut(request)
     return reply.clearCookie(COOKIE, { path: '/' }).code(204).send()
   })
@@ -67,8 +70,14 @@ export function addLogin(app, board) {
     const session = await sessionOf(request)
     if (!session) return
     await board.logOut(session.id)
-    // Ends the streams of all tabs of this browser, on all processes. They do not reconnect: they would come back as the
-    // next person who logs in here.
-    app.sse.disconnect({ state: { session: session.id } }, { reconnect: false })
+    request.endedSession = session.id
+  }
+
+  /**
+   * Ends the streams of all tabs of this browser, on all processes. They do not reconnect: they would come back as the next
+   * person who logs in here. Their pages then ask who is logged in, so the answer with the new cookie goes first.
+   */
+  async function endStreams({ endedSession }) {
+    if (endedSession) app.sse.disconnect({ state: { session: endedSession } }, { reconnect: false })
   }
 }

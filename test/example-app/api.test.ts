@@ -1,7 +1,7 @@
 import t from 'tap'
 import { TaskBoard } from '../kit/task-board.js'
+import { latest } from './latest.js'
 import { login } from './login.js'
-import { replica } from './replica.js'
 import { rooms } from './rooms.js'
 import { tasks } from './tasks.js'
 
@@ -10,7 +10,7 @@ import { tasks } from './tasks.js'
 login(t)
 rooms(t)
 tasks(t)
-replica(t)
+latest(t)
 
 t.test('the page may load nothing from elsewhere, and run nothing that is written into it', async (t) => {
   const { app } = await TaskBoard.serve(t)

@@ -2,6 +2,7 @@ import t from 'tap'
 import { BoardStage } from '../kit/board-stage.js'
 import { launchChromium } from '../kit/chromium.js'
 import { board, together } from './board.js'
+import { connection } from './connection.js'
 import { database } from './database.js'
 import { door } from './door.js'
 import { conflicts, editing } from './editing.js'
@@ -15,6 +16,6 @@ t.setTimeout(300_000)
 const browser = await launchChromium(t)
 if (browser) {
   const stage = await BoardStage.open(t, browser)
-  for (const scenarios of [together, board, conflicts, editing, offline, lobby, hands, database, door])
+  for (const scenarios of [together, connection, board, conflicts, editing, offline, lobby, hands, database, door])
     scenarios(t, stage)
 }

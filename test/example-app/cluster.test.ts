@@ -5,7 +5,7 @@ import t from 'tap'
 import { BoardCluster, runCluster, START, servedBy } from '../kit/board-cluster.js'
 import { withTimeout } from '../kit/patience.js'
 import { startPostgres } from '../kit/postgres-server.js'
-import { changesOf, numberOf, snapshotOf } from '../kit/task-board.js'
+import { changesOf, numberOf, type Snapshot } from '../kit/task-board.js'
 
 // More than a quiet machine needs, since its processes take long to start on a busy one.
 t.setTimeout(300_000)
@@ -23,7 +23,7 @@ const isOf =
 t.test('on three processes a change is heard by the clients of all of them', { skip }, async (t) => {
   const cookie = await board.logIn('Ann')
   const streams = await board.streamsOnEach(3, cookie)
-  for (const stream of streams) t.match(await snapshotOf(stream), { tasks: [] }, 'the login holds on each of them')
+  for (const { status } of streams) t.equal(status, 200, 'the login holds on each of them')
   const answers = []
   for (const title of ['One', 'Two', 'Three']) answers.push(await board.create(cookie, title))
   const places = answers.map(({ cursor }) => numberOf(cursor))
@@ -93,8 +93,8 @@ t.test('a new start of it has what was there, and the logins', { skip }, async (
   const ann = await again.logIn('Ann')
   await again.stop()
   const later = await BoardCluster.start(t, server)
-  const { tasks } = await snapshotOf(await later.stream(ann))
-  t.match(tasks, [{ title: 'One' }, { title: 'Two' }, { title: 'Three' }, { title: 'One' }])
+  const { body } = await later.call('GET', '/api/rooms/team-a', { cookie: ann })
+  t.match((body as Snapshot).tasks, [{ title: 'One' }, { title: 'Two' }, { title: 'Three' }, { title: 'One' }])
   await later.stop()
 })
 

@@ -46,6 +46,7 @@ export function database(t: Test, stage: BoardStage): void {
     const page = await openPage(t, stage.browser, `${await relay.listen(t, before.port)}/#team-a`)
     await logIn(page, 'Ann')
     await isLive(page)
+    const tabs = [page, await openTab(page)]
     const [cookie] = await page.context().cookies()
     const watch = (port: number, lastEventId?: string) =>
       connect(port, {
@@ -55,7 +56,7 @@ export function database(t: Test, stage: BoardStage): void {
       })
     const watching = await watch(before.port)
     await add(page, 'Before')
-    await shows(t, page, { todo: ['Before'] }, 'before')
+    for (const tab of tabs) await shows(t, tab, { todo: ['Before'] }, 'before')
     const [first] = await changesOf(watching, 1)
     const refused = await failToStart(env)
     t.equal(refused.code, 1)
@@ -64,13 +65,15 @@ export function database(t: Test, stage: BoardStage): void {
     relay.target = undefined
     t.equal(await before.stop(), 0)
     await watching.waitForEnd()
-    await says(page, 'connection', 'Reconnecting')
+    for (const tab of tabs) await says(tab, 'connection', 'Reconnecting')
     await add(page, 'Meanwhile')
     const after = await startServer(t, env)
     relay.target = after.port
-    await isLive(page)
-    await shows(t, page, { todo: ['Meanwhile', 'Before'] }, 'after')
-    t.equal(await page.getByTestId('login-name').isVisible(), false)
+    for (const tab of tabs) {
+      await isLive(tab)
+      await shows(t, tab, { todo: ['Meanwhile', 'Before'] }, 'after')
+      t.equal(await tab.getByTestId('login-name').isVisible(), false)
+    }
     const resumed = await watch(after.port, watching.lastEventId)
     const [second] = await changesOf(resumed, 1)
     t.match(second, { data: { title: 'Meanwhile', author: 'Ann' } })

@@ -57,7 +57,7 @@ export function editing(t: Test, stage: BoardStage): void {
     const dan = await stage.enterRoom(['Bread'], [ann])
     await retype(ann, 'Bread', 'White bread')
     // The stream is slower than the answer.
-    const { id } = (await dan.tasks<{ tasks: [{ id: string }] }>('GET')).body.tasks[0]
+    const { id } = (await dan.snapshot()).tasks[0]!
     await ann.route(
       `**/tasks/${id}`,
       async (route) => {
@@ -69,7 +69,7 @@ export function editing(t: Test, stage: BoardStage): void {
     await ann.keyboard.press('Enter')
     await says(ann, 'editor-note', /Dan (wrote “Rye bread” meanwhile|changed the title to “Rye bread” meanwhile)/)
     t.equal(await ann.getByTestId('editor-title').inputValue(), 'White bread')
-    t.match((await dan.tasks('GET')).body, { tasks: [{ title: 'Rye bread' }] }, 'and nothing is overwritten')
+    t.match(await dan.snapshot(), { tasks: [{ title: 'Rye bread' }] }, 'and nothing is overwritten')
     await ann.keyboard.press('Escape')
   })
 

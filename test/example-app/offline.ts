@@ -53,7 +53,7 @@ export function offline(t: Test, stage: BoardStage): void {
     const dan = await stage.enterRoom(['Bread'], [ann])
     const { hash } = new URL(ann.url())
     await retype(ann, 'Bread', 'Rye bread')
-    await dan.tasks('PATCH', `/${(await dan.tasks<{ tasks: [{ id: string }] }>('GET')).body.tasks[0].id}`, {
+    await dan.tasks('PATCH', `/${(await dan.snapshot()).tasks[0]!.id}`, {
       title: 'Cake'
     })
     await says(ann, 'editor-note', 'Dan wrote “Cake” meanwhile.')

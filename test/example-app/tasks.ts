@@ -1,5 +1,5 @@
 import type { Test } from 'tap'
-import { type Change, changesOf, numberOf, type Snapshot, snapshotOf, TaskBoard } from '../kit/task-board.js'
+import { type Change, changesOf, numberOf, TaskBoard } from '../kit/task-board.js'
 
 /** Tasks and their changes, by the API and the stream. */
 export function tasks(t: Test): void {
@@ -9,14 +9,14 @@ export function tasks(t: Test): void {
     const followers = []
     for (let i = 0; i < 20; i++) {
       const creating = Promise.all([ann.create(`a${i}`), ann.create(`b${i}`), ann.create(`c${i}`)])
-      followers.push(await ann.stream())
+      const follower = await ann.stream()
+      followers.push({ follower, snapshot: await ann.snapshot() })
       await creating
     }
     const last = await ann.create('last')
-    const { tasks } = (await ann.tasks<Snapshot>('GET')).body
+    const { tasks } = await ann.snapshot()
     t.equal(tasks.length, 61)
-    for (const follower of followers) {
-      const snapshot = await snapshotOf(follower)
+    for (const { follower, snapshot } of followers) {
       const titles = snapshot.tasks.map(({ title }) => title)
       const later: Change[] = []
       while (later.at(-1)?.row_id !== last.id) later.push(...(await changesOf(follower, 1)))
@@ -29,36 +29,33 @@ export function tasks(t: Test): void {
     }
   })
 
-  t.test('a client that resumes gets the rows, and what it missed', async (t) => {
+  t.test('a client that resumes gets what it missed, and is told when it has all of it', async (t) => {
     const board = await TaskBoard.serve(t)
     const ann = await board.visitor()
     const before = await ann.stream()
-    const { clientId } = await snapshotOf(before)
+    await before.until(({ event }) => event === 'caught-up')
     await before.close()
-    await ann.create('Missed')
+    for (const title of ['One', 'Two', 'Three']) await ann.create(title)
     const after = await ann.stream({ lastEventId: before.lastEventId })
-    const snapshot = await snapshotOf(after)
-    t.match(snapshot, { tasks: [{ title: 'Missed' }] })
-    t.not(snapshot.clientId, clientId, 'and another client id')
-    const [missed] = await changesOf(after, 1)
-    t.match(missed, { data: { title: 'Missed' } })
-    t.ok(numberOf(missed!.cursor) <= numberOf(snapshot.cursor), '`cursor` says that the rows include it')
+    const told: string[] = []
+    await after.until(({ event, data }) => {
+      if (event === 'change') told.push(JSON.parse(data).data.title)
+      return event === 'caught-up'
+    })
+    t.strictSame(told, ['One', 'Two', 'Three'])
+    await ann.create('Four')
+    t.match(await changesOf(after, 1), [{ data: { title: 'Four' } }])
   })
 
-  t.test('a change comes back to everyone but the stream that is named', async (t) => {
+  t.test('a change is heard by all, just as it is answered', async (t) => {
     const board = await TaskBoard.serve(t)
     const ann = await board.visitor()
-    const [own, other] = [await ann.stream(), await ann.stream()]
-    const { clientId } = await snapshotOf(own)
-    const named = { 'x-client-id': clientId }
-    const { body: created } = await ann.tasks('POST', '', { title: 'a' }, named)
-    const { body: changed } = await ann.tasks('PATCH', `/${created.row_id}`, { title: 'b' }, named)
-    const { body: deleted } = await ann.tasks('DELETE', `/${created.row_id}`, undefined, named)
-    const { body: unnamed } = await ann.tasks('POST', '', { title: 'c' })
-    t.strictSame(await changesOf(other, 4), [created, changed, deleted, unnamed], 'just as they were answered')
-    t.strictSame(await changesOf(own, 1), [unnamed])
-    const answer = await ann.tasks('POST', '', { title: 'a' }, { 'x-client-id': 'x'.repeat(5000) })
-    t.equal(answer.status, 400, 'what is no client id is not kept with the event')
+    const [own, other] = [await ann.stream(), await (await board.visitor('Bob')).stream()]
+    const { body: created } = await ann.tasks('POST', '', { title: 'a' })
+    const { body: changed } = await ann.tasks('PATCH', `/${created.row_id}`, { title: 'b' })
+    const { body: deleted } = await ann.tasks('DELETE', `/${created.row_id}`)
+    // Of one who has several tabs, the others are to hear of it, too.
+    for (const stream of [own, other]) t.strictSame(await changesOf(stream, 3), [created, changed, deleted])
   })
 
   t.test('a change is answered with all that a copy of the board needs', async (t) => {
@@ -80,7 +77,7 @@ export function tasks(t: Test): void {
     const { body: moved } = await ann.tasks('PATCH', path, { status: 'done' })
     const { body: renamed } = await ann.tasks('PATCH', path, { title: 'Bake rye bread' })
     const { body: unchanged } = await ann.tasks('PATCH', path, { title: 'Bake rye bread', status: 'done' })
-    const { body: snapshot } = await ann.tasks<Snapshot>('GET')
+    const snapshot = await ann.snapshot()
     t.strictSame(snapshot.tasks, [renamed.data])
     const { body: deleted } = await ann.tasks('DELETE', path)
     const change = { entity: 'tasks', row_id: task.id }
@@ -103,7 +100,7 @@ export function tasks(t: Test): void {
       [0, 1, 2, 2, 2, 3],
       'setting what is set already is no change'
     )
-    t.strictSame((await ann.tasks<Snapshot>('GET')).body, { cursor: deleted.cursor, tasks: [] })
+    t.strictSame(await ann.snapshot(), { cursor: deleted.cursor, tasks: [], people: [] })
   })
 
   t.test('the API refuses what is no task or no change, says why, and tells nobody of it', async (t) => {

@@ -55,9 +55,20 @@ export class BoardStage {
     return new BoardStage(t, browser, board, database.url, relay, [ann, bob], await board.visitor('Dan'))
   }
 
+  /** The room that was entered last. */
+  get room(): string {
+    return `room-${this.#rooms}`
+  }
+
+  /** The streams to that room. */
+  get streams(): number {
+    return [...this.board.app.sse.clients].filter(({ topics }) => topics.includes(`room.${this.room}`)).length
+  }
+
   /** Takes these into a new room, which has these tasks. Resolves with somebody who is in there without a browser. */
   async enterRoom(titles: string[] = [], people: Page[] = [this.ann, this.bob]): Promise<Visitor> {
-    const room = `room-${++this.#rooms}`
+    this.#rooms++
+    const { room } = this
     await this.#visitor.call('POST', '/api/rooms', { title: room })
     const visitor = await this.board.visitor('Dan', room)
     for (const title of titles) await visitor.create(title)
@@ -75,7 +86,7 @@ export class BoardStage {
 }
 
 /** Goes to a room whose title is its name, as by a link. */
-async function goTo(page: Page, room: string): Promise<void> {
+export async function goTo(page: Page, room: string): Promise<void> {
   await page.evaluate(`location.hash = '${room}'`)
   await page.getByRole('heading', { level: 1, name: room }).waitFor()
   await isLive(page)

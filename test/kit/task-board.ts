@@ -37,7 +37,6 @@ export interface Change {
 }
 
 export interface Snapshot {
-  clientId: string
   people: string[]
   /** The place up to which the tasks include all changes. */
   cursor: string
@@ -132,6 +131,13 @@ export class Visitor {
     return this.#board.call(method, url, body, { cookie: this.cookie, ...headers })
   }
 
+  /** What a page loads of the room. */
+  async snapshot(): Promise<Snapshot> {
+    const { status, body } = await this.call<Snapshot>('GET', `/api/rooms/${this.#room}`)
+    if (status !== 200) throw new Error(`${status}: ${JSON.stringify(body)}`)
+    return body
+  }
+
   /** `path` goes on from the room's tasks. */
   tasks<Body = Change>(method: Method, path = '', body?: unknown, headers = {}): Promise<Answer<Body>> {
     return this.call(method, `/api/rooms/${this.#room}/tasks${path}`, body, headers)
@@ -147,10 +153,6 @@ export class Visitor {
     this.#t.teardown(() => client.close())
     return client
   }
-}
-
-export async function snapshotOf(client: SseClient): Promise<Snapshot> {
-  return JSON.parse((await client.until(({ event }) => event === 'snapshot')).data)
 }
 
 /** The next changes that a stream tells of, without their time. */

@@ -18,7 +18,9 @@ export async function resolve(specifier, context, nextResolve) {
   }
   const resolved = await nextResolve(specifier, context)
   if (!resolved.url.startsWith(`${root}dist/`) || !context.parentURL?.endsWith('.js')) return resolved
-  return { ...resolved, url: resolved.url.replace(`${root}dist/`, `${root}lib/`).replace(/js$/, 'ts') }
+  const url = resolved.url.replace(`${root}dist/`, `${root}lib/`).replace(/js$/, 'ts')
+  // The client in one file has no source of its own.
+  return existsSync(new URL(url)) ? { ...resolved, url } : resolved
 }
 
 export async function load(url, context, nextLoad) {

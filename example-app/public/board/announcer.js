@@ -1,17 +1,23 @@
+// What screen readers say of changes.
+
 import { COLUMNS } from '../shared/statuses.js'
 
 const MOST = 5
 
-/** Describes the changes of others in a log that screen readers read out. */
+/** Describes changes in a log that screen readers read out. */
 export class Announcer {
   #log
+  #me
 
-  constructor(log) {
+  /** @param {string} me the user's name */
+  constructor(log, me) {
     this.#log = log
+    this.#me = me
   }
 
   /** @param before the task as it was shown, undefined for a new one */
-  tell({ kind, data, user = 'Somebody' }, before) {
+  tell({ kind, data, user: name = 'Somebody' }, before) {
+    const user = name === this.#me ? 'You' : name
     if (kind === 'delete') {
       if (before) this.say(`${user} deleted “${before.title}”`)
     } else if (!before) this.say(`${user} added “${data.title}”`)

@@ -1,3 +1,5 @@
+// The board as it stands in the page.
+
 import { Card } from './card.js'
 
 /** The columns of a room and their cards: order, drag and drop, focus. */
@@ -42,14 +44,19 @@ export class Board {
     this.#cards.get(id)?.focus()
   }
 
-  /** Shows exactly these tasks. Cards that are already there are kept, with their focus and with an edit in progress. */
+  /**
+   * Shows exactly these tasks. Cards that are already there are kept, with their focus and with an edit in progress. Returns the
+   * ids of those that are new, changed or gone.
+   */
   reset(tasks) {
     const first = this.#element.ariaBusy === 'true'
     this.#element.ariaBusy = 'false'
     const ids = new Set(tasks.map((task) => task.id))
-    for (const id of [...this.#cards.keys()]) if (!ids.has(id)) this.remove(id)
-    for (const task of tasks) this.#put(task, !first)
+    const gone = [...this.#cards.keys()].filter((id) => !ids.has(id) && this.taskOf(id))
+    for (const id of gone) this.remove(id)
+    const changed = tasks.filter((task) => this.#put(task, !first))
     this.#countCards()
+    return [...gone, ...changed.map(({ id }) => id)]
   }
 
   put(task) {
@@ -66,23 +73,26 @@ export class Board {
     this.#countCards()
   }
 
+  /** Returns whether it shows anything new. */
   #put(task, highlight) {
     const card = this.#cards.get(task.id) ?? this.#createCard(task.id)
     const before = card.task
     const focused = card.hasFocus ? document.activeElement : undefined
     const hasMoved = before?.position !== task.position || before.status !== task.status
-    if (hasMoved || before.title !== task.title || card.isGhost) {
+    const isNews = hasMoved || before.title !== task.title || card.isGhost
+    if (isNews) {
       card.show(task)
       if (highlight) this.#highlight(card.element)
     }
     card.task = task
     if (hasMoved) this.#place(card)
-    if (!focused) return
+    if (!focused) return isNews
     // A focused button that does something else now must not get the next key press, unless it moved the card itself.
     const hasChanged = hasMoved && focused.matches('.actions button') && card.heading !== task.status
     const heir = focused.hidden || hasChanged ? card.element : focused
     // An element loses the focus when it is moved.
     if (heir !== document.activeElement) heir.focus()
+    return isNews
   }
 
   #createCard(id) {

@@ -1,3 +1,5 @@
+// One card of the board.
+
 import { STATUSES } from '../shared/statuses.js'
 import { Editor } from './editor.js'
 

@@ -1,27 +1,29 @@
+// A room that is open: what its board, its stream and its requests have to do with each other.
+
+import { readChange } from '../network/change.js'
+import { Latest } from '../network/latest.js'
+import { Live } from '../network/live.js'
+import { Outbox } from '../network/outbox.js'
+import { request } from '../network/request.js'
 import { notify, notifyOf, withdrawOffers } from '../page/notice.js'
-import { readChange } from '../server/change.js'
-import { Outbox } from '../server/outbox.js'
-import { Replica } from '../server/replica.js'
-import { request } from '../server/request.js'
-import { Stream } from '../server/stream.js'
 import { Announcer } from './announcer.js'
 import { Board } from './board.js'
 
 /** One room: its stream, its board and its outbox, until `close`. */
 export class Room {
   name
-  stream
+  live
+  #user
   #url
   #board
-  #replica
   #outbox
   #announcer
   #onPeople
   #onRefused
-  /** The id of this tab's stream. Each connection has a new one. */
-  #clientId
-  /** Whether the stream was lost, so that changes may have been missed. */
-  #wasLost = false
+  /** Which changes the board shows. */
+  #latest
+  /** The tasks that have changed while the stream was away. */
+  #missed = new Set()
   #closed = false
 
   /**
@@ -31,44 +33,45 @@ export class Room {
    * @param {HTMLElement} options.element the columns
    * @param {{ card, editor, waiting }} options.templates
    * @param {HTMLElement} options.log the log for screen readers
-   * @param {(state: string) => void} options.onState
+   * @param {(live: Live) => void} options.onState called when the connection's state has changed
    * @param {(names: string[]) => void} options.onPeople
    * @param {() => void} options.onRefused called when the server refuses this tab
    */
   constructor({ name, user, element, templates, log, onState, onPeople, onRefused }) {
     this.name = name
-    this.#url = `/api/rooms/${encodeURIComponent(name)}/tasks`
+    this.#user = user
+    this.#url = `/api/rooms/${encodeURIComponent(name)}`
     this.#onPeople = onPeople
     this.#onRefused = onRefused
-    this.#announcer = new Announcer(log)
+    this.#announcer = new Announcer(log, user)
     const asks = {
       move: (id, status) => this.#move(id, status),
       save: (id, title, over) => this.#save(id, title, over),
       remove: (id) => this.#remove(id)
     }
     this.#board = new Board(element, { templates, asks })
-    this.#replica = new Replica(this.#board)
     this.#outbox = new Outbox({
       list: element.querySelector('.waiting'),
       template: templates.waiting,
       key: `${user} ${name}`,
-      send: (task) => this.#ask('POST', '', task)
+      send: (task) => this.#ask('POST', '/tasks', task)
     })
-    this.stream = new Stream(`room.${name}`, {
-      onState: (state) => {
-        if (state !== 'live' && this.#replica.loaded) this.#wasLost = true
-        onState(state)
-      },
-      onRefused,
+    this.live = new Live(`room.${name}`, {
+      user,
+      load: (context) => this.#load(context),
+      // Events that the loaded rows include, and changes that the answers to this tab's requests have told of.
+      isStale: ({ id, data }, latest) => id !== undefined && latest.has({ row_id: data.row_id, cursor: id }),
       on: {
-        snapshot: (snapshot) => this.#load(snapshot),
-        change: (event, id) => this.#hear(event, id),
-        presence: ({ people }) => onPeople(people),
-        resync: ({ reason }) => this.#resync(reason)
-      }
+        change: (told, { id }) => this.#hear(told, id),
+        presence: ({ people }) => onPeople(people)
+      },
+      onState: (live) => {
+        if (live.state === 'live') this.#catchUp()
+        onState(live)
+      },
+      onEnd: onRefused
     })
-    onState(this.stream.state)
-    this.stream.open()
+    onState(this.live)
   }
 
   add(title) {
@@ -78,54 +81,64 @@ export class Room {
   /** Leaves the room. Unsaved titles are kept for this person's next visit. */
   close() {
     this.#closed = true
-    this.stream.close()
+    this.live.close()
     for (const draft of this.#board.drafts) this.#outbox.offer(draft, 'You were writing this when you left.')
     this.#outbox.close()
     withdrawOffers()
   }
 
-  /** Shows the rows, with which every connection begins. They include missed changes that follow them. */
-  #load({ clientId, people, ...rows }) {
-    this.#clientId = clientId
-    const missed = this.#replica.load(rows)
+  /** Loads the rows: at first, and when events have been missed. */
+  async #load({ signal }) {
+    const { people, cursor, tasks } = await request('GET', this.#url, { signal })
+    const isFirst = this.#latest === undefined
+    this.#latest = new Latest(cursor)
+    const changed = this.#board.reset(tasks)
+    if (!isFirst) for (const id of changed) this.#missed.add(id)
     this.#onPeople(people)
-    this.#outbox.confirm(rows.tasks.map(({ id }) => id))
-    this.#outbox.flush()
-    if (this.#wasLost && missed > 0) notify(`Caught up: ${missed} ${missed === 1 ? 'task has' : 'tasks have'} changed`)
-    this.#wasLost = false
+    this.#outbox.confirm(tasks.map(({ id }) => id))
+    return this.#latest
   }
 
-  /** Shows a change of somebody else, or of this person in another tab. */
-  #hear(event, eventId) {
+  /** Says what has changed while the stream was away, and sends what waits. */
+  #catchUp() {
+    const { size } = this.#missed
+    if (size > 0) notify(`Caught up: ${size} ${size === 1 ? 'task has' : 'tasks have'} changed`)
+    this.#missed.clear()
+    this.#outbox.flush()
+  }
+
+  /** Shows a change that the stream tells of, of somebody else or of this person. */
+  #hear(told, eventId) {
     // The table itself was changed, or emptied.
-    if (event.kind === 'resync') return this.stream.open()
-    const change = readChange(event, eventId)
-    const { row_id: id, kind, user } = change
+    if (told.kind === 'resync') return this.live.open()
+    const change = readChange(told, eventId)
+    const { row_id: id, kind, user = 'Somebody' } = change
     const before = this.#board.taskOf(id)
     const wasFocused = this.#board.isFocused(id)
-    if (!this.#replica.receive(change)) return
+    this.#show(change)
+    this.#outbox.confirm([id])
+    if (this.live.state !== 'live') this.#missed.add(id)
     // A card with an edit in progress stays, and its editor says that the task was deleted.
-    const isGone = kind === 'delete' && !this.#board.isFocused(id)
-    if (isGone && wasFocused) this.#offerUndo(id, `${user ?? 'Somebody'} deleted “${before.title}”`)
+    const isGone = kind === 'delete' && before && !this.#board.isFocused(id)
+    if (isGone && wasFocused && user !== this.#user) this.#offerUndo(id, `${user} deleted “${before.title}”`)
     else this.#announcer.tell(change, before)
   }
 
-  /** Handles the loss of events. */
-  #resync(reason) {
-    // `unknown` and `expired` arrive before the rows of this connection, which make up for the loss. After another reason
-    // new rows are needed, and a new connection brings them.
-    if (reason !== 'unknown' && reason !== 'expired') this.stream.open()
+  #show(change) {
+    this.#latest.add(change)
+    if (change.kind === 'delete') this.#board.remove(change.row_id, change)
+    else this.#board.put(change.data)
   }
 
   async #move(id, status) {
-    await this.#ask('PATCH', `/${id}`, { status }).catch((error) => this.#fail(error))
+    await this.#ask('PATCH', `/tasks/${id}`, { status }).catch((error) => this.#fail(error))
   }
 
   /** Saves a title. Throws the error that the editor shows. */
   async #save(id, title, { seen, deleted, replaces }) {
     if (deleted) return this.#putBack(id, title)
     try {
-      await this.#ask('PATCH', `/${id}`, { title, was: seen })
+      await this.#ask('PATCH', `/tasks/${id}`, { title, was: seen })
     } catch (error) {
       this.#heed(error)
       throw error
@@ -140,7 +153,7 @@ export class Room {
   async #remove(id) {
     const { title } = this.#board.taskOf(id)
     try {
-      await this.#ask('DELETE', `/${id}`)
+      await this.#ask('DELETE', `/tasks/${id}`)
       this.#offerUndo(id, `Deleted “${title}”`)
     } catch (error) {
       this.#fail(error)
@@ -161,7 +174,7 @@ export class Room {
 
   async #putBack(id, title) {
     try {
-      await this.#ask('POST', `/${id}/restore`, { title })
+      await this.#ask('POST', `/tasks/${id}/restore`, { title })
     } catch (error) {
       this.#heed(error)
       // The server no longer remembers the deleted task, so the text becomes a new one.
@@ -170,13 +183,15 @@ export class Room {
     }
   }
 
-  /** Sends a request. Its answer is the change, which is shown at once; the stream does not bring it to this tab. */
+  /** Sends a request. Its answer is the change, which is shown at once: the stream may bring it later, or has done so. */
   async #ask(method, path, body) {
-    const answer = await request(method, this.#url + path, { body, clientId: this.#clientId })
+    const answer = await request(method, this.#url + path, { body })
     const change = readChange(answer, answer.cursor)
+    // Before the rows are there, they or the stream will tell.
+    if (!this.#latest || this.#latest.has(change)) return
     const before = this.#board.taskOf(change.row_id)
-    const isNews = this.#replica.receive(change)
-    if (isNews && change.kind !== 'delete') this.#announcer.tell({ ...change, user: 'You' }, before)
+    this.#show(change)
+    if (change.kind !== 'delete') this.#announcer.tell(change, before)
   }
 
   #fail(error) {
@@ -185,15 +200,6 @@ export class Room {
   }
 
   #heed({ status }) {
-    if (this.#closed) return
-    if (status === 401 || status === 403) this.#onRefused()
-    else if (!(status < 500)) this.#refresh()
-  }
-
-  /** Reconnects for new rows: the change may have been made although its request failed. */
-  #refresh() {
-    if (this.stream.state !== 'live') return
-    this.stream.open()
-    this.#wasLost = false
+    if (!this.#closed && (status === 401 || status === 403)) this.#onRefused()
   }
 }

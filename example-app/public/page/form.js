@@ -1,3 +1,5 @@
+// Forms whose work is done by the server.
+
 /**
  * Calls `work` when a form is submitted, one submission at a time. The message of an error that it throws is shown below the
  * fields until something is typed. The fields keep their values and the focus.

@@ -1,9 +1,12 @@
-import { Stream } from '../server/stream.js'
+// The list of rooms.
+
+import { Live } from '../network/live.js'
+import { request } from '../network/request.js'
 import { notify } from './notice.js'
 
-/** The list of rooms. It follows the lobby's stream until `close`. */
+/** Shows the rooms. It follows the lobby's stream until `close`. */
 export class Lobby {
-  stream
+  live
   #list
   #template
   #user
@@ -17,28 +20,26 @@ export class Lobby {
    */
   constructor({ user, list, template, rooms, onState, onRefused }) {
     this.#user = user
+    const hear = (room) => this.#hear(room)
     this.#list = list
     this.#template = template
     list.replaceChildren()
     for (const room of rooms) this.#add(room)
-    this.stream = new Stream('lobby', {
+    this.live = new Live('lobby', {
+      user,
+      async load({ signal }) {
+        const { rooms } = await request('GET', '/api/me', { signal })
+        rooms.forEach(hear)
+      },
+      on: { room: hear },
       onState,
-      onRefused,
-      on: {
-        // The first event of every connection.
-        rooms: ({ rooms }) => {
-          for (const room of rooms) this.#hear(room)
-        },
-        room: (room) => this.#hear(room),
-        resync: () => this.stream.open()
-      }
+      onEnd: onRefused
     })
-    onState(this.stream.state)
-    this.stream.open()
+    onState(this.live)
   }
 
   close() {
-    this.stream.close()
+    this.live.close()
   }
 
   #hear(room) {

@@ -1,3 +1,5 @@
+// Who is here.
+
 const MOST = 12
 
 /** Shows the names of the people in a room, each with its initial in a colour of its own. */

@@ -1,3 +1,5 @@
+// The names of rooms in URLs and topics.
+
 const LONGEST = 40
 
 /**

@@ -1,3 +1,5 @@
+// The tasks of the rooms, in the database.
+
 import { randomUUID } from 'node:crypto'
 import createError from '@fastify/error'
 
@@ -11,8 +13,8 @@ const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i
 
 /**
  * The tasks of all rooms. The database tells those who have a room open of each change, so no caller can change a task
- * without telling them. A change is answered with what its event says, and its place in the log, `cursor`. `by` says who makes a change: `user`,
- * their name, and `clientId`, the stream that does not need to hear of it.
+ * without telling them. A change is answered with what its event says, and its place in the log, `cursor`. `by` is the name of
+ * the person who makes it.
  */
 export class Tasks {
   #database
@@ -27,7 +29,7 @@ export class Tasks {
     this.#limit = limit
   }
 
-  /** The tasks of a room. Events up to the place `cursor` can be ignored: the tasks include those changes. */
+  /** The tasks of a room, and the place in the log up to which they include all changes, `cursor`. */
   async snapshot(room) {
     const [{ cursor, tasks }] = await this.#database.query(
       `select pylon_sse.cursor() as cursor, coalesce(json_agg(t order by t.position), '[]') as tasks
@@ -105,10 +107,7 @@ export class Tasks {
   /** @param work makes a change, and resolves with its kind, or with undefined if there is nothing to change */
   #change(id, by, work) {
     return this.#database.transaction(async ({ query }) => {
-      await query(`select set_config('board.person', $1, true), set_config('pylon_sse.except_client', $2, true)`, [
-        by.user,
-        by.clientId ?? ''
-      ])
+      await query("select set_config('board.person', $1, true)", [by])
       const find = async (id) => {
         if (!UUID.test(id)) return undefined
         const [task] = await query(

@@ -1,3 +1,5 @@
+// The rooms and who may enter them.
+
 import createError from '@fastify/error'
 import { slugOf } from '../public/shared/slug.js'
 import { fold } from './person.js'

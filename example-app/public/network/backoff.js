@@ -1,3 +1,5 @@
+// When to try again.
+
 const FIRST_DELAY = 1000
 const LONGEST_DELAY = 30_000
 

@@ -1,3 +1,5 @@
+// Who is in which room.
+
 /** Shortest time between two reports of this process, and the longest, ms. */
 const SHORTEST = 250
 const LONGEST = 10_000

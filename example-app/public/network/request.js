@@ -11,13 +11,13 @@ export class RequestError extends Error {
   }
 }
 
-/** @param {{ body?: unknown, clientId?: string }} [options] `clientId`: the stream that does not need to hear of the change */
-export async function request(method, url, { body, clientId } = {}) {
-  const headers = {}
-  if (body) headers['content-type'] = 'application/json'
-  if (clientId) headers['x-client-id'] = clientId
-  const signal = AbortSignal.timeout(PATIENCE)
-  const response = await fetch(url, { method, headers, body: body && JSON.stringify(body), signal }).catch(giveUp)
+/** @param {{ body?: unknown, signal?: AbortSignal }} [options] `signal` ends the request before its time is over */
+export async function request(method, url, { body, signal } = {}) {
+  const headers = body && { 'content-type': 'application/json' }
+  const timeout = AbortSignal.timeout(PATIENCE)
+  const ends = signal ? AbortSignal.any([signal, timeout]) : timeout
+  const init = { method, headers, body: body && JSON.stringify(body), signal: ends }
+  const response = await fetch(url, init).catch(giveUp)
   if (response.status === 204) return undefined
   const answer = await response.json().catch((error) => (response.ok ? giveUp(error) : {}))
   if (response.ok) return answer
@@ -28,8 +28,6 @@ export async function request(method, url, { body, clientId } = {}) {
 function giveUp({ name }) {
   if (name !== 'TimeoutError')
     throw new RequestError('Nothing is saved: the server cannot be reached. Try again in a moment.')
-  // Over HTTP/1.1 a browser opens at most six connections to a site, and each open board keeps one.
-  throw new RequestError(
-    'No answer. If six tabs of this board are open, close one: the browser has no more connections.'
-  )
+  // Over HTTP/1.1 a browser opens at most six connections to a site, and each room that is open keeps one.
+  throw new RequestError('No answer. If six rooms are open in this browser, close one: it has no more connections.')
 }

@@ -1,3 +1,5 @@
+// What the server tells of changes, and their order.
+
 /**
  * A change of a task as the board shows it, from what a change event of the database says, or the answer to a request: `cursor`
  * is the place of the event in the log, `user` who made the change, `data` the task as it is since, null for a deleted one.

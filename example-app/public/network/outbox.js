@@ -1,3 +1,5 @@
+// What has been typed and is not saved yet.
+
 import { Backoff } from './backoff.js'
 
 /**
@@ -42,7 +44,7 @@ export class Outbox {
     this.#store()
   }
 
-  /** Drops tasks that the server has: the answer to them may have been lost. */
+  /** Drops tasks that the server has: the answer to them may have been lost, or comes later. */
   confirm(ids) {
     for (const id of ids) this.#forget(id)
   }

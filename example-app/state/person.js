@@ -1,3 +1,5 @@
+// The names of people.
+
 /** JSON schema of a person's name. It has no comma, since commas separate names. The description is used in error messages. */
 export const PERSON = {
   type: 'string',

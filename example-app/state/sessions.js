@@ -1,3 +1,5 @@
+// Who is logged in.
+
 /** The sessions of logged-in users: each lasts until it expires or its user logs out. */
 export class Sessions {
   #database

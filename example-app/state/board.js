@@ -1,3 +1,5 @@
+// All that the app knows, for its routes and its stream.
+
 import createError from '@fastify/error'
 import { Presence } from './presence.js'
 import { Rooms } from './rooms.js'
@@ -64,10 +66,18 @@ export class Board {
     return this.#tasks
   }
 
-  /** Adds a client to a room, and resolves with what the page shows. @param {{ id: string, user: string }} client */
-  async enter(room, client) {
+  /**
+   * What a page shows of a room. Events up to the place `cursor` in the log can be ignored: the rest includes what they tell.
+   */
+  async snapshot(room) {
+    const rows = await this.#tasks.snapshot(room)
+    // Read after the place, so that no event up to it tells of people who are not among these.
+    return { ...rows, people: await this.#presence.in(room) }
+  }
+
+  /** @param {{ id: string, user: string }} client */
+  enter(room, client) {
     this.#presence.enter(room, client)
-    return { people: await this.#presence.in(room), ...(await this.#tasks.snapshot(room)) }
   }
 
   leave(clientId) {
