@@ -16,7 +16,7 @@ import { Hub } from './hub/hub.js'
 import type { RunOptions } from './hub/runs/run-options.js'
 import type { RunSource } from './hub/runs/source.js'
 import { closingAnswer } from './routes/closing-answer.js'
-import { Entrance } from './routes/entrance.js'
+import { RequestHandler } from './routes/request-handler.js'
 import { addRoutes, pathIn } from './routes/routes.js'
 import { secondaryServers } from './routes/secondary-servers.js'
 import type { StreamOptions } from './routes/stream-options.js'
@@ -93,8 +93,8 @@ async function plugin(app: FastifyInstance, options: PylonSseOptions & RegisterO
   app.addHook('onListen', async () => {
     for (const server of secondaryServers(app)) connections.watch(server)
   })
-  const entrance = new Entrance(hub, connections, resolved)
-  const sse = publicSide(hub, entrance)
+  const requests = new RequestHandler(hub, connections, resolved)
+  const sse = publicSide(hub, requests)
   hub.diagnostics.sse = sse
   app.decorate(resolved.decorator, sse)
   app.addHook('onReady', async () => hub.start())
@@ -107,10 +107,10 @@ async function plugin(app: FastifyInstance, options: PylonSseOptions & RegisterO
     const { path } = resolved
     if (path !== false) {
       const withPath = { ...resolved, path }
-      await addRoutes(scope, hub, connections, entrance, withPath).catch((error) => refuseTakenPath(error, path))
+      await addRoutes(scope, hub, connections, requests, withPath).catch((error) => refuseTakenPath(error, path))
     }
     const ownPath = path === false ? undefined : pathIn(scope.prefix, path)
-    const answer = closingAnswer(ownPath, entrance.paths, hub, connections, resolved)
+    const answer = closingAnswer(ownPath, requests.paths, hub, connections, resolved)
     app.addHook('preClose', async () => connections.answerFirst(answer))
     // In preClose, since the server waits for open streams once it stops listening. In the scope, since its hooks run
     // after those of the app, which may still broadcast.
@@ -131,7 +131,7 @@ function refuseTakenPath(error: Error & { code?: string }, path: string): never 
 }
 
 /** Returns the public part of a hub. Its methods may be detached from it. */
-function publicSide(hub: Hub, entrance: Entrance): Sse {
+function publicSide(hub: Hub, requests: RequestHandler): Sse {
   return Object.freeze({
     broadcast: (data: unknown, options?: EventOptions) => hub.broadcast(data, options),
     broadcastMessage: (text: string, options?: EventOptions) => hub.broadcastText(text, options),
@@ -144,7 +144,7 @@ function publicSide(hub: Hub, entrance: Entrance): Sse {
     run: (source: RunSource, options: RunOptions) => hub.runner.run(source, options),
     stopRun: (topic: string) => hub.runner.stop(topic),
     stream: (request: FastifyRequest, reply: FastifyReply, options?: StreamOptions) =>
-      entrance.stream(request, reply, options),
+      requests.stream(request, reply, options),
     get clientCount() {
       return hub.clients.size
     },

@@ -1,3 +1,6 @@
+// Which requests may become clients, and which topics they may subscribe to. How a request is answered that may not is
+// in rejection.ts.
+
 import type { ServerHttp2Stream } from 'node:http2'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { InvalidOptionError, TopicForbiddenError } from '../api/errors.js'
@@ -10,15 +13,15 @@ import { isHttp2 } from '../wire/response.js'
 import { untilGone } from '../wire/response-end.js'
 import { isAbandoned } from '../wire/server-connections.js'
 
-/** What keeps a request from becoming a client for now. */
+/** The limit that a request is over. */
 export type OverLimit = 'serverFull' | 'tooManyClients'
 
-/** Decides who may come in, and what they may hear. */
+/** Checks requests against limits, and the topics that they ask for. */
 export class Admission {
   readonly #hub: Hub
   readonly #options: ResolvedOptions
   readonly #slots: IpLimit
-  /** Slots of pages over HTTP/2 that are not out yet. */
+  /** Slots of pages over HTTP/2 that have not been sent completely. */
   readonly #pages = new Map<ServerHttp2Stream, Slot>()
 
   constructor(hub: Hub, options: ResolvedOptions) {
@@ -33,10 +36,10 @@ export class Admission {
   }
 
   /**
-   * The topics of `?topic=a&topic=b` that the request may hear.
+   * Returns the topics of `?topic=a&topic=b` that the request may subscribe to.
    *
-   * @throws InvalidTopicError (400) when one is none, or they are too many
-   * @throws TopicForbiddenError (403) when none is allowed, and always without `authorizeTopics`
+   * @throws InvalidTopicError (400) if one is invalid, or they are too many
+   * @throws TopicForbiddenError (403) if none is allowed, and always without `authorizeTopics`
    */
   async topics(request: FastifyRequest): Promise<ReadonlySet<string>> {
     const { topic } = request.query as { topic: unknown }
@@ -55,7 +58,7 @@ export class Admission {
     return granted
   }
 
-  /** Takes a slot. @returns the limit that is reached, where there is none left */
+  /** Acquires a slot. @returns the slot, or the limit that the request is over */
   slot(request: FastifyRequest): Slot | OverLimit {
     const { maxClients, limitBy } = this.#options
     const { clients, longPolls } = this.#hub
@@ -65,7 +68,7 @@ export class Admission {
     return take() ?? (this.#releaseAbandoned() ? take() : undefined) ?? 'tooManyClients'
   }
 
-  /** Has a page give its slot back when it is out, or its client has gone. */
+  /** Releases the slot of a page when it has been sent, or its client has gone. */
   releaseWithPage(slot: Slot, { raw: req }: FastifyRequest, { raw: res }: FastifyReply): void {
     const stream = isHttp2(res) ? res.stream : undefined
     if (stream !== undefined) this.#pages.set(stream, slot)
@@ -75,7 +78,7 @@ export class Admission {
     })
   }
 
-  /** @returns whether there were any */
+  /** Releases the slots of pages that their clients have reset. @returns whether there were any */
   #releaseAbandoned(): boolean {
     const abandoned = [...this.#pages].filter(([stream]) => isAbandoned(stream))
     for (const [stream, slot] of abandoned) {
@@ -88,7 +91,7 @@ export class Admission {
   async #granted(request: FastifyRequest, wanted: string[]): Promise<readonly string[]> {
     const { authorizeTopics } = this.#options
     if (authorizeTopics === undefined) return []
-    // A copy: what it is asked about is not what it may change.
+    // A copy, since `authorizeTopics` may change what it gets.
     const allowed = await authorizeTopics(request, [...wanted])
     if (allowed === true) return wanted
     if (!Array.isArray(allowed)) return []
@@ -96,7 +99,7 @@ export class Admission {
   }
 }
 
-/** A promise, say, would be another key for each request, and limit nobody. */
+/** Refuses keys that are no strings: a promise, for example, would be a new key for each request, and limit nobody. */
 function checkKey(key: unknown): string | undefined {
   if (key === undefined || typeof key === 'string') return key
   const given = isUnexpectedPromise(key) ? 'a promise' : `a value of type ${typeof key}`

@@ -1,3 +1,6 @@
+// How requests for the stream are answered while the app closes, when Fastify runs neither hooks nor routes. Requests
+// that came before that are answered by rejection.ts.
+
 import type { ResolvedOptions } from '../api/options.js'
 import type { Hub } from '../hub/hub.js'
 import { encodeRetry } from '../log/encode.js'
@@ -7,12 +10,12 @@ import { STREAM_HEAD, takesRetry } from '../wire/stream-request.js'
 import type { StreamPaths } from './stream-paths.js'
 
 /**
- * While an app closes, Fastify answers each request with 503 before any hook or route hears of it, and a browser's
- * EventSource gives up for good. What this gives answers requests for the stream before Fastify does: with 200, a
- * reconnection time and the end. Since no hook runs, it leaves to Fastify whatever it cannot judge by itself.
+ * Returns what answers requests for the stream while the app closes: with 200, a reconnection time, and the end.
+ * Fastify would answer them with 503 before any hook or route runs, and a browser's EventSource then gives up for good.
+ * Since no hook runs, requests that depend on one are left to Fastify.
  *
- * @param path the whole path of the stream, where the plugin has a route of its own
- * @param appPaths where routes of the app answer with streams
+ * @param path the whole path of the stream, if the plugin has a route of its own
+ * @param appPaths the routes of the app that answer with streams
  */
 export function closingAnswer(
   path: string | undefined,
@@ -22,7 +25,7 @@ export function closingAnswer(
   { route, cors, overLimit }: ResolvedOptions
 ): Answer {
   const isPlain = path !== undefined && route.constraints === undefined && !/[:*]/.test(path)
-  // A page of another origin may read it only where the policy needs no hook.
+  // A page of another origin may read the answer only if the CORS policy needs no hook.
   const isOpen = typeof cors === 'object' && cors.origin === '*'
   return (req, res) => {
     const { method, url, headers } = req

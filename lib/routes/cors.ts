@@ -1,3 +1,5 @@
+// The CORS policy of the plugin's routes: the hook of @fastify/cors, apart from the app's own registration of it.
+
 import fastifyCors, { type FastifyCorsOptions, type FastifyCorsOptionsDelegate } from '@fastify/cors'
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteShorthandOptions } from 'fastify'
 
@@ -9,7 +11,7 @@ type HookName = 'onRequest' | 'preParsing' | 'preValidation' | 'preHandler' | 'p
 type RouteConfig = NonNullable<RouteShorthandOptions['config']>
 
 /**
- * Every option of @fastify/cors, so that nothing of the app's own policy shows through: it merges a route's
+ * Every option of @fastify/cors, so that nothing of the app's own policy remains: the app's hook merges a route's
  * `config.cors` into its own options.
  */
 const DEFAULTS = {
@@ -24,15 +26,15 @@ const DEFAULTS = {
   cacheControl: null,
   preflight: true,
   strictPreflight: true,
-  // What it sets for options that a delegate gave, to have them vary by origin.
+  // What @fastify/cors sets for the options of a delegate, whose answers vary by origin.
   dynamic: false
 }
 
 /**
- * Gives a scope the hook of @fastify/cors without the rest of what it registers: a decorator and `OPTIONS *`, which an
- * app that registers it for itself has already, or will have.
+ * Adds the hook of @fastify/cors to a scope, without the rest that it registers: a decorator and `OPTIONS *`, which an
+ * app that registers it for itself also has.
  *
- * @returns the `config` for the scope's routes, by which an app's own @fastify/cors follows their policy, too
+ * @returns the `config` for the scope's routes, by which the app's own @fastify/cors follows their policy, too
  */
 export async function addCorsHook(scope: FastifyInstance, cors: CorsOption): Promise<RouteConfig> {
   let made: { name: HookName; hook: Hook } | undefined
@@ -51,7 +53,8 @@ export async function addCorsHook(scope: FastifyInstance, cors: CorsOption): Pro
   })
   const { name, hook } = made!
   if (typeof cors === 'function' || cors.delegator) {
-    // A delegate decides by request, which a config cannot say: the app's hook is silenced, and this one not told.
+    // A delegate decides by request, which a config cannot express. `cors: false` turns the app's hook off for these
+    // routes, and is hidden from the plugin's.
     scope.addHook(name as 'onRequest', (request, ...rest) => hook(unsilenced(request), ...rest))
     return { cors: false } as RouteConfig
   }

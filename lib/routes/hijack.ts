@@ -1,3 +1,5 @@
+// Takes responses over from Fastify once all hooks have run, and opens the streams on them.
+
 import { type OutgoingHttpHeaders, validateHeaderName, validateHeaderValue } from 'node:http'
 import { Readable, type Writable } from 'node:stream'
 import { gzip } from 'node:zlib'
@@ -8,15 +10,15 @@ import type { Client } from '../hub/clients/client.js'
 import { logFields } from '../hub/clients/clients.js'
 import type { Hub } from '../hub/hub.js'
 import type { Headers } from '../wire/response.js'
-import type { Hearing } from './hearing.js'
-import { refusal } from './refusal.js'
+import { rejection } from './rejection.js'
 import type { RequestScope } from './request-scope.js'
+import type { ResolvedStreamOptions } from './stream-options.js'
 
-/** Where a request that has been let in holds the body of its answer. */
+/** The key of a request's stream body. */
 const BODY = Symbol('pylon-sse.body')
-/** Where a request says that its answer may be compressed. */
+/** The key that marks a request whose response may be compressed. */
 const ZIP = Symbol('pylon-sse.zip')
-/** Characters from which on an answer is worth compressing. */
+/** Minimum length of a response that is compressed, characters. */
 const MIN_ZIPPED = 1024
 
 interface Admitted {
@@ -24,18 +26,21 @@ interface Admitted {
   [ZIP]?: true
 }
 
-/** What a request becomes a stream with. */
+/** What it takes to open a stream as the response to a request. */
 export interface Opening {
   readonly client: Client
   readonly scope: RequestScope
-  readonly onConnect: Hearing['onConnect']
+  readonly onConnect: ResolvedStreamOptions['onConnect']
   readonly hub: Hub
   readonly options: ResolvedOptions
-  /** Whether the route is the plugin's, whose last hook takes the response over. On others Fastify has the body pipe itself. */
+  /**
+   * Whether the route is the plugin's own, whose last onSend hook takes the response over. On other routes Fastify
+   * pipes the body instead.
+   */
   readonly isOwnRoute: boolean
 }
 
-/** Stands for the stream while `onSend` hooks run. They pass it on; none may read it. */
+/** Stands for the stream while `onSend` hooks run, which must pass it on without reading it. */
 class StreamBody extends Readable {
   readonly opening: Opening
   readonly #request: FastifyRequest
@@ -46,11 +51,11 @@ class StreamBody extends Readable {
     this.opening = opening
     this.#request = request
     this.#reply = reply
-    // `pipe` hands no error on. What a hook made of the stream is refused where it comes out.
+    // `pipe` does not forward errors. A payload that a hook has made of this one is refused in `takeOver`.
     this.on('error', () => {})
   }
 
-  /** Whether someone has read it, or means to. */
+  /** Whether somebody has read it, or has begun to. */
   get isRead(): boolean {
     return this.destroyed || this.readableFlowing !== null
   }
@@ -59,11 +64,11 @@ class StreamBody extends Readable {
     this.destroy(new StreamConsumedError())
   }
 
-  /** On a route of the app Fastify calls it after all hooks, with the response: that is taken over then. */
+  /** On a route of the app Fastify calls this after all hooks, with the response, which is then taken over. */
   override pipe<To extends NodeJS.WritableStream>(to: To, options?: { end?: boolean }): To {
     if (this.opening.isOwnRoute) return super.pipe(to, options)
     if ((to as unknown) !== this.#reply.raw) {
-      // Nobody may listen yet; Fastify looks whether it has failed when it gets it.
+      // There may be no listener yet. Fastify checks whether the stream has failed when it gets it.
       ;(to as unknown as Writable).on('error', () => {}).destroy(new StreamConsumedError())
       return to
     }
@@ -80,23 +85,26 @@ class StreamBody extends Readable {
       const { raw } = this.#reply.hijack()
       raw.writeHead(this.#reply.statusCode, this.#reply.getHeaders() as OutgoingHttpHeaders).end(instead)
     }
-    // For Fastify it has come to its end: it has nothing more to do with the response.
+    // For Fastify this is the end: it has nothing more to do with the response.
     this.push(null)
     this.resume()
     return to
   }
 }
 
-/** As a payload rather than past Fastify, so that onSend hooks run: @fastify/cookie sets its header in one. */
+/**
+ * Sends the stream as a payload rather than past Fastify, so that onSend hooks run: @fastify/cookie sets its header in
+ * one.
+ */
 export function sendStream(opening: Opening, request: FastifyRequest, reply: FastifyReply): void {
   const body = new StreamBody(opening, request, reply)
   ;(request as Admitted)[BODY] = body
-  // @fastify/compress would hold events back; an app that registers it globally does not mean streams.
+  // @fastify/compress would hold events back. An app that registers it globally does not mean it for streams.
   if (!opening.isOwnRoute) request.headers['x-no-compression'] ??= 'stream'
   reply.send(body)
 }
 
-/** The answer, if it is text, is to be compressed. */
+/** Marks a request whose response is to be compressed, if it is text. */
 export function zipAnswer(request: FastifyRequest): void {
   ;(request as Admitted)[ZIP] = true
 }
@@ -110,7 +118,7 @@ export const takeOver: onSendHookHandler = (request, reply, payload, done) => {
     else done(null, payload)
     return
   }
-  // What a hook makes of the stream would never end; one that reads it, reads nothing.
+  // A payload that a hook makes of the stream would never end, and a hook that reads the stream would get nothing.
   if (payload !== body || body.isRead) {
     body.opening.hub.reject('failed')
     done(new StreamConsumedError())
@@ -121,14 +129,14 @@ export const takeOver: onSendHookHandler = (request, reply, payload, done) => {
   else if (instead !== undefined) done(null, instead)
 }
 
-/** Takes the response over, and lets the stream begin. @returns what is to be answered instead, where it cannot */
+/** Takes the response over and opens the stream. @returns what to send instead if it cannot */
 function begin({ opening }: StreamBody, request: FastifyRequest, reply: FastifyReply): Error | string | undefined {
   const { client, scope, onConnect, hub, options } = opening
   if (client.gone) {
     reply.hijack()
     return undefined
   }
-  if (client.closed) return refusal(hub, 'closing', options, request, reply)
+  if (client.closed) return rejection(hub, 'closing', options, request, reply)
   reply.removeHeader('content-length')
   const headers = reply.getHeaders()
   try {
@@ -138,7 +146,7 @@ function begin({ opening }: StreamBody, request: FastifyRequest, reply: FastifyR
     return error as Error
   }
   reply.hijack()
-  // Not before: an error in its place would be said to be compressed.
+  // Only now: an error that is sent instead must not be marked as compressed.
   if (client.compressed) headers['content-encoding'] = 'gzip'
   scope.keep()
   client.open(headers, () => {
@@ -152,7 +160,7 @@ function begin({ opening }: StreamBody, request: FastifyRequest, reply: FastifyR
 async function welcome({ client, scope, onConnect, hub }: Opening, request: FastifyRequest): Promise<void> {
   try {
     await onConnect!(client, request)
-    // It may have asked for the signal.
+    // `onConnect` may have used `request.signal`.
     scope.keep()
     client.start()
   } catch (err) {
@@ -170,13 +178,13 @@ function zip(text: string, reply: FastifyReply, done: (error: Error | null, payl
   gzip(text, done)
 }
 
-/** Values of fields that have been found right: most responses have the same ones. */
+/** Header values that have been found valid: most responses have the same ones. */
 const checked = new Map<string, unknown>()
 const MAX_CHECKED = 100
 
 /**
- * Throws what writing the head would, while Fastify can still answer with the error, and takes away what it is about.
- * Headers that HTTP/2 forbids it passes over: with a hook that sets them Fastify cannot answer, either.
+ * Throws what writing the headers would throw, while Fastify can still answer with the error, and removes the header in
+ * question. Headers that HTTP/2 forbids are not checked: with a hook that sets them Fastify cannot answer, either.
  */
 function checkHead(headers: Headers, reply: FastifyReply): void {
   if (reply.raw.headersSent) throw new HeadSentError()

@@ -1,3 +1,5 @@
+// How @fastify/swagger describes the plugin's routes. Nothing here validates requests.
+
 import type { RouteShorthandOptions } from 'fastify'
 import type { ResolvedOptions } from '../api/options.js'
 import { MAX_REQUEST_EVENTS } from '../backplane/idempotency.js'
@@ -6,20 +8,20 @@ import type { EventSchema } from '../log/event-encoder.js'
 type Json = Record<string, unknown>
 type RouteConfig = NonNullable<RouteShorthandOptions['config']>
 
-/** What @fastify/swagger hands to a route's `config.swaggerTransform`. Without it nobody calls that. */
+/** What @fastify/swagger passes to a route's `config.swaggerTransform`. Nobody else calls that. */
 interface TransformInput {
   schema?: Json
   url: string
-  /** The document so far; none where it is to be Swagger 2.0. */
+  /** The document so far; undefined for Swagger 2.0. */
   openapiObject?: { openapi: string }
 }
 type Transform = (input: TransformInput) => { schema?: Json; url: string }
-/** The parts of a route's schema that describe it, for a version of OpenAPI; none is Swagger 2.0. */
+/** Returns the parts of a route's schema that describe it, for a version of OpenAPI; undefined is Swagger 2.0. */
 type Describe = (version: string | undefined) => Json
 
 /**
- * A route's config by which @fastify/swagger describes the route. A schema would do more than describe: Fastify
- * validates and coerces requests by it, and serialises answers. What the app's own schema says stands.
+ * Returns a route config by which @fastify/swagger describes the route. A schema would do more: Fastify validates and
+ * coerces requests by it, and serialises responses. What the app's own schema says takes precedence.
  */
 export function describedBy(describe: Describe, config: object = {}): RouteConfig {
   const own = (config as { swaggerTransform?: Transform | false }).swaggerTransform
@@ -48,7 +50,7 @@ export function describeStream(options: ResolvedOptions): Describe {
             items: { type: 'string' },
             maxItems: maxTopics,
             description:
-              'Topics to hear, beside the events that have none. In patterns `*` stands for one segment between dots, ' +
+              'Topics to subscribe to, besides the events that have none. In patterns `*` stands for one segment between dots, ' +
               '`**` at the end for any number.'
           }
         }),
@@ -79,8 +81,8 @@ export function describeStream(options: ResolvedOptions): Describe {
     response: {
       200: describeEvents(options.events, version),
       204: { type: 'null', description: 'The server has asked this client to stay away.' },
-      400: problem('A topic or a field of the query is none.', codes('INVALID_TOPIC', 'INVALID_QUERY')),
-      403: problem('None of these topics may be heard.', codes('TOPIC_FORBIDDEN')),
+      400: problem('A topic or a field of the query is invalid.', codes('INVALID_TOPIC', 'INVALID_QUERY')),
+      403: problem('None of these topics is allowed.', codes('TOPIC_FORBIDDEN')),
       406: problem('`Accept` rules out both forms.', codes('NOT_ACCEPTABLE')),
       410: problem('Page: what follows `since` can no longer be replayed. Refetch the state.', ['RESYNC_REQUIRED'], {
         oldest: { type: 'string', description: 'The oldest cursor that can be paged on from.' }
@@ -129,11 +131,11 @@ export function describePublish(): Json {
         type: 'object',
         properties: { ids: { type: 'array', items: { type: 'string' } } }
       },
-      400: problem('The body is no event, or an event cannot be sent.', codes('INVALID_EVENT', 'UNSERIALIZABLE')),
+      400: problem('The body is not an event, or an event cannot be sent.', codes('INVALID_EVENT', 'UNSERIALIZABLE')),
       403: problem('A page of another origin.', codes('CROSS_ORIGIN')),
       409: problem('An event with this id can still be replayed.', codes('DUPLICATE_ID')),
       413: problem('An event or the body is too large.', [...codes('EVENT_TOO_LARGE'), 'FST_ERR_CTP_BODY_TOO_LARGE']),
-      415: problem('The body is no JSON.', codes('UNSUPPORTED_TYPE')),
+      415: problem('The body is not JSON.', codes('UNSUPPORTED_TYPE')),
       422: problem('The key came with other events before.', codes('IDEMPOTENCY_KEY_REUSED')),
       503: problem('The server is closing.', codes('CLOSED'))
     }
@@ -145,7 +147,7 @@ const RESYNC = {
   required: ['reason', 'missed'],
   properties: {
     reason: { type: 'string', enum: ['overflow', 'expired', 'unknown', 'backplane'] },
-    missed: { type: 'integer', nullable: true, description: 'Number of events missed; null where nobody knows.' }
+    missed: { type: 'integer', nullable: true, description: 'Number of events missed; null if it is not known.' }
   }
 }
 
@@ -159,14 +161,14 @@ function describeEvents(events: Readonly<Record<string, EventSchema>>, version: 
     required: ['id', ...required, 'data'],
     properties: { id: { type: 'string' }, event: { type: 'string' }, topic: { type: 'string' }, ...properties }
   })
-  const other = pageEvent([], { data: { description: 'The data, or its text where it is not JSON.' } }, 'any event')
+  const other = pageEvent([], { data: { description: 'The data, or its text if that is not JSON.' } }, 'any event')
   const named = schemas.map(([name, data]) => pageEvent(['event'], { event: eventField(name), data }, name))
   const page = {
     type: 'object',
     required: ['events', 'cursor', 'hasMore'],
     properties: {
       events: { type: 'array', items: named.length === 0 ? other : { anyOf: [...named, other] } },
-      cursor: { type: 'string', description: 'What to ask for next, as `since`.' },
+      cursor: { type: 'string', description: 'The `since` of the next request.' },
       hasMore: { type: 'boolean' }
     }
   }
@@ -180,7 +182,7 @@ function describeEvents(events: Readonly<Record<string, EventSchema>>, version: 
   }
 }
 
-/** OpenAPI can say what a stream consists of since 3.2. */
+/** Describes the events of a stream, which OpenAPI has a field for since 3.2. */
 function describeItems(schemas: [string, unknown][], version: string): Json {
   if (/^3\.[01]\b/.test(version)) return { 'x-events': Object.fromEntries(schemas) }
   return {
@@ -233,7 +235,7 @@ function retryable(description: string, codes: string[]): Json {
   }
 }
 
-/** What the app says of its route wins; parameters and answers are told side by side. */
+/** Merges two schemas. The app's takes precedence; parameters and responses of both are listed. */
 function merge(ours: Json, theirs: Json): Json {
   const merged: Json = { ...ours, ...theirs }
   for (const part of ['querystring', 'headers'] as const) {
@@ -241,7 +243,7 @@ function merge(ours: Json, theirs: Json): Json {
       Json?,
       Json?
     ]
-    // One that is a reference, or of another library, is not to be taken apart.
+    // A reference, or a schema of another library, cannot be merged.
     if (given !== undefined && typeof given.properties !== 'object') merged[part] = given
     else if (own !== undefined) merged[part] = { ...own, ...given, properties: parameters(own, given) }
   }
@@ -256,7 +258,7 @@ function merge(ours: Json, theirs: Json): Json {
   return { ...merged, response }
 }
 
-/** Header names are told apart by their letters, not by their case. */
+/** Merges parameters. Names of headers are case-insensitive. */
 function parameters(own: Json, given: Json | undefined): Json {
   const theirs = (given?.properties ?? {}) as Json
   const names = new Set(Object.keys(theirs).map((name) => name.toLowerCase()))
@@ -265,8 +267,8 @@ function parameters(own: Json, given: Json | undefined): Json {
 }
 
 /**
- * A schema that can stand anywhere in a document: its references to itself are replaced by what they mean, and by
- * anything at all where it recurs or where they lead out of it.
+ * Makes a schema self-contained: its references to itself are replaced by what they refer to, and by `{}`, which allows
+ * anything, if they recur or lead out of the schema.
  */
 function standAlone(schema: unknown, root = schema, above: readonly unknown[] = []): unknown {
   if (Array.isArray(schema)) return schema.map((item) => standAlone(item, root, above))
@@ -279,7 +281,7 @@ function standAlone(schema: unknown, root = schema, above: readonly unknown[] = 
   return Object.fromEntries(
     Object.entries(rest).map(([key, value]) => {
       if (key !== 'properties' && key !== 'patternProperties') return [key, standAlone(value, root, above)]
-      // Named by the app: one that is called `definitions` is none.
+      // These names are the app's: a property that is called `definitions` is not the keyword.
       const named = Object.entries(value as Json).map(([name, one]) => [name, standAlone(one, root, above)])
       return [key, Object.fromEntries(named)]
     })

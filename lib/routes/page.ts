@@ -1,3 +1,5 @@
+// The JSON page: a part of the log for clients that poll. Waiting for an event is in hub/clients/long-polls.ts.
+
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { InvalidQueryError, ResyncRequiredError } from '../api/errors.js'
 import type { Source } from '../hub/clients/client-context.js'
@@ -5,15 +7,15 @@ import type { Hub } from '../hub/hub.js'
 import type { Audience } from '../log/audience.js'
 import type { EventLog } from '../log/event-log.js'
 import { type PlainEvent, plainEvent } from '../log/plain-event.js'
-import type { Hearing } from './hearing.js'
-import { leaveConnection } from './refusal.js'
+import { leaveConnection } from './rejection.js'
+import type { ResolvedStreamOptions } from './stream-options.js'
 
 /** A part of the log, as JSON. */
 export interface Page {
   events: PlainEvent[]
-  /** What to ask for next, as `since`. */
+  /** The `since` of the next request. */
   cursor: string
-  /** Whether there is more already. */
+  /** Whether more events are available now. */
   hasMore: boolean
 }
 
@@ -23,18 +25,19 @@ type PageSource = Pick<Source, 'log' | 'reader' | 'audiences'>
 const DEFAULT_LIMIT = 100
 const MAX_LIMIT = 1000
 const MAX_WAIT = 60_000
-/** Bytes of events after which a page ends: a client that does not read keeps its page in memory. */
+/** Size of the events after which a page ends, bytes: a client that does not read keeps its page in memory. */
 const MAX_BYTES = 1024 * 1024
 
 /**
- * Answers a page of the log: `?since=<id>&limit=100`, from the oldest event that can be replayed where `since` is `0` or
- * absent, and from what comes next where it is `now`. It ends after `limit` events or a MiB of them. With `?wait=ms` it waits so long for the first event, where there is none yet.
+ * Sends a page of the log: `?since=<id>&limit=100`. It starts with the oldest event that can be replayed if `since` is
+ * `0` or absent, and with the next event if it is `now`. It ends after `limit` events or 1 MiB of them. If there is no
+ * event yet, `?wait=<ms>` makes it wait for one.
  *
  * @throws InvalidQueryError (400)
  */
 export async function sendPage(
   hub: Hub,
-  { topics, everyone }: Hearing,
+  { topics, everyone }: ResolvedStreamOptions,
   source: PageSource,
   request: FastifyRequest,
   reply: FastifyReply
@@ -43,7 +46,7 @@ export async function sendPage(
   const limit = number(query, 'limit', 1, MAX_LIMIT) ?? DEFAULT_LIMIT
   const wait = number(query, 'wait', 0, MAX_WAIT) ?? 0
   const { log, audiences } = source
-  // An empty one is none, as with `lastEventId`.
+  // An empty value counts as absent, as with `lastEventId`.
   const since = query.since || undefined
   if (since !== undefined && typeof since !== 'string') throw new InvalidQueryError('since', 'one id')
   const fromOldest = since === undefined || since === '0'
@@ -61,11 +64,11 @@ export async function sendPage(
     }
     let page = read(source, audience, Math.max(position.seq, log.oldest - 1), limit)
     if (page.events.length === 0 && wait > 0) {
-      // What came before the event that wakes it was of no concern to it.
+      // The events before the one that ends the wait are not for this audience.
       const quietUpTo = () => Math.max(position.seq, log.head - 1)
       const { lives } = log
       const seq = await hub.longPolls.wait(audience, wait, request.raw, reply.raw, quietUpTo)
-      // A log that has begun anew has other events at the same places.
+      // After a `rebase` the log has other events at the same `seq`.
       if ((seq < log.oldest - 1 || log.lives !== lives) && !fromOldest) {
         refuse(log, reply)
         return
@@ -90,7 +93,7 @@ function read(source: PageSource, audience: Audience, cursor: number, limit: num
   let bytes = 0
   for (const entry of reader.heard(audience, cursor, log.head)) {
     bytes += entry.size
-    // One event always, however large.
+    // At least one event, however large.
     const isFull = events.length === limit || (bytes > MAX_BYTES && events.length > 0)
     if (isFull) return { events, cursor: log.cursorAt(entry.seq - 1), hasMore: true }
     events.push(plainEvent(entry))

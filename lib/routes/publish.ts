@@ -1,3 +1,5 @@
+// The publish route: `POST` on the path of the stream, by which other services publish events.
+
 import { createHash } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest, preParsingHookHandler } from 'fastify'
 import {
@@ -25,10 +27,11 @@ const FIELDS = ['data', 'event', 'topic', 'id']
 const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i
 
 /**
- * Adds `POST` on the path of the stream: an event or an array of them, of which all are published or none; 202 with
- * their ids. A request with an `Idempotency-Key` that came before is answered as it was then, and publishes nothing.
+ * Adds `POST` on the path of the stream. The body is an event or an array of events, of which all are published or
+ * none; the response is 202 with their ids. A request with an `Idempotency-Key` that came before is answered as it was
+ * then, and publishes nothing.
  *
- * @param allowsOrigins whether the app has said which origins may read and write; pages of others may not, otherwise
+ * @param allowsOrigins whether the app has set the option `cors`; otherwise pages of other origins are refused
  */
 export function addPublishRoute(
   scope: FastifyInstance,
@@ -41,7 +44,7 @@ export function addPublishRoute(
     ...route,
     method: 'POST',
     url,
-    // Before Fastify looks for a parser, of which it has none for forms; after the hooks that authenticate.
+    // After the hooks that authenticate, and before Fastify looks for a parser: it has none for forms.
     preParsing: [route.preParsing ?? [], refuseOtherTypes].flat(),
     handler: async (request: FastifyRequest, reply: FastifyReply) => {
       if (!allowsOrigins && isCrossOrigin(request)) throw new CrossOriginError()
@@ -57,13 +60,13 @@ export function addPublishRoute(
   })
 }
 
-/** Forms, and what else a page may send without asking first, are no JSON. */
+/** Refuses forms, and whatever else a page may send without a preflight: none of these types is JSON. */
 const refuseOtherTypes: preParsingHookHandler = (request, _reply, payload, done) => {
   if (JSON_TYPE.test(request.headers['content-type'] ?? '')) done(null, payload)
   else done(new UnsupportedTypeError())
 }
 
-/** Whether a page of another origin sends it: browsers say so, by Fetch Metadata or by `Origin`. */
+/** Whether a page of another origin has sent the request: browsers say so by Fetch Metadata or `Origin`. */
 export function isCrossOrigin({ headers }: FastifyRequest): boolean {
   const site = headers['sec-fetch-site']
   if (site !== undefined) return site !== 'same-origin' && site !== 'none'
@@ -71,7 +74,10 @@ export function isCrossOrigin({ headers }: FastifyRequest): boolean {
   return origin !== undefined && (!URL.canParse(origin) || new URL(origin).host !== host)
 }
 
-/** By hand: Fastify's validator is the app's to set, and would drop a misspelt `topic`, so that everyone heard it. */
+/**
+ * Checks the body by hand: the app may replace Fastify's validator, which would also drop a misspelt `topic`, so that
+ * everyone received the event.
+ */
 function readEvents(body: unknown): PublishedEvent[] {
   const events: unknown[] = Array.isArray(body) ? body : [body]
   if (events.length === 0 || events.length > MAX_REQUEST_EVENTS) {
@@ -95,18 +101,18 @@ function readEvents(body: unknown): PublishedEvent[] {
   return events as PublishedEvent[]
 }
 
-/** What tells that a request is made again. */
+/** Returns what a repeated request is recognised by. */
 function identify({ headers }: FastifyRequest, events: PublishedEvent[]): { key: string; digest: string } | undefined {
   const key = headers['idempotency-key']
   if (typeof key !== 'string' || key === '') return undefined
   if (key.length > MAX_KEY) {
     throw new InvalidEventError('idempotency-key', `${key.length} characters`, `${MAX_KEY} at most`)
   }
-  // As data are: JSON that the parser takes may be nested too deep to be written again.
+  // Serialised like data: JSON that the parser takes may be nested too deeply to be serialised again.
   return { key, digest: createHash('sha256').update(serializeData(events, JSON.stringify)).digest('base64') }
 }
 
-/** What is a programmer's error in the app is the requester's here. */
+/** Sets the status of errors that are a fault of the app in `broadcast`, but of the client here. */
 function asRequestError(error: unknown): unknown {
   if (error instanceof InvalidEventError || error instanceof UnserializableError) error.statusCode = 400
   else if (error instanceof EventTooLargeError) error.statusCode = 413

@@ -1,27 +1,32 @@
+// The parts of a request that live as long as its client: the async context, `request.signal`, and the logger.
+
 import { AsyncResource } from 'node:async_hooks'
 import type { FastifyRequest } from 'fastify'
 import { guardedLogger, type Logger } from '../api/input/logger.js'
 
-/** What Fastify keeps the `AbortController` of `request.signal` under. It is made when the app first asks for it. */
+/**
+ * The description of the symbol under which Fastify keeps the `AbortController` of `request.signal`, which it creates
+ * when the app first uses it.
+ */
 const SIGNAL = 'fastify.request.signal'
 let signalKey: symbol | undefined
 
 /**
- * A client's own request, as far as the client's life goes: the context (AsyncLocalStorage) in which the app's callbacks
- * run, and `request.signal`, which Fastify ceases to look after where a response is taken over.
+ * The parts of a request that live as long as its client: the context (AsyncLocalStorage) in which callbacks of the app
+ * run, and `request.signal`, which Fastify no longer aborts once the response is taken over.
  */
 export class RequestScope {
   readonly #request: FastifyRequest
-  /** Made where something may have to run in it later: it is most of what a scope costs. */
+  /** Created only if something may have to run in it later: it is most of the cost of a scope. */
   #resource: AsyncResource | undefined
 
-  /** @param runs whether the app has callbacks for later */
+  /** @param runs whether the app has callbacks that run later */
   constructor(request: FastifyRequest, runs: boolean) {
     this.#request = request
     if (runs) this.#resource = new AsyncResource('SseClient')
   }
 
-  /** Keeps the context of whoever calls, where listeners of the signal will run in it. */
+  /** Keeps the current context if `request.signal` is in use, whose listeners run in it. */
   keep(): void {
     if (controllerOf(this.#request) !== undefined) this.#resource ??= new AsyncResource('SseClient')
   }
@@ -31,12 +36,12 @@ export class RequestScope {
     return guardedLogger(this.#request.log)
   }
 
-  /** Runs a callback in the request's context, where one has been kept. */
+  /** Runs a callback in the request's context, if it has been kept. */
   run<Result>(callback: () => Result): Result {
     return this.#resource === undefined ? callback() : this.#resource.runInAsyncScope(callback)
   }
 
-  /** Aborts `request.signal`. Its listeners are the app's code: what they throw Node reports as uncaught by itself. */
+  /** Aborts `request.signal`. Its listeners are code of the app; Node reports what they throw as uncaught. */
   abort(): void {
     const controller = controllerOf(this.#request)
     if (controller !== undefined && !controller.signal.aborted) this.run(() => controller.abort())

@@ -1,25 +1,28 @@
+// Registers the routes of the plugin. What they do is in request-handler.ts (GET, HEAD), publish.ts (POST) and cors.ts
+// (OPTIONS).
+
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import type { ResolvedOptions } from '../api/options.js'
 import type { Hub } from '../hub/hub.js'
 import type { Connections } from '../wire/connections.js'
 import { addCorsHook } from './cors.js'
-import type { Entrance } from './entrance.js'
 import { takeOver } from './hijack.js'
 import { describedBy, describePublish, describeStream } from './openapi.js'
 import { addPublishRoute } from './publish.js'
+import type { RequestHandler } from './request-handler.js'
 
-/** Those that a stream or a page is asked for with. */
+/** The methods of requests for a stream or a page. */
 const STREAM_METHODS = ['GET', 'HEAD']
 
 /**
- * Adds the routes of the stream to a scope of their own, where the CORS hook comes before the hooks that the app adds
- * later: an app's authentication would otherwise refuse the preflight, which carries no credentials.
+ * Adds the routes to a scope of their own, where the CORS hook comes before hooks that the app adds later: otherwise
+ * the app's authentication would refuse preflights, which carry no credentials.
  */
 export async function addRoutes(
   scope: FastifyInstance,
   hub: Hub,
   connections: Connections,
-  entrance: Entrance,
+  requests: RequestHandler,
   options: ResolvedOptions & { path: string }
 ): Promise<void> {
   const { path: url, route, cors, publish } = options
@@ -33,18 +36,18 @@ export async function addRoutes(
     config: config as NonNullable<RouteOptions['config']>,
     url,
     exposeHeadRoute: false,
-    handler: (request, reply) => entrance.answer(request, reply)
+    handler: (request, reply) => requests.answer(request, reply)
   }
-  // @fastify/compress would hold events back; an app that registers it globally does not mean streams.
+  // @fastify/compress would hold events back. An app that registers it globally does not mean it for streams.
   Object.assign(stream, { compress: false })
-  // Ours comes last, for what the others set on the reply to arrive. An app's `onRoute` hooks may add `onSend` hooks,
-  // too; they have run before this one, which is the scope's own.
+  // The plugin's onSend hook comes last, so that what the others set on the reply is sent. `onRoute` hooks of the app
+  // may add onSend hooks, too; they run before this one of the scope.
   scope.addHook('onRoute', (added) => {
     if (STREAM_METHODS.includes(String(added.method))) added.onSend = [added.onSend ?? [], takeOver].flat()
   })
   scope.route({ ...stream, method: 'GET', config: describedBy(describeStream(options), config) })
-  // Kept out of API descriptions, which would have every operation twice. An array, since for a mere 'HEAD' Fastify
-  // leaves out the prefix itself where the path is '/'.
+  // Hidden from API descriptions, which would list every operation twice. An array, since for a mere 'HEAD' Fastify
+  // leaves out the prefix itself if the path is '/'.
   scope.route({ ...stream, method: ['HEAD'], schema: { ...route.schema, hide: true } as object })
   if (publish !== false) {
     const described = { ...publish, config: describedBy(describePublish, publish.config) }
@@ -55,12 +58,12 @@ export async function addRoutes(
   scope.route({
     method: 'OPTIONS',
     url,
-    // Of the constraints the host's alone: a preflight carries no other header.
+    // Of the constraints only the host: a preflight carries no other header.
     ...(host !== undefined && { constraints: { host } }),
     ...(route.logLevel && { logLevel: route.logLevel }),
     schema: { hide: true } as object,
     config: config as NonNullable<RouteOptions['config']>,
-    // The hook answers, except where the policy says that there is no cross-origin access.
+    // The CORS hook answers, unless the policy allows no cross-origin access.
     handler: (_request, reply) => reply.callNotFound()
   })
 }
@@ -69,8 +72,8 @@ export async function addRoutes(
 const preflights = new WeakMap<object, Set<string>>()
 
 /**
- * Whether no other hub answers the preflights for this path and host: hubs that share both are told apart by other
- * constraints, a version say, which a preflight does not carry.
+ * Whether no other hub answers preflights for this path and host. Hubs that share both differ in other constraints,
+ * such as a version, which a preflight does not carry.
  */
 function isFirstPreflight(
   { server, prefix }: FastifyInstance,
@@ -85,7 +88,7 @@ function isFirstPreflight(
   return true
 }
 
-/** The whole path of a stream in a scope. Fastify's own answers for the prefix alone, too, where the path is '/'. */
+/** The whole path of a stream in a scope. For the path '/' Fastify also answers on the prefix alone. */
 export function pathIn(prefix: string, path: string): string {
   return path === '/' && prefix !== '' ? prefix : prefix + path
 }

@@ -1,10 +1,12 @@
+// The servers that Fastify creates besides `app.server`.
+
 import type { FastifyInstance } from 'fastify'
 import type { Server } from '../wire/server-connections.js'
 
-/** What Fastify keeps the servers under that listen on the further addresses of `localhost`. */
+/** The description of the symbol under which Fastify keeps the servers for further addresses of `localhost`. */
 const BINDINGS = 'fastify.serverBindings'
 
-/** The servers that Fastify has made beside `app.server`; none where it does not tell. */
+/** Returns the servers that Fastify has created besides `app.server`; none if it does not tell. */
 export function secondaryServers(app: FastifyInstance): readonly Server[] {
   for (let holder: object | null = app; holder !== null; holder = Object.getPrototypeOf(holder)) {
     const key = Object.getOwnPropertySymbols(holder).find(({ description }) => description === BINDINGS)

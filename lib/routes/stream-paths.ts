@@ -1,16 +1,23 @@
+// The routes of the app that answer with streams, as far as they can be recognised by path alone.
+
 import type { FastifyRequest } from 'fastify'
 
-/** Routes remembered. */
+/** Maximum number of routes remembered. */
 const MAX_PATHS = 1000
-/** What makes a route more than words and whole parameters: patterns, wildcards, several parameters between two slashes. */
+/**
+ * Matches routes with more than words and whole parameters: patterns, wildcards, several parameters between two
+ * slashes.
+ */
 const BEYOND = /[()*?]|:[^/]*[-:.]/
 
-/** Where routes of the app have answered with streams, for requests that no route hears of any more. */
+/**
+ * Remembers the routes of the app that have answered with streams, to recognise requests for them when no route runs.
+ */
 export class StreamPaths {
   readonly #seen = new Set<string>()
   readonly #patterns: RegExp[] = []
 
-  /** A stream has been asked for. */
+  /** Remembers the route of a request for a stream. */
   note({ routeOptions: { url } }: FastifyRequest): void {
     if (url === undefined || this.#seen.has(url) || this.#seen.size >= MAX_PATHS) return
     this.#seen.add(url)
@@ -21,7 +28,7 @@ export class StreamPaths {
     this.#patterns.push(new RegExp(`^${words.join('/')}$`))
   }
 
-  /** Whether a path is of such a route. */
+  /** Whether a path belongs to such a route. */
   has(path: string): boolean {
     return this.#patterns.some((pattern) => pattern.test(path))
   }

@@ -1,6 +1,8 @@
+// Callbacks for the end of a connection.
+
 import type { Socket } from 'node:net'
 
-/** What to call when a connection closes, under one listener: a client may send any number of requests at once. */
+/** Callbacks by connection, which share one listener: a client may send any number of requests at once. */
 const onClose = new WeakMap<Socket, Set<() => void>>()
 
 export function onConnectionClose(connection: Socket, callback: () => void): void {

@@ -1,27 +1,32 @@
+// The connections to the app when it closes: they get a deadline. The connections of one server are in
+// server-connections.ts; ending streams is in hub/clients/clients.ts.
+
 import type { IncomingMessage } from 'node:http'
 import { isHttp2, type Request, type Response } from './response.js'
 import { markAsOurs, type Server, ServerConnections } from './server-connections.js'
 
-/** How long a connection has when the app closes, ms, unless an ordinary request of the app is in progress on it. */
+/**
+ * Time that a connection has when the app closes, ms, unless a request that is not the plugin's is in progress on it.
+ */
 const DEADLINE = 1000
-/** How often the connections that are left are looked at while the app closes, ms. */
+/** Interval at which the remaining connections are checked while the app closes, ms. */
 const ROUND = 50
-/** How often streams of HTTP/2 are looked at that their clients may have reset, ms. */
+/** Interval at which HTTP/2 streams are checked for resets by their clients, ms. */
 const CHECK = 1000
 
-/** Answers a request, if it is one that it answers. @returns whether it did */
+/** Answers a request, or leaves it to others. @returns whether it has answered */
 export type Answer = (req: Request, res: Response) => boolean
 
 /**
- * The connections to the app. A server that closes waits for all of them, as long as they like: spare ones that have sent
- * nothing, half a request, a session of HTTP/2 that stays. Here they get a deadline.
+ * The connections to the app. A server that closes waits for all of them without limit: unused ones, half-sent
+ * requests, HTTP/2 sessions that stay open. This class gives them a deadline.
  */
 export class Connections {
   readonly #servers = new Map<Server, ServerConnections>()
   #checks: NodeJS.Timeout | undefined
   #round: NodeJS.Timeout | undefined
 
-  /** Knows the connections that are made to a server from now on. */
+  /** Tracks the connections that are made to a server from now on. */
   watch(server: Server): void {
     this.#servers.set(server, new ServerConnections(server))
     server.once('close', () => {
@@ -30,7 +35,7 @@ export class Connections {
     })
   }
 
-  /** Has requests answered before the servers' own listeners hear of them, from now on. */
+  /** Offers requests to `answer` before the servers' own listeners get them, from now on. */
   answerFirst(answer: Answer): void {
     for (const server of this.#servers.keys()) {
       const { emit } = server
@@ -40,27 +45,27 @@ export class Connections {
     }
   }
 
-  /** A request of ours has come. When the app closes, its connection waits for it till the deadline. */
+  /** Marks a request as the plugin's. When the app closes, its connection is kept open for it until the deadline. */
   carry(req: Request, res: Response): void {
     if (!isHttp2(res)) {
       markAsOurs(res, (req as IncomingMessage).socket)
       return
     }
     const { stream } = res
-    // Not every request still has one when its turn comes.
+    // The stream may be gone by the time the request is handled.
     if (stream === undefined || stream.destroyed) return
     markAsOurs(stream)
     // A reset with NO_ERROR while bytes wait emits no 'close': Node would keep the stream and its session for ever.
     stream.once('aborted', () => process.nextTick(() => stream.destroy()))
-    // Where all was written already, it emits nothing at all.
+    // If everything was written already, a reset emits nothing at all.
     this.#checks ??= setInterval(() => this.#check(), CHECK).unref()
   }
 
   /**
-   * Closes what is idle, and from the deadline on whatever has no ordinary request of the app in progress, until no
-   * connection is left. Resolves when the first is done.
+   * Closes idle connections, and from the deadline on all without a request of the app that is not the plugin's, until
+   * none is left. Resolves when the idle ones are closed.
    *
-   * @param since when the app began to close, ms on the clock of `performance.now()`
+   * @param since when the app began to close, ms of `performance.now()`
    */
   async close(since: number): Promise<void> {
     for (const server of this.#servers.values()) await server.leave()

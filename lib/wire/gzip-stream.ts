@@ -1,3 +1,5 @@
+// A stream that is compressed with gzip. How a chunk is compressed is in log/deflate.ts.
+
 import { type Chunk, OwnChunk } from '../log/chunk.js'
 import { deflatePiece } from '../log/deflate.js'
 import { GZIP_HEAD, GzipTally } from './gzip.js'
@@ -5,12 +7,12 @@ import type { Headers } from './response.js'
 import { EventStream } from './stream.js'
 
 /**
- * The bytes of one response, compressed: all clients share the compressed form of a chunk, since it refers to nothing
- * before it. What is a client's own is the head of the gzip member, and its end.
+ * The stream of one response, compressed. All clients share the compressed form of a chunk, since it refers to nothing
+ * before it. Only the header and the trailer of the gzip member are a client's own.
  */
 export class GzipStream extends EventStream {
   readonly #tally = new GzipTally()
-  /** What is being compressed off the event loop. It counts as not taken yet. */
+  /** The chunk that is being compressed off the event loop. Nothing else is written meanwhile. */
   #packing: Chunk | undefined
 
   override get isBusy(): boolean {
@@ -25,7 +27,7 @@ export class GzipStream extends EventStream {
   override write(chunk: Chunk): boolean {
     this.#tally.add(chunk.plain)
     const packed = chunk.pack((packed) => {
-      // Unless it was hurried.
+      // `hurry` may have written it.
       if (this.#packing === chunk) this.#writeLate(packed)
     })
     if (packed !== undefined) return super.write(packed)
@@ -34,7 +36,7 @@ export class GzipStream extends EventStream {
   }
 
   override hurry(): void {
-    // Who drains by that may give it more at once.
+    // The client may write the next chunk as soon as this one is written.
     while (this.#packing !== undefined && !this.closed) this.#writeLate(this.#packing.packNow())
   }
 
@@ -45,12 +47,12 @@ export class GzipStream extends EventStream {
   }
 
   protected override drained(): void {
-    // What was written before may drain late: what comes next would overtake what is being compressed.
+    // An earlier chunk may drain now. The next one would overtake the chunk that is being compressed.
     if (this.#packing === undefined) super.drained()
   }
 
   #writeLate(packed: Chunk): void {
-    // It may have gone meanwhile, or have ended without waiting.
+    // The stream may have closed meanwhile.
     if (this.closed) return
     this.#packing = undefined
     if (super.write(packed)) super.drained()

@@ -1,22 +1,24 @@
+// The header and the trailer of a gzip member (RFC 1952).
+
 import { crc32 } from 'node:zlib'
 
-/** The head of a gzip member (RFC 1952 2.3.1): deflate, no name, no time, any system. */
+/** The header of a gzip member (RFC 1952, 2.3.1): deflate, no name, no time, unknown operating system. */
 export const GZIP_HEAD = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255])
 
-/** What the end of a member tells of all that went before: kept as it goes. */
+/** The checksum and size of the bytes so far, which the trailer of a member holds. */
 export class GzipTally {
   #crc = 0
   #size = 0
 
   add(bytes: Buffer): void {
-    // zlib takes an empty Buffer for a question for the first value.
+    // With an empty Buffer zlib returns the initial checksum.
     if (bytes.length === 0) return
     this.#crc = crc32(bytes, this.#crc)
-    // Modulo 2^32 (RFC 1952 2.3.1).
+    // Modulo 2^32 (RFC 1952, 2.3.1).
     this.#size = (this.#size + bytes.length) >>> 0
   }
 
-  /** A final block, which is empty, and the tally. */
+  /** Returns an empty final block, and the trailer. */
   end(): Buffer {
     const end = Buffer.alloc(10)
     end[0] = 3

@@ -1,9 +1,14 @@
+// The timeouts of HTTP/2 sessions that carry streams.
+
 import type { Http2Session } from 'node:http2'
 
-/** Open streams by HTTP/2 session, with the timeout that the session has without them. */
+/** Number of open streams by session, with the timeout that the session has without them, ms. */
 const sessions = new WeakMap<Http2Session, { streams: number; timeout: number }>()
 
-/** Node and Fastify close a session on which nothing happens for a while, which says nothing about a stream. */
+/**
+ * Removes the timeout of a session while it has streams: Node and Fastify close a session on which nothing happens for
+ * a while, and a stream may be quiet.
+ */
 export function holdSession(session: Http2Session & { timeout?: number }): Http2Session {
   const held = sessions.get(session)
   if (held !== undefined) {
@@ -16,7 +21,7 @@ export function holdSession(session: Http2Session & { timeout?: number }): Http2
   return session
 }
 
-/** For each `holdSession`, once. */
+/** Call it once for each `holdSession`. The last call restores the timeout. */
 export function releaseSession(session: Http2Session): void {
   const held = sessions.get(session)!
   if (--held.streams > 0) return

@@ -1,10 +1,11 @@
+// How responses end: with an error, by a cut, because the client has left; and callbacks for the end. A proper end is
+// in stream.ts.
+
 import { ServerResponse } from 'node:http'
 import { constants } from 'node:http2'
 import { Socket } from 'node:net'
 import { offConnectionClose, onConnectionClose } from './connection-close.js'
 import { isHttp2, type Request, type Response } from './response.js'
-
-// The ends of responses: how one fails, how one whose client has left finishes, and who is told that it is over.
 
 /** The body of the answer if the head of a stream cannot be written. */
 const FAILED = {

@@ -1,3 +1,5 @@
+// The connections of one server, and what is in progress on each. When they are cut is decided in connections.ts.
+
 import type { EventEmitter } from 'node:events'
 import type { OutgoingMessage } from 'node:http'
 import type { Http2Session, ServerHttp2Stream } from 'node:http2'
@@ -6,13 +8,16 @@ import { inSlices } from './time-slices.js'
 
 export type Server = EventEmitter & { readonly listening?: boolean }
 
-/** What Node's HTTP/1 keeps on a socket: its parser, until an upgrade, and the response whose turn it is. */
+/** What Node's HTTP/1 server keeps on a socket: its parser, until an upgrade, and the response whose turn it is. */
 type HttpSocket = Socket & { parser?: object | null; _httpMessage?: OutgoingMessage | null }
 
-/** Requests' responses, streams and sockets that are the plugin's, whichever hub's. */
+/** Responses, HTTP/2 streams and sockets of requests that are the plugin's, of any hub. */
 const ours = new WeakSet<object>()
 
-/** Marks a response, and its connection. What else is in progress on a connection is an ordinary request of the app. */
+/**
+ * Marks a response and its connection as the plugin's. Whatever else is in progress on a connection is a request of the
+ * app.
+ */
 export function markAsOurs(...parts: object[]): void {
   for (const part of parts) ours.add(part)
 }
@@ -21,15 +26,15 @@ export function markAsOurs(...parts: object[]): void {
 export class ServerConnections {
   readonly #server: Server
   readonly #sockets = new Set<HttpSocket>()
-  /** Sockets whose TLS handshake is not through, by the address of the client. */
+  /** Sockets whose TLS handshake has not finished, by the address of the client. */
   readonly #handshakes = new Map<string, Socket>()
-  /** What runs on sockets of HTTP/2. */
+  /** HTTP/2 sessions and their streams, by socket. */
   readonly #sessions = new Map<Socket, { session: Http2Session; streams: Set<ServerHttp2Stream> }>()
   #newest: Socket | undefined
-  /** One for all of them: it costs a connection less memory than one of its own. */
+  /** One listener for all sockets, which takes less memory than one each. */
   readonly #onSocketClose: (this: Socket) => void
 
-  /** Knows those that are made from now on. */
+  /** Tracks connections that are made from now on. */
   constructor(server: Server) {
     this.#server = server
     const sockets = this.#sockets
@@ -38,10 +43,10 @@ export class ServerConnections {
       sockets.delete(this)
       sessions.delete(this)
     }
-    // A server of TLS emits 'connection' for the socket beneath, and 'secureConnection' for its own.
+    // A TLS server emits 'connection' with the TCP socket, and 'secureConnection' with the TLS socket.
     const isTls = 'setSecureContext' in server
     const onConnection = isTls ? this.#onHandshake : this.#onSocket
-    // First of all: what emits 'session', while it hears of the socket, is Node's own listener.
+    // Prepended, since Node's own listener emits 'session', by which time the socket must be known.
     server.prependListener('connection', onConnection).prependListener('secureConnection', this.#onSocket)
     server.on('session', this.#onSession)
     server.once('close', () => {
@@ -49,12 +54,12 @@ export class ServerConnections {
     })
   }
 
-  /** Whether it has closed, or never listened. */
+  /** Whether the server does not listen, and has no connection left. */
   get isDone(): boolean {
     return !this.#server.listening && this.#sockets.size + this.#handshakes.size === 0
   }
 
-  /** Has clients of HTTP/2 make no further request, and closes connections that only a stream has kept open. */
+  /** Tells HTTP/2 clients to make no further requests, and closes idle connections that have carried a stream. */
   async leave(): Promise<void> {
     await inSlices([...this.#sockets], (socket) => {
       const session = this.#sessions.get(socket)?.session
@@ -64,13 +69,13 @@ export class ServerConnections {
   }
 
   /**
-   * Cuts connections on which no ordinary request of the app is in progress. One that has sent nothing goes as soon as
-   * the server listens no more.
+   * Cuts connections without a request of the app in progress. Those that have sent nothing are cut as soon as the
+   * server has stopped listening.
    *
-   * @param isLate whether others are to go, too
+   * @param isLate whether the others are to be cut, too
    */
   async cut(isLate: boolean): Promise<void> {
-    // Those amid other hooks of the app's closing have time.
+    // Other hooks of the app's closing are still running.
     if (this.#server.listening) return
     await inSlices([...this.#sockets], (socket) => {
       if (socket.bytesRead === 0 || (isLate && !this.#isInUse(socket))) socket.destroy()
@@ -81,8 +86,8 @@ export class ServerConnections {
   }
 
   /**
-   * Frees streams that their clients have reset with NO_ERROR while bytes waited: Node keeps such a stream, and with it
-   * the session, for ever. Those of the app are left to it.
+   * Destroys the plugin's streams that clients have reset with NO_ERROR while bytes waited: Node would keep such a
+   * stream, and its session, for ever. Those of the app are left to the app.
    */
   freeAbandoned(): void {
     for (const { streams } of this.#sessions.values()) {
@@ -90,7 +95,7 @@ export class ServerConnections {
     }
   }
 
-  /** Whether the app answers a request, or has the connection for itself: after an upgrade, say. */
+  /** Whether the app is answering a request, or has taken the connection over, for example after an upgrade. */
   #isInUse(socket: HttpSocket): boolean {
     const http2 = this.#sessions.get(socket)
     if (http2 !== undefined) return [...http2.streams].some((stream) => !ours.has(stream) && !isAbandoned(stream))
@@ -126,12 +131,12 @@ export class ServerConnections {
   }
 }
 
-/** Whether an HTTP/1 connection waits for a request, or for the rest of one's head or body. */
+/** Whether an HTTP/1 connection waits for a request, or for the rest of one. */
 function isBetweenRequests({ parser, _httpMessage }: HttpSocket): boolean {
   return parser != null && _httpMessage == null
 }
 
-/** Whether its client has reset it while bytes waited: with NO_ERROR, no event tells of that. */
+/** Whether the client has reset a stream while bytes waited. With NO_ERROR no event tells of that. */
 export function isAbandoned(stream: ServerHttp2Stream): boolean {
   return stream.closed && stream.writableLength > 0
 }

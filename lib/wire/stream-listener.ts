@@ -1,4 +1,6 @@
-/** What a stream tells its owner, the client. */
+// What a stream needs of a client: this room knows nothing else of clients, which import it.
+
+/** Callbacks of a stream to its client. */
 export interface StreamListener {
   /** The stream takes bytes again after a `write` that returned false. */
   onDrain(): void

@@ -1,3 +1,5 @@
+// The event stream of one response: its chunks, drain, and end. Compression is in gzip-stream.ts.
+
 import { AsyncResource } from 'node:async_hooks'
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { Http2Session } from 'node:http2'
@@ -7,33 +9,33 @@ import { offConnectionClose, onConnectionClose } from './connection-close.js'
 import { holdSession, releaseSession } from './http2-sessions.js'
 import {
   type Headers,
-  hasBody,
   isHttp1,
   isHttp2,
   type Request,
   type Response,
   write,
+  writeHttp1Headers,
   writesToSocket
 } from './response.js'
 import { answerFailed, cut, finish } from './response-end.js'
 import type { StreamListener } from './stream-listener.js'
 
-/** Heads of streams that wait for their turn on a pipelined connection. A map, since few streams have to wait. */
+/** Response headers of streams that wait for their turn on a pipelined connection. A map, since few have to wait. */
 const waitingHeads = new WeakMap<EventStream, Headers>()
 
 /** Time that an ended stream has to send its last bytes, ms. */
 const END_GRACE = 1000
 
 /**
- * The bytes of one response.
+ * Writes the chunks of one client to its response. Hot, hence its many fields: every write goes through it.
  *
- * On HTTP/1.1 frames are written to the socket, already in chunked coding, so that all clients share one Buffer and a write
- * costs one system call. That is allowed only while the socket belongs to this response: after its head and before its end.
- * Everything else (HTTP/2, HTTP/1.0, `inject`, a response whose `write` a plugin has wrapped, a response class of another
- * `serverFactory`) goes through the response's own `write`.
+ * On HTTP/1.1 frames are written to the socket, already in chunked coding, so that all clients share one Buffer and a
+ * write costs one system call. That is allowed only while the socket belongs to this response: after its headers and
+ * before its end. Everything else (HTTP/2, HTTP/1.0, `inject`, a response whose `write` a plugin has wrapped, a
+ * response class of another `serverFactory`) goes through the response's own `write`.
  *
- * This class keeps its own state, since plugins replace `headersSent`, `write`, `end` and `writeHead`. No error that they
- * throw leaves it.
+ * This class keeps its own state, since plugins replace `headersSent`, `write`, `end` and `writeHead`. No error that
+ * they throw leaves it.
  */
 export class EventStream {
   /** The socket, if frames are written to it. The fields that every write reads come first. */
@@ -50,7 +52,7 @@ export class EventStream {
   #timeout = 0
   /** Whether the response has been taken over. */
   #isOurs = false
-  /** Whether the head has been written. */
+  /** Whether the response headers have been written. */
   #hasHead = false
   #ended = false
   #gone = false
@@ -93,8 +95,8 @@ export class EventStream {
   }
 
   /**
-   * Takes the response over. Head and first bytes are sent as soon as it is this response's turn on the connection. Then
-   * `opened` is called; never if the stream closes before.
+   * Takes the response over. Headers and first chunk are sent as soon as it is this response's turn on the connection.
+   * Then `opened` is called; never if the stream closes before.
    */
   open(headers: Headers, first: Chunk, opened: () => void): void {
     this.#open(headers, first, opened)
@@ -112,7 +114,7 @@ export class EventStream {
     opened()
   }
 
-  /** Sends the head. @returns false if it has to wait for earlier responses of the connection */
+  /** Sends the headers. @returns false if they have to wait for earlier responses of the connection */
   #begin(headers: Headers, first: Chunk, opened: () => void): boolean {
     const res = this.#res
     if (isHttp2(res)) {
@@ -121,27 +123,21 @@ export class EventStream {
       res.writeHead(200, headers as Record<string, string>)
     } else if (isHttp1(res)) {
       if (res.socket === null) {
-        // HTTP/1.1 pipelining: an earlier response is not finished. Node flushes after 'socket', so the head waits a turn of
-        // the event loop. AsyncResource: the event is emitted in the async context of the earlier request.
+        // HTTP/1.1 pipelining: an earlier response is not finished. Node flushes after 'socket', so the headers wait a
+        // turn of the event loop. AsyncResource: the event is emitted in the async context of the earlier request.
         waitingHeads.set(this, headers)
         const later = AsyncResource.bind(() => this.#open(headers, first, opened))
         res.once('socket', () => setImmediate(later))
         return false
       }
-      // A stream may be silent for long. A timeout of the socket would cut it.
-      this.#timeout = (res.socket as Partial<Socket>).timeout ?? 0
-      res.socket.setTimeout?.(0)
-      // An unread body would keep Node from reading the connection, and from noticing that the client leaves.
-      if (hasBody(this.#req)) this.#req.resume()
-      const persistent = this.#req.httpVersion === '1.1' && res.shouldKeepAlive
-      res.writeHead(200, persistent ? { connection: 'keep-alive', ...headers } : headers)
+      this.#timeout = writeHttp1Headers(this.#req, res, headers)
     } else {
       ;(res as ServerResponse).writeHead(200, headers)
     }
     this.#hasHead = true
     if (isHttp1(res) && writesToSocket(res)) {
       this.#socket = res.socket
-      // Head and first block in one packet.
+      // Headers and first chunk in one packet.
       this.#socket.cork()
       res.flushHeaders()
       this.#socket.write(first.framed)
@@ -250,7 +246,10 @@ export class EventStream {
     return this.#req.headers
   }
 
-  /** Answers with an error if no head is out, or else cuts the response: Fastify no longer does after `hijack`. */
+  /**
+   * Answers with an error if no headers have been sent, or else cuts the response: Fastify no longer does after
+   * `hijack`.
+   */
   #fail(error: unknown): void {
     this.listener.onFail(error)
     this.#ended = true

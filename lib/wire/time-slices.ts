@@ -1,9 +1,14 @@
+// Work that must not block the event loop: slices of time, and waits with a limit.
+
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
-/** How long one turn of the event loop may be held, ms. What it causes (microtasks, I/O) comes on top. */
+/** Maximum length of a slice, ms. Microtasks and I/O that it causes come on top. */
 const SLICE = 5
 
-/** Does something with each of many, a slice of time a turn, so that the process answers others meanwhile. */
+/**
+ * Calls `act` with each item, one slice of time per turn of the event loop, so that the process serves others in
+ * between.
+ */
 export async function inSlices<Item>(items: Iterable<Item>, act: (item: Item) => void): Promise<void> {
   let start = performance.now()
   for (const item of items) {
@@ -14,7 +19,7 @@ export async function inSlices<Item>(items: Iterable<Item>, act: (item: Item) =>
   }
 }
 
-/** Resolves when a promise does, which never rejects, or after so many ms. */
+/** Resolves when a promise does, which must not reject, or after `ms`. */
 export async function waitAtMost(ms: number, done: Promise<unknown>): Promise<void> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<void>((resolve) => {

@@ -7,7 +7,7 @@ import { Shard } from '../../lib/hub/clients/shard.js'
 import { Hub } from '../../lib/hub/hub.js'
 import { Audiences } from '../../lib/log/audience.js'
 import { EventLog } from '../../lib/log/event-log.js'
-import { Entrance } from '../../lib/routes/entrance.js'
+import { RequestHandler } from '../../lib/routes/request-handler.js'
 import { addRoutes } from '../../lib/routes/routes.js'
 import { Connections as OpenConnections } from '../../lib/wire/connections.js'
 import { Connections } from '../kit/connections.js'
@@ -28,7 +28,7 @@ async function serveHub(t: Test, options: PylonSseOptions = {}): Promise<Served 
   const setup = (app: FastifyInstance) => {
     app.addHook('preClose', () => hub.close())
     const connections = new OpenConnections()
-    const entrance = new Entrance(hub, connections, resolved)
+    const entrance = new RequestHandler(hub, connections, resolved)
     return app.register((scope) => addRoutes(scope, hub, connections, entrance, { ...resolved, path: '/events' }))
   }
   return { ...(await serve(t, { sse: false, setup })), hub }

@@ -1,3 +1,6 @@
+// Commands for several clients at once: disconnect, subscribe, unsubscribe, send. How they reach other processes is in
+// backplane/command-format.ts.
+
 import type { CloseOptions, SendOptions, SseClient } from '../../api/api.js'
 import { InvalidOptionError } from '../../api/errors.js'
 import { isUnexpectedPromise } from '../../api/input/checks.js'
@@ -10,14 +13,14 @@ import { checkSubscriptions, type SubscriptionLimits } from '../../log/topic.js'
 import type { Client } from './client.js'
 import { logFields } from './clients.js'
 
-/** Picks clients: by what is equal in them, on all processes; or by a function, on this one. */
+/** Selects clients: a selector on all processes, a function on this process. */
 export type Who = ClientSelector | ((client: SseClient) => boolean)
 
 /**
- * Does something to several clients at once. What a selector picks is told to the other processes.
+ * Applies commands to several clients. A command with a selector also goes to the other processes.
  *
- * Where there are others, a client is subscribed, and sent to, when the order comes back from the engine: it then stands
- * in one order with the events for all clients, wherever they are. Who is disconnected or unsubscribed is so at once.
+ * With a backplane, `subscribe` and `send` take effect when the command comes back from the engine, and so have the
+ * same place among the events on all processes. `disconnect` and `unsubscribe` take effect at once on this process.
  */
 export class Commands {
   readonly #clients: Iterable<Client>
@@ -25,7 +28,7 @@ export class Commands {
   readonly #limits: SubscriptionLimits
   readonly #tell: (order: Order) => boolean
 
-  /** @param tell tells an order to all processes, this one included; false where there is none but this one */
+  /** @param tell sends an order to all processes, this one included; returns false without a backplane */
   constructor(
     clients: Iterable<Client>,
     encoder: EventEncoder,
@@ -60,7 +63,7 @@ export class Commands {
     return this.#give(who, { kind: 'send', frame: this.#encoder.encodeDirect(data, options).toString() }, false)
   }
 
-  /** Does here what some process has ordered. */
+  /** Applies an order of any process to the clients of this one. */
   execute({ selector, command }: Order): void {
     apply(command, this.#picked(selector))
   }
@@ -80,7 +83,7 @@ export class Commands {
   #pickedBy(predicate: (client: SseClient) => boolean): Client[] {
     return [...this.#clients].filter((client) => {
       const answer: unknown = predicate(client)
-      // A promise would pick everybody.
+      // A promise is truthy, and would select every client.
       if (isUnexpectedPromise(answer))
         throw new InvalidOptionError('predicate', 'a function that gives a promise', 'one that gives a boolean')
       return answer
@@ -88,7 +91,7 @@ export class Commands {
   }
 }
 
-/** @returns to how many it has been done */
+/** @returns the number of clients that it was applied to */
 function apply(command: Command, clients: readonly Client[]): number {
   if (command.kind === 'send') {
     const chunk = new OwnChunk([Buffer.from(command.frame)])
@@ -102,7 +105,7 @@ function apply(command: Command, clients: readonly Client[]): number {
   }).length
 }
 
-/** One that has as many topics as it may must not keep the others from theirs. */
+/** A client that has `maxTopics` already must not keep the others from being subscribed. */
 function subscribe(client: Client, topic: string): boolean {
   try {
     client.subscribe(topic)

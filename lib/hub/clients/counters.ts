@@ -1,7 +1,9 @@
+// The counters of a hub, which `app.sse.stats()` returns. Their names as metrics are in entries/metrics/figures.ts.
+
 import type { BackplaneStats, HistoryStats, SseStats } from '../../api/api.js'
 import type { DisconnectReason, RejectReason, ResyncReason } from '../../api/errors.js'
 
-/** The counters. One object, that the parts count into. */
+/** The counters of a hub, which its parts increment. */
 export class Counters {
   accepted = 0
   readonly rejected: Record<RejectReason, number> = {
@@ -30,7 +32,7 @@ export class Counters {
     error: 0
   }
 
-  /** A copy of all of them, with the gauges. */
+  /** Returns a copy of all counters, with the gauges. */
   snapshot(connected: number, slowestLag: number, history: HistoryStats, backplane: BackplaneStats | null): SseStats {
     const { accepted, rejected, events, deliveries, bytes, dropped, resyncs, disconnects } = this
     return {

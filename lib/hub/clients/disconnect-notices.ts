@@ -1,11 +1,16 @@
+// What follows a disconnect, such as `onDisconnect`: it runs outside of flushes. What it consists of is in clients.ts.
+
 import type { DisconnectReason } from '../../api/errors.js'
 import { waitAtMost } from '../../wire/time-slices.js'
 import type { Client } from './client.js'
 
-/** How long is waited for what `onDisconnect` does when the app closes, ms. */
+/** Time that `onDisconnect` has to finish when the app closes, ms. */
 const GRACE = 500
 
-/** Tells the app of clients that have gone, never amid a flush: its code, loggers included, may broadcast. */
+/**
+ * Notifies the app of disconnected clients, in microtasks: code of the app, loggers included, may broadcast, which must
+ * not happen during a flush.
+ */
 export class DisconnectNotices {
   readonly #tell: (client: Client, reason: DisconnectReason) => Promise<void>
   readonly #underWay = new Set<Promise<void>>()
@@ -17,15 +22,15 @@ export class DisconnectNotices {
 
   add(client: Client, reason: DisconnectReason): void {
     queueMicrotask(() => {
-      const parting = this.#tell(client, reason)
-      this.#underWay.add(parting)
-      parting.finally(() => this.#underWay.delete(parting))
+      const notice = this.#tell(client, reason)
+      this.#underWay.add(notice)
+      notice.finally(() => this.#underWay.delete(notice))
     })
   }
 
-  /** Resolves when all are through, or have had time enough: they may use what the app closes next. */
+  /** Resolves when all notices have finished, or after GRACE: `onDisconnect` may use what the app closes next. */
   async settle(): Promise<void> {
-    // Those just added begin in a microtask.
+    // Notices that were just added begin in a microtask.
     await null
     await waitAtMost(GRACE, Promise.all(this.#underWay))
   }

@@ -1,7 +1,9 @@
-/** Least time between two warnings, ms. */
+// The warning in the app's log that slow clients have lost events.
+
+/** Minimum time between two warnings, ms. */
 const INTERVAL = 10_000
 
-/** Says in the log that clients missed events, not more often than someone would read it. */
+/** Counts events that slow clients have lost and logs their number, at most once per INTERVAL. */
 export class DropReports {
   readonly #warn: (dropped: number) => void
   #untold = 0
@@ -12,12 +14,12 @@ export class DropReports {
   }
 
   add(events: number): void {
-    // Never amid a flush: a logger is the app's code, and may broadcast.
+    // In a microtask: a logger is code of the app and may broadcast, which must not happen during a flush.
     if (this.#untold === 0) queueMicrotask(() => this.tell(performance.now()))
     this.#untold += events
   }
 
-  /** Tells what has not been told, when it is time. */
+  /** Logs what has not been logged, if INTERVAL has passed. */
   tell(now: number): void {
     if (this.#untold === 0 || now - this.#lastWarning < INTERVAL) return
     this.#warn(this.#untold)

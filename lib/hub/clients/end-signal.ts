@@ -1,13 +1,15 @@
+// `client.signal`, which aborts when the stream of a client ends.
+
 import type { DisconnectReason } from '../../api/errors.js'
 import { StreamEndedError } from '../../api/errors.js'
 
-/** The signals of clients that the app has asked for: most never are, and cost nothing. */
+/** The controllers of signals that the app has used. A signal that it never uses costs nothing. */
 const controllers = new WeakMap<object, AbortController>()
 
 /**
- * The signal of a client, which aborts when its stream ends.
+ * Returns the signal of a client.
  *
- * @param reason why the stream has ended, where it has
+ * @param reason why the stream has ended, if it has
  */
 export function endSignalOf(client: object, reason: DisconnectReason | undefined): AbortSignal {
   let controller = controllers.get(client)
@@ -19,7 +21,7 @@ export function endSignalOf(client: object, reason: DisconnectReason | undefined
   return controller.signal
 }
 
-/** Aborts the signal of a client, where the app has asked for it. Its listeners are the app's code. */
+/** Aborts the signal of a client, if the app has used it. Its listeners are code of the app. */
 export function abortEndSignal(client: object, reason: DisconnectReason): void {
   controllers.get(client)?.abort(new StreamEndedError(reason))
 }

@@ -1,7 +1,9 @@
+// `client.expiresAt`: a timer for a date, which may be further away than a timer of Node can reach.
+
 import { InvalidOptionError } from '../../api/errors.js'
 import { MAX_DELAY } from '../../api/input/checks.js'
 
-/** A date that something ends at, however far it is. */
+/** Calls back at a date, however far away that is. */
 export class Expiry {
   readonly #onExpiry: () => void
   #date: Date | undefined
@@ -15,7 +17,7 @@ export class Expiry {
     return this.#date
   }
 
-  /** @throws InvalidOptionError where it is no valid date */
+  /** @throws InvalidOptionError if it is not a valid date */
   set date(date: Date | undefined) {
     if (date !== undefined && (!(date instanceof Date) || Number.isNaN(date.getTime()))) {
       throw new InvalidOptionError('client.expiresAt', String(date), 'a valid Date, or undefined')

@@ -1,16 +1,18 @@
+// The queue of shards that wait to be flushed. The flush itself is in shard.ts.
+
 import type { Diagnostics } from '../../api/diagnostics.js'
 import type { Shard } from './shard.js'
 
-/** Clients for which a turn is worth its while: those of several shards, where few of each have something to hear. */
+/** Number of clients that a turn of the event loop should reach: shards that have few clients to flush share a turn. */
 const ENOUGH = 16
 
-/** The shards that are to be flushed, in turns of the event loop, so that I/O is served between them. */
+/** Flushes shards in turns of the event loop, so that I/O is served in between. */
 export class FlushQueue {
-  /** The one that waits longest comes first; none is there twice. */
+  /** The shard that waits longest comes first. No shard is in it twice. */
   readonly #shards: Shard[] = []
   #turn: NodeJS.Immediate | undefined
   readonly #diagnostics: Diagnostics
-  /** When they asked, where someone wants to know, on the clock of `performance.now()`, ms. */
+  /** When shards were added, ms of `performance.now()`, if a subscriber of the diagnostics wants to know. */
   readonly #askedAt = new WeakMap<Shard, number>()
 
   constructor(diagnostics: Diagnostics) {
@@ -18,18 +20,21 @@ export class FlushQueue {
   }
 
   add(shard: Shard): void {
-    // It may be there still, where it was flushed in a hurry.
+    // It is still in the queue if `hurry` has flushed it.
     if (!this.#shards.includes(shard)) this.#shards.push(shard)
     this.#turn ??= setImmediate(this.#flushSome)
     if (this.#diagnostics.takesFlushes) this.#askedAt.set(shard, performance.now())
   }
 
-  /** Whether no shard is to be flushed. */
+  /** Whether the queue is empty. */
   get isIdle(): boolean {
     return this.#shards.length === 0
   }
 
-  /** Flushes now those shards that have not been offered the events up to `seq`, which is about to leave the log. */
+  /**
+   * Flushes at once the shards that have not offered their clients the events up to `seq`, which are about to be
+   * evicted.
+   */
   hurry(seq: number): void {
     const now = performance.now()
     for (const shard of this.#shards) if (shard.offered < seq) this.#flush(shard, now)

@@ -1,16 +1,19 @@
+// Regular visits to all clients, for keepalives, stall timeouts and the maximum age. What a visit does is
+// `Client.tend`.
+
 import type { CareLimits } from './client-context.js'
 import type { Shard } from './shard.js'
 
-/** Turns into which a round over all clients is divided at most, so that they are not looked after at once. */
+/** Maximum number of turns that a round over all clients is spread over. */
 const PHASES = 32
 
-/** A visit comes round to every client this often within the shortest of the limits. */
+/** Number of visits that each client gets within the shortest of the limits. */
 const VISITS = 8
-/** The shortest and the longest wait between two turns, ms. */
+/** The shortest and the longest time between two turns, ms. */
 const MIN_TICK = 5
 const MAX_TICK = 1000
 
-/** Looks after clients that are quiet, stuck or old, a fraction of them at a time. */
+/** Visits all clients regularly, a fraction of them at a time. */
 export class Housekeeping {
   readonly #shards: readonly Shard[]
   readonly #limits: CareLimits
@@ -29,8 +32,8 @@ export class Housekeeping {
     const shortest = Math.min(keepAliveInterval, stallTimeout, maxConnectionAge)
     if (shortest === Number.POSITIVE_INFINITY) return
     const tick = Math.min(MAX_TICK, Math.max(MIN_TICK, shortest / VISITS / PHASES))
-    // A round is spread over turns, so that thousands of keepalives do not fall into one.
-    // With short limits a turn cannot be as short as the spread asks: fewer turns make a round then.
+    // A round is spread over turns, so that thousands of keepalives do not fall into one. With short limits a turn
+    // cannot be as short as that needs, so a round then has fewer turns.
     const phases = Math.max(1, Math.min(PHASES, Math.floor(shortest / VISITS / tick)))
     this.#timer = setInterval(() => this.#turn(phases), tick)
     this.#timer.unref()

@@ -1,13 +1,16 @@
+// `maxClientsPerIp`: slots by client address, or by the key that `limitBy` returns. Who acquires one is decided in
+// routes/admission.ts.
+
 import { isIPv4 } from 'node:net'
 import ipaddr from 'ipaddr.js'
 
-/** The slots that one key holds. */
+/** A key, and the number of slots that it holds. */
 interface Holder {
   readonly key: string
   used: number
 }
 
-/** A slot that is held. */
+/** A slot that has been acquired. */
 export class Slot {
   readonly #limit: IpLimit
   #holder: Holder | undefined
@@ -17,7 +20,7 @@ export class Slot {
     this.#holder = holder
   }
 
-  /** Gives it back. Doing so again does nothing. */
+  /** Returns the slot. Has no effect if it has been returned. */
   release(): void {
     const holder = this.#holder
     this.#holder = undefined
@@ -26,7 +29,7 @@ export class Slot {
 }
 
 /**
- * Slots per client address. An IPv6 address counts with its whole /64, the least that one subscriber is given (RFC
+ * Slots per client address. An IPv6 address counts by its /64, the smallest prefix that a subscriber is given (RFC
  * 6177), and an IPv4-mapped one (RFC 4291, 2.5.5.2) as IPv4.
  */
 export class IpLimit {
@@ -39,22 +42,22 @@ export class IpLimit {
     this.#max = max
   }
 
-  /** Addresses that hold a slot now. */
+  /** Number of keys that hold a slot. */
   get size(): number {
     return this.#holders.size
   }
 
   /**
-   * Takes a slot.
+   * Acquires a slot.
    *
-   * @param ip the client's address; none (a unix socket) is not limited
-   * @returns the slot, or `undefined` when the address holds all it may
+   * @param ip the client's address; without one (unix socket) there is no limit
+   * @returns the slot, or undefined if the address holds as many as it may
    */
   acquire(ip: string | undefined): Slot | undefined {
     return this.acquireKey(ip ? addressKey(ip) : undefined)
   }
 
-  /** As `acquire`, counting by anything: a user, say. */
+  /** Like `acquire`, for any key, such as the id of a user. */
   acquireKey(key: string | undefined): Slot | undefined {
     if (key === undefined || this.#max === Number.POSITIVE_INFINITY) return this.#unlimited
     let holder = this.#holders.get(key)
@@ -67,15 +70,17 @@ export class IpLimit {
     return new Slot(this, holder)
   }
 
-  /** For `Slot`. */
+  /** Called by `Slot.release`. */
   giveBack(holder: Holder): void {
     if (--holder.used === 0) this.#holders.delete(holder.key)
   }
 }
 
-/** The name under which an address is counted; text that is no address (a forged forwarding header) stands for itself. */
+/**
+ * Returns the key that an address counts by. Text that is not an address (a forged forwarding header) is its own key.
+ */
 export function addressKey(ip: string): string {
-  // As most come: there is but one way to write it that is taken for one.
+  // The usual case. `isIPv4` accepts only one way to write an address, so no other notation needs to be normalised.
   if (isIPv4(ip) || !ipaddr.isValid(ip)) return ip
   const address = ipaddr.process(ip)
   if (address.kind() === 'ipv4') return address.toString()

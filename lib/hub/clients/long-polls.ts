@@ -1,34 +1,37 @@
+// Long polls: requests for a JSON page (`?wait=`) that wait for an event. The page itself is in routes/page.ts.
+
 import type { Audience, Listener } from '../../log/audience.js'
 import type { Request, Response } from '../../wire/response.js'
 import { untilGone } from '../../wire/response-end.js'
 
-/** The requests that wait for an event. */
+/** The requests that wait for an event now. */
 export class LongPolls {
   readonly #waiting = new Map<Listener, Audience>()
 
-  /** Requests that wait now. */
+  /** Number of requests that wait. */
   get size(): number {
     return this.#waiting.size
   }
 
-  /** There is nothing more to wait for. */
+  /** Ends all waits. */
   wakeAll(): void {
     for (const wake of this.#waiting.keys()) wake()
   }
 
-  /** There is an event without a topic. */
+  /** Ends the waits for an event without a topic. */
   wakeCommon(): void {
     for (const [wake, { hearsCommon }] of this.#waiting) if (hearsCommon) wake()
   }
 
   /**
-   * Resolves with the next event for an audience, after `ms`, or when the client has gone.
+   * Resolves on the next event for an audience, after `ms`, or when the client has gone.
    *
-   * @param look what it resolves with, at that moment: a burst may follow the event at once
+   * @param look returns what the promise resolves with. Called at that very moment, since more events may follow
+   *   before the promise is handled
    */
   wait<Found>(audience: Audience, ms: number, req: Request, res: Response, look: () => Found): Promise<Found> {
     return new Promise((resolve) => {
-      // It waits no longer from that moment on: the rest of the burst is not told to it.
+      // Removed at once, so that the rest of a burst does not wake it again.
       const wake = () => {
         clearTimeout(timer)
         forget()

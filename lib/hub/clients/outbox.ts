@@ -1,25 +1,28 @@
+// Events to a single client (`client.send`) that wait for its cursor or its socket. Broadcast events are never queued
+// for a client: they are in the log.
+
 import type { Chunk } from '../../log/chunk.js'
 
-/** An event to one client, which goes out when the client's cursor has reached `after`. */
+/** An event to a single client, which is written once the client's cursor has reached `after`. */
 export interface Direct {
   readonly after: number
   readonly chunk: Chunk
 }
 
-/** The events to one client that wait for its cursor or its socket. The oldest go where there are too many. */
+/** The queue of direct events of one client, bounded in events and bytes. Past a bound the oldest are dropped. */
 export class Outbox {
   readonly #maxEvents: number
   readonly #maxBytes: number
   readonly #directs: Direct[] = []
   #bytes = 0
 
-  /** @param maxBytes bytes held at most, but always one event */
+  /** @param maxBytes maximum size, bytes; one event is always held */
   constructor(maxEvents: number, maxBytes: number) {
     this.#maxEvents = maxEvents
     this.#maxBytes = maxBytes
   }
 
-  /** The one that is next. */
+  /** The next event. */
   get first(): Direct | undefined {
     return this.#directs[0]
   }
@@ -33,7 +36,7 @@ export class Outbox {
     this.#bytes -= this.#directs.shift()!.chunk.size
   }
 
-  /** Drops what is too much. @returns how many events it was */
+  /** Drops the oldest events past the bounds. @returns their number */
   trim(): number {
     let dropped = 0
     while (this.#directs.length > this.#maxEvents || (this.#directs.length > 1 && this.#bytes > this.#maxBytes)) {

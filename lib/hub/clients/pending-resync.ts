@@ -1,31 +1,33 @@
+// The losses of one client that it has yet to be told of by a `resync` event.
+
 import type { ResyncReason } from '../../api/errors.js'
 
-/** What a client must be told before it reads on. */
+/** A `resync` that a client must get before it reads on. */
 export interface Resync {
   readonly reason: ResyncReason
-  /** Events lost; null where nobody can say. */
+  /** Number of events lost; null if it is not known. */
   missed: number | null
 }
 
-/** The events that one client has lost: each is counted once, and all of them are told in one resync. */
+/** The events that one client has lost. Each is counted once, and one `resync` tells of all of them. */
 export class PendingResync {
   readonly #count: (events: number) => void
   #untold: Resync | undefined
-  /** Events counted as lost while its socket is full; which they are shows when it drains. */
+  /** Number of events counted as lost while its socket is full. Which ones they are is known when it drains. */
   #expected = 0
 
-  /** @param count called with every loss */
+  /** @param count called with the number of events of each loss */
   constructor(count: (events: number) => void, untold?: Resync | undefined) {
     this.#count = count
     this.#untold = untold
   }
 
-  /** What it has yet to be told. */
+  /** The `resync` that it has yet to be sent. */
   get untold(): Resync | undefined {
     return this.#untold
   }
 
-  /** So many events will be lost by now. @returns whether they are more than before */
+  /** Counts events that will be lost once the client reads on. @returns whether they are more than before */
   expect(events: number): boolean {
     if (events <= this.#expected) return false
     this.#count(events - this.#expected)
@@ -33,7 +35,7 @@ export class PendingResync {
     return true
   }
 
-  /** So many events are lost after all. @returns whether there are any */
+  /** Counts events that have been lost, which includes those expected. @returns whether there are any */
   confirm(events: number): boolean {
     const unforeseen = events - this.#expected
     this.#expected = 0
@@ -43,13 +45,13 @@ export class PendingResync {
     return true
   }
 
-  /** These are lost, too. */
+  /** Counts further events that have been lost. */
   add(events: number): void {
     this.#count(events)
     this.#note(events)
   }
 
-  /** Nobody knows what it has lost: that is told instead of all else. */
+  /** Replaces what was noted so far: what the client has lost is not known. */
   replace(resync: Resync): void {
     this.#expected = 0
     this.#untold = resync

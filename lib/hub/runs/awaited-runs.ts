@@ -1,7 +1,9 @@
-/** How long a request waits for a run to be heard of, ms. */
+// Requests for a run that another process may have announced, and this one has not heard of yet.
+
+/** Time that a request waits for a run to be announced, ms. */
 const PATIENCE = 2000
 
-/** Requests that wait until this process hears of a run that is on another one. */
+/** Requests that wait until this process hears of a run on another one. */
 export class AwaitedRuns {
   readonly #looks = new Set<() => void>()
 

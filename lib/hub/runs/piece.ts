@@ -1,8 +1,13 @@
+// What the pieces of a source may look like.
+
 import type { EventOptions } from '../../api/api.js'
 import { InvalidEventError } from '../../api/errors.js'
 import { DONE, FAILED } from './run-log.js'
 
-/** A piece as an event's name and data. An object whose only fields are `data` and `event` is that; all else is data. */
+/**
+ * Reads a piece as the name and data of an event. An object with no other fields than `data` and `event` is an event;
+ * anything else is data.
+ */
 export function readPiece(piece: unknown, name: string | undefined): { data: unknown; options: EventOptions } {
   const isEvent =
     typeof piece === 'object' &&

@@ -1,17 +1,19 @@
+// The events of one run, in a log of their own. What produces them is in runner.ts and work.ts.
+
 import { type Audience, Audiences } from '../../log/audience.js'
 import { EventLog, type Position } from '../../log/event-log.js'
 import { LogReader } from '../../log/log-reader.js'
 
-/** Names that end a run. */
+/** Names of the last event of a run. */
 export const DONE = 'done'
 export const FAILED = 'failed'
 
-/** Most runs are short. */
+/** Size of a slab of a run's log, bytes. Small, since most runs are short. */
 const SLAB_BYTES = 4096
-/** Runs made. */
+/** Number of run logs created on this process. */
 let made = 0
 
-/** What is held of a run at most. */
+/** Limits of what is held of a run. */
 export interface RunBounds {
   readonly maxEvents: number
   readonly maxBytes: number
@@ -20,20 +22,20 @@ export interface RunBounds {
 /** The events of one run, in a log of their own, as this process has them. */
 export class RunLog {
   readonly topic: string
-  /** Names it in the ids of its events, which are `<id>-<number>`. */
+  /** Its id. Those of its events are `<id>-<number>`. */
   readonly id: string
   readonly log: EventLog
-  // Numbers of their own spread the listeners of many runs over the shards.
-  /** Its log is the only bound of how far a listener may fall behind. */
+  /** Only the size of the log limits how far a listener may fall behind. */
   readonly queueDepth: number
+  /** Numbered by run, so that the listeners of many runs are spread over the shards. */
   readonly audiences = new Audiences(made++)
   readonly reader: LogReader
   /** Its listeners. */
   readonly audience: Audience
-  /** Whether its last event is there. */
+  /** Whether it has its last event. */
   ended = false
 
-  /** @param first number of its first event here: a process may come late */
+  /** @param first number of its first event on this process, which may have joined late */
   constructor(topic: string, id: string, { maxEvents, maxBytes }: RunBounds, first = 1) {
     this.topic = topic
     this.id = id
@@ -59,17 +61,17 @@ export class RunLog {
     return this.log.bytes
   }
 
-  /** Whether somebody listens on this process. */
+  /** Whether it has listeners on this process. */
   get isHeard(): boolean {
     return this.audience.cohortCount > 0
   }
 
-  /** Whether its listeners have been offered all there is. */
+  /** Whether its listeners have been offered all its events. */
   get isOffered(): boolean {
     return this.audience.pending.length === 0
   }
 
-  /** Bytes by which it grows, at most, with an event of this body. */
+  /** Maximum number of bytes by which an event with this body makes it grow. */
   growthBy(body: string): number {
     return this.log.sizeOf(Buffer.byteLength(body), { topic: this.topic, isText: true })
   }
@@ -82,12 +84,12 @@ export class RunLog {
     return entry.id
   }
 
-  /** Where a client begins that shows an id, or none; nothing, where it has had everything. */
+  /** Returns where a client starts that sends a last event id, or none; undefined if it has received everything. */
   positionOf(id: string | undefined): Position | undefined {
     const { log } = this
     const position = log.positionOf(id ?? `${this.id}-0`)
     if ('seq' in position) return this.ended && position.seq === log.head ? undefined : position
-    // What is still there follows, whatever is lost.
+    // It gets what is still held, whatever it has lost.
     const at = log.oldestCursor
     return position.missed === null
       ? { ...position, at }

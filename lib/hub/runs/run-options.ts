@@ -1,3 +1,5 @@
+// The options of `app.sse.run`.
+
 import { callable, MAX_DELAY, object, onlyKnown, refuse, whole } from '../../api/input/checks.js'
 import { RUN_BOUNDS } from '../../backplane/run-message.js'
 import { isTopic, TOPIC_TAKES } from '../../log/topic.js'
@@ -5,25 +7,34 @@ import { isTopic, TOPIC_TAKES } from '../../log/topic.js'
 /** Options of `app.sse.run`. Unknown ones are refused. */
 export interface RunOptions {
   /**
-   * The topic that the run is known by, on all processes. No other run may have it while this one is under way; one that has
-   * ended makes room.
+   * The topic of the run, on all processes. No other run may have it until this one has ended; a run that has ended is
+   * replaced.
    */
   topic: string
-  /** Name of the events of pieces that have none. Default: none. */
+  /** Event name of pieces that have none. Default: none, which browsers call `message`. */
   event?: string | undefined
-  /** How long it can be heard after its end, ms. Default: 300,000 (5 min). Then it is gone, and asking for it is answered with 410. */
+  /**
+   * Time that a run is held after its end, ms. Default: 300,000 (5 min). After that, requests for it are answered with
+   * 410.
+   */
   linger?: number | undefined
-  /** A run that nobody has listened to for so many ms, on any process, is stopped; `0` for never. Default: never. */
+  /** Time without a listener on any process after which the run is stopped, ms; `0` for never. Default: never. */
   abandonAfter?: number | undefined
   /** Stops the run when it aborts. Default: none. */
   signal?: AbortSignal | undefined
-  /** Events held at most, from 1. Default: 10,000. The oldest go first; who lacks them is told by `resync`. */
+  /**
+   * Maximum number of events held, from 1. Default: 10,000. Past it the oldest are evicted; a listener that misses them
+   * gets a `resync`.
+   */
   maxEvents?: number | undefined
-  /** Bytes of encoded events held at most, from 1. Default: 1 MiB. The oldest go first, as with `maxEvents`. */
+  /**
+   * Maximum size of the encoded events held, bytes, from 1. Default: 1 MiB. Past it the oldest are evicted, as with
+   * `maxEvents`.
+   */
   maxBytes?: number | undefined
   /**
-   * What listeners are told of an error: the data of `failed` are `{ reason: 'error', message }`. Default: nothing, and the
-   * data are `{ reason: 'error' }`, since an error may hold what is nobody's business.
+   * Returns what listeners are told of an error: the data of `failed` is then `{ reason: 'error', message }`. Default:
+   * they are told nothing, and the data is `{ reason: 'error' }`, since an error may contain what they must not see.
    */
   describeError?: ((error: unknown) => string) | undefined
 }

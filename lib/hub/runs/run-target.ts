@@ -1,3 +1,5 @@
+// Where the pieces of a run go: encoded, to the engine of the backplane, or without one to the run's log.
+
 import { RunsFullError } from '../../api/errors.js'
 import type { Logger } from '../../api/input/logger.js'
 import type { RunMark } from '../../backplane/run-mark.js'
@@ -9,19 +11,19 @@ import type { ResolvedRunOptions } from './run-options.js'
 import type { Runs } from './runs.js'
 import type { WorkTarget } from './work.js'
 
-/** What the runs need of their hub. */
+/** What runs need of the hub. */
 export interface RunnerContext {
   readonly encoder: EventEncoder
   readonly logger: Logger
-  /** Whether there are other processes. */
+  /** Whether a backplane is in use. */
   readonly isShared: () => boolean
-  /** Whether the engine that they share is in reach. */
+  /** Whether its engine can be reached. */
   readonly isConnected: () => boolean
-  /** Resolves when the engine has the event. */
+  /** Publishes a piece. Resolves when the engine has it. */
   publish(event: EncodedEvent, run: RunMark): Promise<void>
-  /** Tells all processes. */
+  /** Sends a message to all processes. */
   tell(message: RunMessage): void
-  /** Listeners of a run have missed pieces. */
+  /** Tells the listeners of a run that they have missed pieces. */
   skipGap(run: RunLog): void
 }
 
@@ -29,8 +31,8 @@ export interface RunnerContext {
 export type AppendToRun = (run: RunLog, event: EncodedEvent, last: boolean) => void
 
 /**
- * Where the pieces of a source go: encoded, to the engine that several processes share or else to the run's log. The end of the
- * source becomes `done` or `failed`.
+ * Creates the target of a source's pieces. They are encoded and published to the engine, or without a backplane
+ * appended to the run's log. The end of the source becomes the event `done` or `failed`.
  */
 export function runTarget(
   run: RunLog,
@@ -52,7 +54,7 @@ export function runTarget(
     return context.publish(event, { id: run.id, n: ++sent, ...(last && { last }) })
   }
   const end = (event: EncodedEvent) => {
-    // Where the engine does not take it, those here are told at least.
+    // If the engine does not take it, at least the listeners on this process get it.
     send(event, true)?.catch(() => {
       if (!run.ended) append(run, event, true)
     })

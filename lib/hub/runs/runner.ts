@@ -1,3 +1,6 @@
+// Runs: starts those of this process, and mirrors those of other processes. Sources are driven in work.ts; the runs are
+// held in runs.ts.
+
 import { randomBytes } from 'node:crypto'
 import { InvalidOptionError, RunsFullError } from '../../api/errors.js'
 import type { RunMark } from '../../backplane/run-mark.js'
@@ -27,22 +30,25 @@ interface RunEvent {
 /** A run, as the app sees it. */
 export interface Run {
   readonly topic: string
-  /** The place before its first event: what a client shows as its last event id to get all of it. */
+  /** The cursor before its first event. A client that sends it as its last event id gets the whole run. */
   readonly cursor: string
-  /** Options for `app.sse.stream`: all of the run, from where the client is. */
+  /** Options for `app.sse.stream`: the events of the run, from the client's last event id on, else from the first. */
   readonly stream: { readonly run: string }
-  /** Resolves when its source is through, `finally` included. Never rejects. */
+  /** Resolves when its source has finished, `finally` included. Never rejects. */
   readonly finished: Promise<void>
-  /** Ends it: its signal aborts, and listeners get `failed`, reason `stopped`. Nothing, where it has ended. */
+  /**
+   * Stops the run: its signal aborts, and listeners get `failed` with the reason `stopped`. Has no effect if it has
+   * ended.
+   */
   stop(): void
 }
 
-/** What is known of a run beside its events. */
+/** What is known of a run besides its events. */
 interface Known {
   readonly bounds: typeof RUN_BOUNDS
-  /** The process that it is on: when that was last heard of, ms on the clock of `performance.now()`. */
+  /** The id of the process that it is on; undefined for this one. */
   readonly publisher: string | undefined
-  /** When somebody was last known to listen, same clock. */
+  /** When it last had a listener, as far as is known, ms of `performance.now()`. */
   heardAt: number
   readonly work?: Work
   readonly abandonAfter: number
@@ -54,6 +60,7 @@ export class Runner {
   readonly #runs: Runs
   readonly #silence: number
   readonly #known = new Map<RunLog, Known>()
+  /** When each other process was last heard of, by its id, ms of `performance.now()`. */
   readonly #signs = new Map<string, number>()
   readonly #waiting = new AwaitedRuns()
   #timer: NodeJS.Timeout | undefined
@@ -81,7 +88,7 @@ export class Runner {
       )
     if (this.#runs.isFull || this.#isClosed) throw new RunsFullError(this.#runs.size)
     if (earlier !== undefined) this.#runs.remove(earlier)
-    // Twelve base-36 digits: two runs have the same name once in 10^18.
+    // Twelve base-36 digits: two runs have the same id once in 10^18.
     const id = `r${BigInt(`0x${randomBytes(8).toString('hex')}`)
       .toString(36)
       .padStart(12, '0')
@@ -224,7 +231,7 @@ export class Runner {
         continue
       }
       if (run.isHeard) heard.push(run.topic)
-      // While the engine is away nobody can be heard of.
+      // While the engine is out of reach no process can be heard of.
       if (!this.#context.isConnected()) this.#signs.set(publisher!, now)
       else if (now - this.#signs.get(publisher!)! >= this.#silence) this.#lose(run)
     }

@@ -1,11 +1,13 @@
+// The runs that this process holds, and their limits.
+
 import type { RunBounds } from './run-log.js'
 import { RunLog } from './run-log.js'
 
-/** Bounds of all runs that this process holds. */
+/** Limits of all runs that this process holds. */
 export interface RunsBounds {
-  /** Runs. */
+  /** Number of runs. */
   readonly max: number
-  /** Bytes of their encoded events. */
+  /** Size of their encoded events, bytes. */
   readonly bytes: number
 }
 
@@ -27,7 +29,7 @@ export class Runs {
     return this.#byTopic.size
   }
 
-  /** Whether there is no room for one more. */
+  /** Whether there is no room for another run. */
   get isFull(): boolean {
     return this.#byTopic.size >= this.#bounds.max || this.#bytes >= this.#bounds.bytes
   }
@@ -46,12 +48,12 @@ export class Runs {
     return run
   }
 
-  /** Whether the bytes of all of them would be within their bound with so many more. */
+  /** Whether all runs together may grow by so many bytes. */
   hasRoomFor(bytes: number): boolean {
     return this.#bytes + bytes <= this.#bounds.bytes
   }
 
-  /** Appends to one of them. @returns the event's id */
+  /** Appends an event to a run. @returns the event's id */
   append(run: RunLog, body: string, isText: boolean, isLast = false): string {
     const before = run.bytes
     const id = run.append(body, isText, isLast)

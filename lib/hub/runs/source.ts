@@ -1,15 +1,23 @@
+// The source of a run: iterables, streams, and functions that return them.
+
 import { Readable } from 'node:stream'
 import { InvalidOptionError } from '../../api/errors.js'
 
-/** What pieces are given by. A string is none, though it can be iterated over. */
+/** What produces pieces. A string is refused, though it can be iterated over. */
 export type Pieces<Piece, Result> = Iterable<Piece, Result> | AsyncIterable<Piece, Result> | ReadableStream<Piece>
 
-/** Where the pieces of a run come from: pieces, or a function that gives them and gets the signal by which they are stopped. */
+/**
+ * The source of a run: what produces pieces, or a function that returns it and gets a signal that aborts when the run
+ * is stopped.
+ */
 export type RunSource<Piece = unknown, Result = unknown> =
   | Pieces<Piece, Result>
   | ((context: { signal: AbortSignal }) => Pieces<Piece, Result> | Promise<Pieces<Piece, Result>>)
 
-/** The pieces, one after another. What they are held by is let go when the signal aborts. @throws InvalidOptionError */
+/**
+ * Returns an iterator over the pieces of a source. A stream is destroyed or cancelled when the signal aborts. @throws
+ * InvalidOptionError
+ */
 export async function iterate(
   source: RunSource,
   signal: AbortSignal
@@ -17,7 +25,7 @@ export async function iterate(
   const pieces: unknown = typeof source === 'function' ? await source({ signal }) : source
   if (pieces instanceof ReadableStream) return readerOf(pieces, signal)
   if (typeof pieces === 'object' && pieces !== null) {
-    // Its iterator would wait for a piece that may never come.
+    // Otherwise its iterator would wait for a piece that may never come.
     if (pieces instanceof Readable) onAbort(signal, () => pieces.destroy())
     const iterable = pieces as Partial<AsyncIterable<unknown> & Iterable<unknown>>
     const iterator = iterable[Symbol.asyncIterator]?.() ?? iterable[Symbol.iterator]?.()

@@ -1,29 +1,32 @@
+// The work of one run: asks its source for pieces. Where they go is in run-target.ts.
+
 import { setImmediate as turn } from 'node:timers/promises'
 import type { RunSource } from './source.js'
 import { iterate } from './source.js'
 
-/** Pieces after which the event loop is served, for a source that never waits. */
+/** Number of pieces after which the event loop is served, for sources that never wait. */
 const TURN = 64
 
-/** Why a run has not come to its own end. */
+/** Why a run has failed. */
 export type FailReason = 'error' | 'stopped' | 'abandoned' | 'lost' | 'closed'
 
-/** Where what a source gives goes. */
+/** Where the pieces of a source go. */
 export interface WorkTarget {
-  /** Resolves when the piece is accepted. @throws what makes the run fail */
+  /** Takes a piece. Resolves when it is accepted; undefined if it already is. @throws what makes the run fail */
   accept(piece: unknown): Promise<void> | undefined
-  /** Its listeners have been offered what was accepted. */
+  /** Whether listeners have been offered everything that was accepted. */
   readonly isOffered: boolean
-  /** It has come to its end, with what the source returned. */
+  /** Called when the source has ended, with what it returned. */
   done(value: unknown): void
+  /** Called when the run has failed, or has been stopped. */
   failed(reason: FailReason, error?: unknown): void
 }
 
-/** Asks a source for its pieces, one after the other is accepted. */
+/** Asks a source for pieces, each once the one before is accepted. */
 export class Work {
   readonly #target: WorkTarget
   readonly #controller = new AbortController()
-  /** Resolves when the source is through, its `finally` included. */
+  /** Resolves when the source has finished, its `finally` included. */
   readonly finished: Promise<void>
   #ended = false
 
@@ -32,7 +35,7 @@ export class Work {
     this.finished = this.#drive(source)
   }
 
-  /** Ends it where it is. What it has begun to wait for is told by the signal. */
+  /** Ends the run at once. The signal tells the source, which may be waiting for something. */
   stop(reason: FailReason): void {
     if (this.#ended) return
     this.#ended = true
@@ -43,7 +46,7 @@ export class Work {
 
   async #drive(source: RunSource): Promise<void> {
     const { signal } = this.#controller
-    // The caller gets its run first.
+    // The caller gets its run before the source begins.
     await null
     let iterator: Iterator<unknown> | AsyncIterator<unknown> | undefined
     try {
@@ -70,7 +73,7 @@ export class Work {
     try {
       await iterator?.return?.()
     } catch {
-      // What a generator does in its `finally` is its own business.
+      // The run has ended already. An error in the `finally` of a generator changes nothing.
     }
   }
 

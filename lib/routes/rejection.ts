@@ -1,3 +1,5 @@
+// How requests are answered that are over a limit, or arrive while the app closes.
+
 import type { Http2ServerResponse } from 'node:http2'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { ClosingError, ServerFullError, TooManyClientsError } from '../api/errors.js'
@@ -7,8 +9,8 @@ import { encodeRetry } from '../log/encode.js'
 import { STREAM_HEAD, takesRetry } from '../wire/stream-request.js'
 import type { OverLimit } from './admission.js'
 
-/** Sets the headers of the answer to a request that cannot be served now. @returns what to send */
-export function refusal(
+/** Sets the response headers for a request that cannot be served now. @returns what to send */
+export function rejection(
   hub: Hub,
   reason: OverLimit | 'closing',
   { overLimit, maxClientsPerIp }: ResolvedOptions,
@@ -16,7 +18,7 @@ export function refusal(
   reply: FastifyReply
 ): string | Error {
   hub.reject(reason)
-  // The connection would otherwise be kept, and keep the server from closing.
+  // A connection that is kept alive would keep the server from closing.
   if (reason === 'closing') leaveConnection(request, reply)
   const retry = hub.clients.retryWithJitter()
   if (request.method === 'GET' && takesRetry(request.headers, overLimit)) {
@@ -28,7 +30,7 @@ export function refusal(
   return reason === 'serverFull' ? new ServerFullError() : new TooManyClientsError(maxClientsPerIp)
 }
 
-/** The connection goes with this answer. */
+/** Closes the connection with this response. */
 export function leaveConnection(request: FastifyRequest, reply: FastifyReply): void {
   if (request.raw.httpVersionMajor === 1) reply.header('connection', 'close')
   else (reply.raw as unknown as Http2ServerResponse).stream?.session?.close()

@@ -1,3 +1,6 @@
+// Handles requests for streams and pages: negotiates the form, applies limits, and finds where a stream starts. What
+// follows is in hijack.ts (streams) and page.ts (pages).
+
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import Negotiator from 'negotiator'
 import { InjectError, NotAcceptableError, RunGoneError } from '../api/errors.js'
@@ -13,34 +16,34 @@ import type { Connections } from '../wire/connections.js'
 import { isGone } from '../wire/response-end.js'
 import { EVENT_STREAM, negotiate, STREAM_HEAD } from '../wire/stream-request.js'
 import { Admission } from './admission.js'
-import type { Hearing } from './hearing.js'
 import { sendStream, zipAnswer } from './hijack.js'
 import { sendPage } from './page.js'
-import { refusal } from './refusal.js'
+import { rejection } from './rejection.js'
 import { RequestScope } from './request-scope.js'
+import type { ResolvedStreamOptions } from './stream-options.js'
 import { readStreamOptions, type StreamOptions } from './stream-options.js'
 import { StreamPaths } from './stream-paths.js'
 
-/** Where a stream begins, and whether it goes on from there. */
+/** Where a stream starts, and whether it resumes there. */
 interface Place {
   readonly position: Position
   readonly resumes: boolean
 }
 
-/** The events that end a run. */
+/** The names of the events that end a run. */
 const ENDS = [DONE, FAILED]
 const NO_TOPICS: ReadonlySet<string> = new Set()
 
-/** Where requests come in: negotiates, and lets them in or not. */
-export class Entrance {
-  /** Where routes of the app answer with streams. */
+/** Handles requests for streams and pages. */
+export class RequestHandler {
+  /** The routes of the app that answer with streams. */
   readonly paths = new StreamPaths()
   readonly #hub: Hub
   readonly #connections: Connections
   readonly #options: ResolvedOptions
   readonly #admission: Admission
-  /** What those hear who come by the plugin's own route, and ask for no topics. */
-  readonly #common: Hearing
+  /** Options of requests to the plugin's own route that ask for no topics. */
+  readonly #common: ResolvedStreamOptions
 
   constructor(hub: Hub, connections: Connections, options: ResolvedOptions) {
     this.#hub = hub
@@ -67,25 +70,25 @@ export class Entrance {
 
   /** As `Sse.stream`. */
   stream(request: FastifyRequest, reply: FastifyReply, options: StreamOptions = {}): Promise<never> {
-    const hearing = readStreamOptions(options, this.#options)
+    const wanted = readStreamOptions(options, this.#options)
     this.#connections.carry(request.raw, reply.raw)
     this.paths.note(request)
-    this.#answer(request, reply, hearing, false)
-    // An async handler must not end before its answer is under way: Fastify would send one of its own.
+    this.#answer(request, reply, wanted, false)
+    // An async handler must not resolve before its answer has begun, or Fastify sends one of its own.
     return new Promise((resolve) => {
       const done = () => resolve(undefined as never)
       reply.then(done, done)
     })
   }
 
-  async #asked(request: FastifyRequest): Promise<Hearing> {
+  async #asked(request: FastifyRequest): Promise<ResolvedStreamOptions> {
     return { ...this.#common, topics: await this.#admission.topics(request) }
   }
 
   #answer(
     request: FastifyRequest,
     reply: FastifyReply,
-    hearing: Hearing | (() => Promise<Hearing>),
+    wanted: ResolvedStreamOptions | (() => Promise<ResolvedStreamOptions>),
     isOwnRoute: boolean
   ): void {
     const type = negotiate(request.headers)
@@ -93,33 +96,39 @@ export class Entrance {
       this.#hub.reject('notAcceptable')
       throw new NotAcceptableError()
     }
-    const isKnown = typeof hearing !== 'function'
+    const isKnown = typeof wanted !== 'function'
     const shown = type === EVENT_STREAM ? lastEventId(request) : since(request)
-    const behind = this.#hub.catchUp(shown ?? (isKnown && hearing.from !== 'now' ? hearing.from : undefined))
-    const unheard = this.#hub.runner.await(isKnown ? hearing.run : undefined, shown)
-    if (behind === undefined && unheard === undefined && isKnown) {
-      this.#serve(type, hearing, request, reply, isOwnRoute)
+    const behind = this.#hub.catchUp(shown ?? (isKnown && wanted.from !== 'now' ? wanted.from : undefined))
+    const unannounced = this.#hub.runner.await(isKnown ? wanted.run : undefined, shown)
+    if (behind === undefined && unannounced === undefined && isKnown) {
+      this.#serve(type, wanted, request, reply, isOwnRoute)
       return
     }
-    Promise.all([isKnown ? hearing : hearing(), behind, unheard])
-      .then(([heard]) => this.#serve(type, heard, request, reply, isOwnRoute))
+    Promise.all([isKnown ? wanted : wanted(), behind, unannounced])
+      .then(([resolved]) => this.#serve(type, resolved, request, reply, isOwnRoute))
       .catch((error) => reply.send(asError(error)))
   }
 
-  #serve(type: string, wanted: Hearing, request: FastifyRequest, reply: FastifyReply, isOwnRoute: boolean): void {
+  #serve(
+    type: string,
+    wanted: ResolvedStreamOptions,
+    request: FastifyRequest,
+    reply: FastifyReply,
+    isOwnRoute: boolean
+  ): void {
     if (isGone(request.raw, reply.raw)) {
-      // While a hook took its time. There is nobody to answer, and nothing would tell again that the client has gone.
+      // The client has gone while a hook was running. No event will tell of that any more.
       reply.hijack()
       new RequestScope(request, false).abort()
       return
     }
-    // Here, since it may close while `authorizeTopics` takes its time.
+    // Checked here, since the app may close while `authorizeTopics` is running.
     if (this.#hub.closing) {
-      reply.send(refusal(this.#hub, 'closing', this.#options, request, reply))
+      reply.send(rejection(this.#hub, 'closing', this.#options, request, reply))
       return
     }
     const run = this.#runOf(wanted)
-    const hearing =
+    const resolved =
       run === undefined ? wanted : { ...wanted, topics: new Set([run.topic]), everyone: false, until: ENDS }
     const takesZipped = this.#options.compress && takesGzip(request)
     const compressed = type === EVENT_STREAM && takesZipped
@@ -131,14 +140,14 @@ export class Entrance {
       reply.headers({ ...STREAM_HEAD, 'content-type': type }).send()
       return
     }
-    const position = type === EVENT_STREAM ? this.#place(request, hearing, run) : undefined
+    const position = type === EVENT_STREAM ? this.#place(request, resolved, run) : undefined
     if (position === 'completed') {
       reply.code(204).send()
       return
     }
     const slot = this.#admission.slot(request)
     if (typeof slot === 'string') {
-      reply.send(refusal(this.#hub, slot, this.#options, request, reply))
+      reply.send(rejection(this.#hub, slot, this.#options, request, reply))
       return
     }
     if (position !== undefined) {
@@ -147,13 +156,13 @@ export class Entrance {
         throw new InjectError()
       }
       const scope = new RequestScope(request, this.#options.onDisconnect !== undefined)
-      const { topics, everyone, state, onConnect } = hearing
+      const { topics, everyone, state, onConnect } = resolved
       let client: Client | undefined
-      const until = guarded(hearing.until, (err) => this.#fail(client!, err))
+      const until = guarded(resolved.until, (err) => this.#fail(client!, err))
       const { tell } = request.query as Record<string, unknown>
       const tellsSubscriptions = tell === 'subscriptions'
-      const heard = { source: run, topics, tellsSubscriptions, everyone, state, until, ...position }
-      const arrival = { ...heard, ip: request.ip, slot, compressed, scope, req: request.raw, res: reply.raw }
+      const reading = { source: run, topics, tellsSubscriptions, everyone, state, until, ...position }
+      const arrival = { ...reading, ip: request.ip, slot, compressed, scope, req: request.raw, res: reply.raw }
       reply.headers(STREAM_HEAD)
       client = this.#hub.clients.admit(arrival)
       sendStream({ client, scope, onConnect, hub: this.#hub, options: this.#options, isOwnRoute }, request, reply)
@@ -161,15 +170,15 @@ export class Entrance {
     }
     if (takesZipped && isOwnRoute) zipAnswer(request)
     this.#admission.releaseWithPage(slot, request, reply)
-    sendPage(this.#hub, hearing, run ?? this.#hub, request, reply).catch((error) => reply.send(error))
+    sendPage(this.#hub, resolved, run ?? this.#hub, request, reply).catch((error) => reply.send(error))
   }
 
   /**
-   * The run that is to be heard: one that was asked for as such, or the one whose topic is the only one asked for.
+   * Returns the run that a request is for: that of the option `run`, or the one whose topic is the only one asked for.
    *
-   * @throws RunGoneError where the former is not there
+   * @throws RunGoneError if the run of the option does not exist
    */
-  #runOf({ run: topic, topics }: Hearing): RunLog | undefined {
+  #runOf({ run: topic, topics }: ResolvedStreamOptions): RunLog | undefined {
     const { runner } = this.#hub
     if (topic === undefined) return topics.size === 1 ? runner.find([...topics][0]!) : undefined
     const run = runner.find(topic)
@@ -177,9 +186,9 @@ export class Entrance {
     return run
   }
 
-  /** Where a stream begins; `completed`, where it has ended before with what the request shows. */
-  #place(request: FastifyRequest, hearing: Hearing, run: RunLog | undefined): Place | 'completed' {
-    const { from, until } = hearing
+  /** Returns where a stream starts; `completed` if it has already ended with the last event id of the request. */
+  #place(request: FastifyRequest, options: ResolvedStreamOptions, run: RunLog | undefined): Place | 'completed' {
+    const { from, until } = options
     const { log } = this.#hub
     const id = lastEventId(request)
     if (id === STAY_AWAY) return 'completed'
@@ -190,19 +199,19 @@ export class Entrance {
     }
     const oldest = { position: { seq: log.oldestCursor }, resumes: false }
     if (id !== undefined) {
-      // As on the page. A header brings back what the client was told.
+      // `?lastEventId=0` starts with the oldest event, as `?since=0` does. In a header it can only be an id of the app.
       const asksForOldest = id === '0' && request.headers['last-event-id'] === undefined && !log.has(id)
       if (asksForOldest) return oldest
-      const position = this.#hub.positionOf(id, hearing)
+      const position = this.#hub.positionOf(id, options)
       const entry = 'seq' in position && position.seq >= log.oldest ? log.at(position.seq) : undefined
       const isCompleted = until !== undefined && entry !== undefined && isLast(guarded(until, () => {})!, entry)
       return isCompleted ? 'completed' : { position, resumes: true }
     }
     if (from === 'oldest') return oldest
-    return { position: this.#hub.positionOf(from === 'now' ? undefined : from, hearing), resumes: false }
+    return { position: this.#hub.positionOf(from === 'now' ? undefined : from, options), resumes: false }
   }
 
-  /** What the app's `until` has thrown ends the stream, though never amid its writing. */
+  /** Ends a stream whose `until` has thrown, in a microtask: not while it is being written to. */
   #fail(client: Client, err: unknown): void {
     queueMicrotask(() => {
       client.scope.log.error({ err, ...logFields(client) }, 'SSE: until failed, and the client is disconnected')
@@ -223,7 +232,7 @@ function guarded(until: Until | undefined, fail: (error: unknown) => void): Unti
   }
 }
 
-/** Whether `app.inject` waits for the answer's end (light-my-request). */
+/** Whether `app.inject` (light-my-request) waits for the end of the response. */
 function isInjectedWhole({ raw }: FastifyRequest): boolean {
   const { isLightMyRequest, _lightMyRequest } = raw as Partial<InjectedRequest>
   return isLightMyRequest === true && _lightMyRequest?.payloadAsStream !== true
@@ -234,14 +243,16 @@ interface InjectedRequest {
   _lightMyRequest: { payloadAsStream?: boolean }
 }
 
-/** What is thrown and is no error, `reply.send` would take for the answer. */
+/** Makes an Error of whatever was thrown: `reply.send` would send anything else as the response. */
 function asError(thrown: unknown): Error {
   if (thrown instanceof Error) return thrown
   const fields = typeof thrown === 'object' && thrown !== null ? thrown : { message: String(thrown) }
   return Object.assign(new Error('authorizeTopics threw what is no error', { cause: thrown }), fields)
 }
 
-/** The cursor that the client shows: the header of WHATWG HTML 9.2.4, or the query where it cannot set headers. */
+/**
+ * The last event id of a request: the header (WHATWG HTML, 9.2.4), or the query for clients that cannot set headers.
+ */
 function lastEventId(request: FastifyRequest): string | undefined {
   const header = request.headers['last-event-id']
   if (typeof header === 'string' && header !== '') return header
@@ -250,12 +261,12 @@ function lastEventId(request: FastifyRequest): string | undefined {
   return typeof first === 'string' && first !== '' ? first : undefined
 }
 
-/** Where the client would rather have it plain, it gets it plain. */
+/** Whether the client prefers gzip to no compression. */
 function takesGzip(request: FastifyRequest): boolean {
   return new Negotiator(request.raw).encoding(['gzip', 'identity']) === 'gzip'
 }
 
-/** The cursor of a page's request; what it asks for otherwise is looked at later. */
+/** The cursor of a request for a page. The rest of its query is checked in page.ts. */
 function since(request: FastifyRequest): string | undefined {
   const value = (request.query as Record<string, unknown>).since
   return typeof value === 'string' ? value : undefined
