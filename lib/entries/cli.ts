@@ -1,5 +1,6 @@
 /**
- * The command `pylon-sse`: makes the schema of the Postgres backplane, or prints what makes it.
+ * The command `pylon-sse`, which bin.ts starts: creates the schema of the Postgres backplane, or prints the statements
+ * that do.
  */
 import { parseArgs } from 'node:util'
 import { connectTo } from '../backplane/postgres/connection.js'
@@ -9,9 +10,9 @@ import { checkSchema } from '../backplane/postgres/options.js'
 
 const USAGE = `Usage: npx pylon-sse postgres --migrate | --sql [--from VERSION] [--schema NAME] [URL]
 
-  --migrate        Makes the schema in the database at URL (default: DATABASE_URL), or brings it to version ${VERSION}.
+  --migrate        Creates the schema in the database at URL (default: DATABASE_URL), or migrates it to version ${VERSION}.
   --sql            Prints the statements for psql, and connects to nothing.
-  --from VERSION   With --sql: the version that the schema has. Default: 0, there is none.
+  --from VERSION   With --sql: the version that the schema has now. Default: 0, there is no schema.
   --schema NAME    Default: pylon_sse.
 `
 

@@ -1,5 +1,5 @@
 /**
- * A publisher without clients, for programs that are not Fastify apps.
+ * A publisher for programs that have no clients and are not Fastify apps.
  *
  * @module pylon-sse/publisher
  */
@@ -24,52 +24,56 @@ export type { EventData, EventName, EventOptions, PublishOptions, SseEvents, Tra
 export type { Logger } from '../api/input/logger.js'
 export type { Backplane } from '../backplane/backplane.js'
 
-/** What it keeps of the log: it has no clients, and only looks for ids that events have been given. */
+/** How much of the log it keeps. It has no clients to replay events to, and only checks for ids that are taken. */
 const HISTORY = { events: 1000, bytes: 1024 * 1024 }
-/** Between two attempts to join, ms: the first, and the longest. */
+/** The first and the longest pause between two attempts to join, ms. */
 const MIN_PAUSE = 100
 const MAX_PAUSE = 2000
-/** How long what was published has to get out when it closes, ms. */
+/** Time that published events have to reach the engine when it closes, ms. */
 const GRACE = 1000
 const ignore = () => undefined
 const SILENT: Logger = { debug: ignore, warn: ignore, error: ignore }
 
 /** Options of `publisher`. */
 export interface PublisherOptions {
-  /** Data to text. Default: `JSON.stringify`. */
+  /** Serialises an event's data. Default: `JSON.stringify`. */
   serialize?: (data: unknown) => string
-  /** A larger event is refused, bytes. Default: 1 MiB. */
+  /**
+   * Maximum size of an event's data, name and id together in UTF-8, bytes. A larger event is refused. Default: 1 MiB.
+   */
   maxEventBytes?: number
-  /** A longer topic is refused, bytes. Default: 256. */
+  /** Maximum size of a topic in UTF-8, bytes. A longer topic is refused. Default: 256. */
   maxTopicBytes?: number
-  /** JSON schemas by the name of the event, as the plugin's option `events`. Default: none. */
+  /** JSON schemas by event name, like the plugin's option `events`. Default: none. */
   events?: Record<string, EventSchema>
-  /** Is told when the engine is out of reach and when it is back; pino or `console` will do. Default: nobody. */
+  /** Logs when the engine is out of reach and when it is back; pino or `console` will do. Default: no logging. */
   logger?: Logger
 }
 
 /** Publishes to the clients of an app that runs elsewhere. */
 export interface Publisher {
   /**
-   * As `app.sse.publish`: waits for an engine that is away, publishes in order, and once, and resolves with the event's id
-   * when the engine has it. The process goes on until that is known.
+   * Like `app.sse.publish`: waits for an engine that is out of reach, publishes in order and once, and resolves with
+   * the event's id when the engine has it. The process is kept alive until then.
    *
    * @throws UnserializableError, InvalidEventError, EventTooLargeError, DuplicateIdError, ClosedError;
-   *   BackplaneUnavailableError where the engine was not there for `publishTimeout` (10 s), BackplaneTimeoutError where it
+   *   BackplaneUnavailableError if the engine was out of reach for `publishTimeout` (10 s), BackplaneTimeoutError if it
    *   did not answer for as long, BackplaneRefusedError, BackplaneFullError
    */
   publish<Name extends EventName | undefined = undefined>(
     data: EventData<Name>,
     options?: PublishOptions<Name>
   ): Promise<string>
-  /** Lets what is under way get out, for 1 s at most, and ends the connections. The process can end then. */
+  /**
+   * Waits for events that are being published, for at most 1 s, and closes the connections. Then the process can exit.
+   */
   close(): Promise<void>
 }
 
 /**
- * A publisher for programs that have no clients: a worker, a script, a cron job. It joins the backplane by itself.
+ * Creates a publisher for a program without clients: a worker, a script, a cron job. It joins the backplane by itself.
  *
- * @param backplane as the app has it: the same engine, key or stream. Each publisher needs one of its own.
+ * @param backplane like the app's: the same engine, key or stream. Each publisher needs an instance of its own.
  * @throws InvalidOptionError
  * @example
  * const sse = publisher(redisStreams({ url: 'redis://localhost' }))
@@ -84,7 +88,7 @@ export function publisher(backplane: Backplane, options: PublisherOptions = {}):
   }) as Publisher
 }
 
-/** What is behind a publisher: the log that it shares with the apps. */
+/** The implementation of a publisher, which shares a log with the apps. */
 class SharedPublisher {
   readonly #backplane: Backplane
   readonly #encoder: EventEncoder
@@ -92,7 +96,7 @@ class SharedPublisher {
   readonly #shared: Mirror
   readonly #closing = new AbortController()
   readonly #pending = new Set<Promise<string>>()
-  /** Why it could not join, the last time it tried; nothing once it has joined. */
+  /** Why the last attempt to join failed; undefined once it has joined. */
   #reason: unknown
   #closed: Promise<void> | undefined
 
@@ -104,12 +108,12 @@ class SharedPublisher {
       answers: new IdempotencyKeys(HISTORY.events),
       has: (id: string) => log.has(id),
       append: (event: BackplaneEvent, place: string) => {
-        // A piece of a run is in no log of the hub's.
+        // Pieces of runs are not in the hub's log.
         return event.run === undefined ? log.append(event.body, event, place).id : place
       },
       isReserved: (id: string) => log.isReserved(id),
       rebase: (floor: string) => log.rebase(floor, (a, b) => comparePlaces(a, b, backplane)),
-      // These are about clients.
+      // These concern clients only.
       compareWithHead: ignore,
       addBarePlace: ignore,
       order: ignore,
@@ -145,7 +149,7 @@ class SharedPublisher {
     await this.#shared.close()
   }
 
-  /** What is published since it looked the reader tells. */
+  /** An id that is taken later is found by whoever reads the log. */
   #checkId(id: string): void {
     if (this.#log.has(id)) throw new DuplicateIdError(id)
     const place = id.trim()
@@ -175,7 +179,7 @@ class SharedPublisher {
     }
   }
 
-  /** Nothing else may hold the process, while the engine is away. */
+  /** Keeps the process alive: while the engine is out of reach, nothing else may. */
   async #keepAlive<T>(work: Promise<T>): Promise<T> {
     const timer = setTimeout(() => {}, MAX_DELAY)
     try {

@@ -1,5 +1,5 @@
 /**
- * A live page of what happens in a hub.
+ * A page that shows what happens in a hub, live. What it is sent is in snapshot.ts.
  *
  * @module pylon-sse/dashboard
  */
@@ -19,28 +19,34 @@ export type { HubOptions } from '../metrics/hub-name.js'
 
 /** Options of the plugin. */
 export interface SseDashboardOptions extends HubOptions {
-  /** URL of the page, under the prefix given to `register`. Default: `'/sse-dashboard'`. What belongs to it lies below it. */
+  /**
+   * URL of the page, under the prefix given to `register`. Its other routes are below it. Default: `'/sse-dashboard'`.
+   */
   path?: string | undefined
   /**
-   * Fastify's own options of all routes of the page. It takes a hook that decides who may see it, `onRequest`, `preParsing`,
-   * `preValidation` or `preHandler`: by a cookie or HTTP's basic authentication, since a browser sends no other token by itself.
+   * Fastify's route options for all routes of the page. They must contain a hook that decides who may see it,
+   * `onRequest`, `preParsing`, `preValidation` or `preHandler`: by a cookie or HTTP basic authentication, since a
+   * browser sends no other credentials by itself.
    */
   route?: SseRouteOptions | undefined
-  /** Lets the plugin start without a hook in `route`: everyone who reaches the URL then sees addresses and topics. */
+  /**
+   * Whether the plugin starts without a hook in `route`: everyone who reaches the URL then sees addresses and topics.
+   * Default: false.
+   */
   unprotected?: boolean | undefined
   /** Whether the page may close and pause clients. Default: true. */
   actions?: boolean | undefined
-  /** Time between two snapshots, ms, from 100 to 60,000. Default: 1,000 ms. While nobody watches none is made. */
+  /** Time between two snapshots, ms, from 100 to 60,000. While nobody watches, none is taken. Default: 1,000 ms. */
   interval?: number | undefined
-  /** After so many ms a paused client goes on, from 100 to 600,000. Default: 10,000 ms. */
+  /** Time after which a paused client is resumed, ms, from 100 to 600,000. Default: 10,000 ms. */
   pauseTime?: number | undefined
 }
 
 const ASSETS = new URL('./assets/', import.meta.url)
 const HOOKS = ['onRequest', 'preParsing', 'preValidation', 'preHandler'] as const
-/** Pages that may be open: each is sent some kilobytes a second. */
+/** Maximum number of open pages: each is sent some kilobytes per second. */
 const MAX_WATCHERS = 50
-/** Nothing but what comes from the same place; nobody may put the page into a frame. */
+/** Allows only resources of the same origin, and no frames. */
 const CSP =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 const HEADERS = {
@@ -51,10 +57,10 @@ const HEADERS = {
 }
 
 /**
- * Serves a page that shows the hub at work: its figures, clients, topics and last disconnects, by a stream of its own. Register it
- * after the hub. It is of one process: behind a load balancer it shows the one that answers.
+ * Serves a page that shows the stats, clients, topics and last disconnects of a hub, by a stream of its own. Register
+ * it after the hub. It shows one process: behind a load balancer the one that answers.
  *
- * It throws `InvalidOptionError` where the app has no such hub, and where nothing keeps strangers out.
+ * It throws `InvalidOptionError` if the app has no such hub, or no hook in `route` and `unprotected` is not set.
  *
  * @example
  * await app.register(pylonSse)
@@ -127,7 +133,7 @@ const sseDashboard: FastifyPluginAsync<SseDashboardOptions> = async (app, option
   }
 }
 
-/** A hub of its own, so that who watches is no client of the one that is watched. */
+/** Adds a hub for the page, so that its watchers are not clients of the hub that they watch. */
 async function addStream(
   app: FastifyInstance,
   path: string,
@@ -168,7 +174,10 @@ async function addPage(
   add({ method: 'GET', url: '/page.js', handler: send('text/javascript', () => js) })
 }
 
-/** What the page's own URLs begin with: relative, so that they are right behind a proxy that takes a prefix away, too. */
+/**
+ * Returns the base of the page's own URLs. It is relative, so that it is also right behind a proxy that removes a
+ * prefix.
+ */
 function baseOf({ url }: FastifyRequest): string {
   const path = url.split('?')[0]!
   const last = path.slice(path.lastIndexOf('/') + 1)

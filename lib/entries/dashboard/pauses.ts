@@ -1,11 +1,13 @@
+// The clients that the dashboard has paused.
+
 import type { ObservedClient } from './snapshot.js'
 
-/** Clients that are paused, each for a time: nobody is forgotten when the page is closed. */
+/** Pauses clients, each for a limited time: none stays paused after the page is closed. */
 export class Pauses {
   readonly #time: number
   readonly #timers = new Map<ObservedClient, NodeJS.Timeout>()
 
-  /** @param time of a pause, ms */
+  /** @param time duration of a pause, ms */
   constructor(time: number) {
     this.#time = time
   }

@@ -1,9 +1,11 @@
+// Subscriptions to the diagnostics channels, which end together. The messages are described in api/diagnostics.ts.
+
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { SseDiagnostics } from '../../api/diagnostics.js'
 
 type Listener = (message: unknown) => void
 
-/** Subscriptions to the channels of hubs, which end together. */
+/** A set of subscriptions to diagnostics channels. */
 export class ChannelListeners {
   readonly #listeners: [name: string, listener: Listener][] = []
 

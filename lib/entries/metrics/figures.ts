@@ -1,29 +1,30 @@
+// The metrics of a hub: names, units, meanings, and where the values come from. They are registered in registered.ts
+// (prom-client) and opentelemetry.ts.
+
 import type { Sse, SseStats } from '../../api/api.js'
 import type { SseDiagnostics } from '../../api/diagnostics.js'
 
-// The figures of a hub as metrics, for whatever collects them: their names, units and meanings, and where they come from.
-
-/** In OpenTelemetry's terms (UCUM): seconds, bytes, 0 or 1, or a number of something. */
+/** A unit in OpenTelemetry's notation (UCUM): seconds, bytes, 0 or 1, or a number of something. */
 export type Unit = 's' | 'By' | '1' | `{${string}}`
 
-/** What all metrics have. */
+/** Fields of all metrics. */
 interface Described {
-  /** In OpenTelemetry's form, words with dots between them; without the unit. */
+  /** The name in OpenTelemetry's form, words with dots in between; without the unit. */
   readonly name: string
   readonly unit: Unit
   readonly help: string
 }
 
-/** One that is read when it is asked for. */
+/** A metric that is read when it is collected. */
 export interface Figure extends Described {
   readonly kind: 'gauge' | 'counter'
-  /** What values by name are told apart by. */
+  /** The label of values by name. */
   readonly label?: 'reason' | 'backplane'
-  /** One value, values by the label's, or nothing where there is none at the moment. */
+  /** Returns one value, values by the label's values, or nothing if there is none at the moment. */
   read(stats: SseStats, sse: Sse): number | Readonly<Record<string, number>> | null | undefined
 }
 
-/** One whose values are told as they come. */
+/** A metric whose values come as messages of a channel. */
 export interface Distribution<Name extends keyof SseDiagnostics = keyof SseDiagnostics> extends Described {
   readonly channel: Name
   /** Upper bounds of its buckets. */
@@ -221,7 +222,7 @@ export const DISTRIBUTIONS: readonly Distribution[] = [
   })
 ]
 
-/** Lets `read` know the message of its channel. */
+/** Types the message that `read` gets by the channel. */
 function distribution<Name extends keyof SseDiagnostics>(described: Distribution<Name>): Distribution {
   return described as unknown as Distribution
 }

@@ -1,16 +1,18 @@
+// Which hub of an app a plugin observes, and by which name.
+
 import type { FastifyInstance } from 'fastify'
 import type { Sse } from '../../api/api.js'
 import { InvalidOptionError } from '../../api/errors.js'
 
-/** Which hub of an app is meant, and what it is called among others. */
+/** Options that choose a hub of the app, and name it. */
 export interface HubOptions {
-  /** The hub's option `decorator`. Default: `'sse'`. */
+  /** The option `decorator` of the hub. Default: `'sse'`. */
   decorator?: string | undefined
-  /** What the hub is called in metrics and traces. Default: `decorator`. */
+  /** Name of the hub in metrics and traces. Default: `decorator`. */
   hub?: string | undefined
 }
 
-/** The hub that is meant. @throws InvalidOptionError where the app has none of this name */
+/** Returns the hub, and its name. @throws InvalidOptionError if the app has no hub of this name */
 export function hubOf(app: FastifyInstance, { decorator = 'sse', hub = decorator }: HubOptions): [Sse, string] {
   checkName('decorator', decorator)
   checkName('hub', hub)

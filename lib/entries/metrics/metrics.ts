@@ -1,5 +1,5 @@
 /**
- * Metrics for Prometheus, by prom-client.
+ * Metrics for Prometheus, by prom-client. What they measure is in figures.ts.
  *
  * @module pylon-sse/metrics
  */
@@ -14,13 +14,16 @@ export type { HubOptions } from './hub-name.js'
 
 /** Options of the plugin. */
 export interface SseMetricsOptions extends HubOptions {
-  /** Where the metrics are registered. Default: that of fastify-metrics, where the app has it; else prom-client's own. */
+  /**
+   * Where the metrics are registered. Default: the registry of fastify-metrics if the app has it, else prom-client's
+   * own.
+   */
   register?: Registry | undefined
-  /** What the names of the metrics begin with. Default: `'pylon_sse_'`. */
+  /** Prefix of the names of the metrics. Default: `'pylon_sse_'`. */
   namePrefix?: string | undefined
 }
 
-/** What a name may begin with (Prometheus, data model). */
+/** A valid prefix of a name (Prometheus data model). */
 const PREFIX = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/
 
 async function plugin(app: FastifyInstance, options: SseMetricsOptions): Promise<void> {
@@ -37,16 +40,16 @@ async function plugin(app: FastifyInstance, options: SseMetricsOptions): Promise
   app.addHook('onClose', async () => metrics.remove(sse))
 }
 
-/** That of fastify-metrics. */
+/** Returns the registry of fastify-metrics, if the app has it. */
 function registryOf(app: FastifyInstance): Registry | undefined {
   return (app as { metrics?: { client?: { register?: Registry } } }).metrics?.client?.register
 }
 
 /**
- * Registers the figures of a hub as metrics of prom-client. Register it after the hub. The metrics leave the registry when the
- * app closes.
+ * Registers the figures of a hub as metrics of prom-client. Register it after the hub. The metrics leave the registry
+ * when the app closes.
  *
- * It throws `InvalidOptionError` where the app has no such hub, or the registry has one of the same name.
+ * It throws `InvalidOptionError` if the app has no such hub, or the registry has one with the same name.
  *
  * @example
  * await app.register(pylonSse)

@@ -1,5 +1,5 @@
 /**
- * Metrics and traces for OpenTelemetry, by `@opentelemetry/api`.
+ * Metrics and traces for OpenTelemetry, by `@opentelemetry/api`. What the metrics measure is in figures.ts.
  *
  * @module pylon-sse/opentelemetry
  */
@@ -17,14 +17,14 @@ export type { HubOptions } from './hub-name.js'
 
 /** Options of the plugin. */
 export interface SseTelemetryOptions extends HubOptions {
-  /** What metrics are made with; `false` for none. Default: `metrics.getMeter('pylon-sse')`. */
+  /** The meter that creates the metrics; `false` for no metrics. Default: `metrics.getMeter('pylon-sse')`. */
   meter?: Meter | false | undefined
-  /** What spans are made with. Default: `trace.getTracer('pylon-sse')`. */
+  /** The tracer that creates the spans. Default: `trace.getTracer('pylon-sse')`. */
   tracer?: Tracer | undefined
   /**
-   * When the span of a stream ends: `'head'` (default), when the head is out, so that hours of a stream are no latency; it is
-   * exported when the stream has ended, with its life as the attribute `pylon_sse.stream.duration`. `'end'`: with the stream.
-   * `false`: there are no spans.
+   * When the span of a stream ends. `'head'` (default): when the response headers have been sent, so that the hours of
+   * a stream do not count as latency; it is exported when the stream has ended, with the duration as the attribute
+   * `pylon_sse.stream.duration`. `'end'`: with the stream. `false`: there are no spans.
    */
   spans?: 'head' | 'end' | false | undefined
 }
@@ -45,7 +45,7 @@ async function plugin(app: FastifyInstance, options: SseTelemetryOptions): Promi
   })
 }
 
-/** @returns what ends it */
+/** Registers the metrics. @returns a function that unregisters those that are observed */
 function measure(meter: Meter, sse: Sse, hub: string, listeners: ChannelListeners): () => void {
   const attributes = { 'pylon_sse.hub': hub }
   const instruments = FIGURES.map((figure) => {
@@ -76,8 +76,8 @@ function measure(meter: Meter, sse: Sse, hub: string, listeners: ChannelListener
 }
 
 /**
- * Gives the figures of a hub to OpenTelemetry, and makes a span for each stream, in the context of its request. Register it after
- * the hub. It throws `InvalidOptionError` where the app has no such hub.
+ * Exports the metrics of a hub to OpenTelemetry, and a span for each stream, in the context of its request. Register it
+ * after the hub. It throws `InvalidOptionError` if the app has no such hub.
  *
  * @example
  * await app.register(pylonSse)

@@ -1,25 +1,30 @@
+// The metrics of hubs in a registry of prom-client. The plugin is in metrics.ts.
+
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { Sse, SseStats } from '../../api/api.js'
 import { InvalidOptionError } from '../../api/errors.js'
 import { ChannelListeners } from './channel-listeners.js'
 import { DISTRIBUTIONS, type Distribution, FIGURES, type Figure, type Unit } from './figures.js'
 
-/** What the values of hubs are told apart by. */
+/** The label that tells the values of hubs apart. */
 const HUB = 'hub'
-/** Base units that Prometheus wants at the end of a name. */
+/** Suffixes of names for base units (Prometheus naming convention). */
 const SUFFIXES: Readonly<Partial<Record<Unit, string>>> = { s: '_seconds', By: '_bytes' }
 
-/** Those of a registry, by prefix. */
+/** The metrics of a registry, by prefix. */
 const known = new WeakMap<Registry, Map<string, RegisteredMetrics>>()
 
-/** The metrics of one registry with one prefix, of all hubs that were added. They leave it with the last hub. */
+/**
+ * The metrics of one registry with one prefix, for all hubs that have been added. They leave the registry with the last
+ * hub.
+ */
 export class RegisteredMetrics {
   readonly #registry: Registry
   readonly #prefix: string
   readonly #hubs = new Map<Sse, string>()
   readonly #names: string[] = []
   readonly #listeners = new ChannelListeners()
-  /** Read once for all metrics that are collected in one go. */
+  /** Stats of the hubs, read once for all metrics that are collected together. */
   #stats: Map<Sse, SseStats> | undefined
 
   private constructor(registry: Registry, prefix: string) {
@@ -29,7 +34,7 @@ export class RegisteredMetrics {
     for (const distribution of DISTRIBUTIONS) this.#observe(distribution)
   }
 
-  /** Those of a registry, made where there are none. */
+  /** Returns the metrics of a registry, creating them if there are none. */
   static of(registry: Registry, prefix: string): RegisteredMetrics {
     const byPrefix = known.get(registry) ?? new Map<string, RegisteredMetrics>()
     known.set(registry, byPrefix)
@@ -38,7 +43,7 @@ export class RegisteredMetrics {
     return metrics
   }
 
-  /** @throws InvalidOptionError where another hub has the name */
+  /** @throws InvalidOptionError if another hub has the name */
   add(sse: Sse, hub: string): void {
     if ([...this.#hubs.values()].includes(hub)) {
       throw new InvalidOptionError('hub', `is '${hub}', which the registry has already; set another one`)

@@ -1,15 +1,17 @@
+// A span for each stream of a hub, for OpenTelemetry.
+
 import { context, type Span, SpanKind, SpanStatusCode, type Tracer } from '@opentelemetry/api'
 import type { Sse, SseClient } from '../../api/api.js'
 import type { ConnectMessage, DisconnectMessage } from '../../api/diagnostics.js'
 import type { ChannelListeners } from './channel-listeners.js'
 
-/** The span of a stream that is open, and when its head was out, ms since 1970. */
+/** The span of an open stream, and when its response headers were sent, ms since 1970. */
 interface Open {
   readonly span: Span
   readonly headAt: number
 }
 
-/** A span for each stream of a hub. */
+/** Creates a span for each stream of a hub. */
 export class StreamSpans {
   readonly #tracer: Tracer
   readonly #sse: Sse
@@ -38,7 +40,7 @@ export class StreamSpans {
     listeners.on('pylon-sse:client:disconnect', (message) => this.#end(message))
   }
 
-  /** In the context of the request, whose span is its parent. */
+  /** Starts a span in the context of the request, whose span is the parent. */
   #begin({ client, request, opening }: ConnectMessage): void {
     const headAt = Date.now()
     const options = {
@@ -52,7 +54,7 @@ export class StreamSpans {
       }
     }
     const span = this.#tracer.startSpan('sse.stream', options, context.active())
-    // One that nobody records is not worth its memory.
+    // A span that is not recorded is not worth its memory.
     if (span.isRecording()) this.#open.set(client, { span, headAt })
   }
 

@@ -1,9 +1,9 @@
-// What a component that uses `useSse` has beside its state: a connection, and what listens to it.
+// The connection of a component that uses `useSse`, and its listeners, as a store for React. The hooks are in react.ts.
 
 import { type Address, connect, type SseConnection, type SseStatus } from '../client/client.js'
 import { connectOptions, type Latest } from './options.js'
 
-// biome-ignore lint/suspicious/noExplicitAny: what it gets is checked where it is given
+// biome-ignore lint/suspicious/noExplicitAny: the types are checked where the callback is passed in
 type Callback = (data: any, event?: any) => void
 
 interface Listener {
@@ -19,13 +19,13 @@ interface Live {
   readonly on: (name: string, callback: Callback) => () => void
 }
 
-/** The connection of a component that is mounted, one after another, as a store that React can subscribe to. */
+/** The connection of a mounted component, or several one after another, as a store that React can subscribe to. */
 export class LiveStore {
-  /** What the last render has given. */
+  /** URL, options and topics of the last render. */
   latest: Latest | undefined
   #connection: SseConnection | undefined
   #url: Address | null | undefined
-  /** Of the connection before, to go on from. */
+  /** Of the previous connection, to continue from. */
   #lastEventId: string | undefined
   #live: Live
   readonly #initial: Live
@@ -39,7 +39,7 @@ export class LiveStore {
 
   readonly current = (): Live => this.#live
 
-  /** What the server renders, and the page before it is mounted. */
+  /** What the server renders, and the page before the component is mounted. */
   readonly initial = (): Live => this.#initial
 
   readonly subscribe = (watcher: () => void): (() => void) => {
@@ -57,7 +57,7 @@ export class LiveStore {
     }
   }
 
-  /** Connects as the last render says. @returns what closes it */
+  /** Connects with the URL and options of the last render. @returns a function that closes the connection */
   open(): () => void {
     const { url } = this.latest!
     if (url === null) {
@@ -85,7 +85,7 @@ export class LiveStore {
     }
   }
 
-  /** Has the connection that is there hear the topics of the last render. */
+  /** Subscribes the open connection to the topics of the last render. */
   updateTopics(): void {
     const heard = this.#connection?.topics
     const wanted = this.latest!.topics

@@ -1,11 +1,11 @@
-// Options of hooks: what of them makes another connection, and what may change while there is one.
+// The options of hooks: which of them need another connection when they change, and which do not.
 
 import type { Address, SseOptions } from '../client/client.js'
 
-// biome-ignore lint/suspicious/noExplicitAny: the types of the app's events and state are those of what it gets
+// biome-ignore lint/suspicious/noExplicitAny: the types of the app's events and state are known to the caller
 export type AnyOptions = Omit<SseOptions<any, any>, 'signal'>
 
-/** What the last render has given. */
+/** URL, options and topics of the last render. */
 export interface Latest {
   readonly url: Address | null
   readonly options: AnyOptions
@@ -13,10 +13,13 @@ export interface Latest {
   readonly topics: readonly string[]
 }
 
-/** Options that say nothing of a connection that is there: topics can be changed, the others are taken when it connects. */
+/**
+ * Options that need no other connection: topics can be changed while it is open, and the others are used when it
+ * connects.
+ */
 const CHANGEABLE = new Set(['topics', 'lastEventId', 'storage', 'schemas'])
 
-/** A text that differs where another connection is needed. Of functions and objects only their presence counts. */
+/** Returns a text that differs if another connection is needed. Of functions and objects only their presence counts. */
 export function keyOf(url: Address | null, options: AnyOptions): string {
   const fields = Object.entries(options)
     .filter(([name, value]) => value !== undefined && !CHANGEABLE.has(name))
@@ -31,7 +34,7 @@ export function topicsOf({ topics = [] }: AnyOptions): string[] {
 
 type Call = (...args: unknown[]) => unknown
 
-/** Options for `connect` whose functions and headers are those of the last render at any time. */
+/** Returns options for `connect` whose functions and headers are always those of the last render. */
 export function connectOptions(latest: () => Latest): AnyOptions {
   const { options, topics } = latest()
   const given: Record<string, unknown> = { ...options, topics }

@@ -1,5 +1,5 @@
 'use client'
-// Hooks of React by which components use `pylon-sse/client`.
+// React hooks for `pylon-sse/client`. The connection behind them is in live-store.ts.
 
 import {
   type Context,
@@ -29,31 +29,37 @@ import { type AnyOptions, keyOf, topicsOf } from './options.js'
 
 /** A connection as components see it. A new object whenever the status changes. */
 export interface SseLive<Events extends object = DeclaredEvents> {
-  /** How it does: see `SseStatus`. `'connecting'` on the server and until the component is mounted; `'closed'` where `url` is `null`. */
+  /**
+   * State of the connection: see `SseStatus`. `'connecting'` on the server and until the component is mounted;
+   * `'closed'` if `url` is `null`.
+   */
   readonly status: SseStatus
-  /** Why it waits, or has been closed; none otherwise. */
+  /** Why it waits, or has been closed; undefined otherwise. */
   readonly error: unknown
-  /** What `connect` has given; none on the server, until the component is mounted, and where `url` is `null`. */
+  /** What `connect` has returned; undefined on the server, until the component is mounted, and if `url` is `null`. */
   readonly connection: SseConnection<Events> | undefined
   /**
-   * As `on` of the connection, for this one and those that come after it when the URL changes. Always the same function.
+   * Like `on` of the connection, for this one and those that follow when the URL changes. Always the same function.
    *
-   * @returns what ends it
+   * @returns a function that removes the callback
    */
   readonly on: (name: string, callback: (data: never, event: never) => void) => () => void
 }
 
-/** Options of `useSse`: those of `connect`, but for `signal`, since the connection is closed when the component is unmounted. */
+/**
+ * Options of `useSse`: those of `connect` without `signal`, since the connection is closed when the component is
+ * unmounted.
+ */
 export type UseSseOptions<Events extends object = DeclaredEvents, Loaded = unknown> = Omit<
   SseOptions<Events, Loaded>,
   'signal'
 >
 
-/** What `SseProvider` takes. */
+/** Props of `SseProvider`. */
 export interface SseProviderProps<Events extends object = DeclaredEvents, Loaded = unknown> {
-  /** As the first argument of `useSse`. */
+  /** The first argument of `useSse`. */
   url: Address | null
-  /** As its second. */
+  /** The second argument of `useSse`. */
   options?: UseSseOptions<Events, Loaded> | undefined
   /** Components that use the connection. */
   children?: ReactNode
@@ -65,15 +71,16 @@ type AnyLive = SseLive<any>
 const Nearest: Context<AnyLive | undefined> = createContext<AnyLive | undefined>(undefined)
 
 /**
- * Keeps a stream open while the component is mounted. Under StrictMode, too, it is one connection. On the server nothing is fetched.
+ * Keeps a stream open while the component is mounted. Also under StrictMode it is a single connection. On the server
+ * nothing is fetched.
  *
- * Options may be written inline. Another URL or another value of an option opens another connection, which goes on from the last event
- * if the URL is the same. Topics change while it is open. Functions and `headers` are always those of the last render.
- * `lastEventId`, `storage` and `schemas` are those of the time when it connects. A URL that is a function is called for each request;
- * another function is not another URL.
+ * Options may be written inline. Another URL, or another value of an option, opens another connection, which continues
+ * from the last event if the URL is the same. Topics change while the connection is open. Functions and `headers` are
+ * always those of the last render. `lastEventId`, `storage` and `schemas` are used when it connects. A URL that is a
+ * function is called for each request; another function does not count as another URL.
  *
  * @param url as `connect` takes it; `null` for no connection
- * @throws TypeError where the URL is none, as an error of the component
+ * @throws TypeError if the URL is invalid, as an error of the component
  * @example
  * const live = useSse('/events', { topics: [`orders.${id}`] })
  * useSseEvent('order.paid', (order) => update(order), live)
@@ -98,11 +105,11 @@ export function useSse<Events extends object = DeclaredEvents, Loaded = unknown>
 }
 
 /**
- * Calls back for each event of a name while the component is mounted, as `on` of the connection does: `'message'`, `'resync'` and
- * `'error'`, too. The handler is always that of the last render.
+ * Calls back for each event with a name while the component is mounted, as `on` of the connection does; also for
+ * `'message'`, `'resync'` and `'error'`. The handler is always that of the last render.
  *
- * @param live what `useSse` has given. Default: the connection of the nearest `SseProvider`
- * @throws Error where there is neither
+ * @param live what `useSse` has returned. Default: the connection of the nearest `SseProvider`
+ * @throws Error if there is neither
  */
 export function useSseEvent<Name extends EventNames<Events>, Events extends object = DeclaredEvents>(
   name: Name,
@@ -120,7 +127,7 @@ export function useSseEvent(name: string, handler: (data: never, event: never) =
   useEffect(() => on(name, (data, event) => latest.current(data, event)), [on, name])
 }
 
-/** The connection of the nearest `SseProvider`. @throws Error where there is none */
+/** Returns the connection of the nearest `SseProvider`. @throws Error if there is none */
 export function useSseConnection<Events extends object = DeclaredEvents>(): SseLive<Events> {
   return found(useContext(Nearest), 'useSseConnection()')
 }

@@ -1,4 +1,6 @@
-/** A promise with what settles it: `Promise.withResolvers`, which Node 20 has not. */
+// A promise that is settled from outside.
+
+/** A promise with the functions that settle it, as `Promise.withResolvers` returns it, which Node 20 does not have. */
 export interface Deferred<T> {
   promise: Promise<T>
   resolve(value: T | PromiseLike<T>): void

@@ -1,3 +1,5 @@
+// Everything that a stream has sent so far, parsed. Waiting for more is added in stream-reader.ts.
+
 import { createParser, type EventSourceParser } from 'eventsource-parser'
 
 /** An event as it stood in the stream. A field that the server did not send is undefined. */
@@ -5,15 +7,18 @@ export interface WireEvent {
   id: string | undefined
   event: string | undefined
   data: string
-  /** What its comment tells of it: see docs/wire.md. */
+  /** From the comments before it: see docs/wire.md. */
   topic: string | undefined
   isText: boolean
 }
 
-/** All that an event stream has said so far, over one connection or several. `Event` is what is made of each event. */
+/**
+ * Everything that a stream has sent so far, over one connection or several. `Event` is what `interpret` makes of each
+ * event.
+ */
 export class EventRecord<Event> {
   readonly events: Event[] = []
-  /** The plugin's own events that tell nothing of the app: `connected` and `keepalive`. */
+  /** Events of the plugin itself: `connected` and `keepalive`. */
   readonly signals: Event[] = []
   readonly comments: string[] = []
   readonly retries: number[] = []

@@ -1,13 +1,18 @@
+// Decodes a compressed stream for the test client.
+
 import { constants, createGunzip } from 'node:zlib'
 
-/** What becomes of the bytes. */
+/** Where the decoded bytes go. */
 interface Receiver {
   receive(bytes: Buffer): void
   finish(): void
   fail(error: Error): void
 }
 
-/** Decodes a body of gzip as it comes, as a browser does: what was flushed is there at once, and the end is checked. */
+/**
+ * Decodes a gzip body while it arrives, as a browser does: what was flushed is available at once, and the end is
+ * checked.
+ */
 export class Gunzip {
   readonly #gunzip = createGunzip({ finishFlush: constants.Z_FINISH })
   readonly #receiver: Receiver
@@ -37,7 +42,7 @@ export class Gunzip {
     this.#gunzip.end()
   }
 
-  /** Calls back once all that came is decoded. */
+  /** Calls back once everything that has come is decoded. */
   whenIdle(callback: () => void): void {
     this.#whenIdle = callback
     if (this.#underway === 0 || this.#gunzip.destroyed) callback()

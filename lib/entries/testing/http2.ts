@@ -1,10 +1,12 @@
+// The test client's stream over HTTP/2. The connection itself is opened in socket.ts.
+
 import http2 from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Sink, Stream } from './connection.js'
 import { headersByName, type StreamRequest } from './request.js'
 import type { Place } from './target.js'
 
-/** Opens the stream over HTTP/2, on a socket that is connected or about to be. `leave` gives the connection up. */
+/** Opens the stream over HTTP/2, on a socket that is connected or about to be. `leave` closes the connection. */
 export function openHttp2(
   socket: Socket,
   place: Place,
@@ -25,7 +27,7 @@ export function openHttp2(
     .on('response', (...[, , raw]: unknown[]) => sink.receiveHead(headOf(raw as string[])))
     .on('data', (bytes: Buffer) => sink.receive(bytes))
     .on('end', () => {
-      // Else it was reset.
+      // Otherwise the stream was reset.
       if (stream.rstCode === http2.constants.NGHTTP2_NO_ERROR) sink.finish()
     })
     .on('error', leave)

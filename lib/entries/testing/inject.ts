@@ -1,12 +1,14 @@
+// The transport of the test client without a network: `app.inject`.
+
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import type { Connection, Sink } from './connection.js'
 import { deferred } from './deferred.js'
 import { headersByName, type StreamRequest } from './request.js'
 
-/** The parts of an app that are used. They fit apps of every type of server. */
+/** The part of an app that is used. It fits apps with any type of server. */
 export type InjectableApp = Pick<FastifyInstance, 'inject'>
 
-/** Opens the stream by `app.inject`, as if the client had that address: there is no socket, and no framing. */
+/** Opens the stream with `app.inject`, as a client with the address `ip`. There is no socket, and no framing. */
 export function openInject(app: InjectableApp, request: StreamRequest, ip: string | undefined, sink: Sink): Connection {
   let response: LightMyRequestResponse | undefined
   let isGone = false
@@ -23,7 +25,7 @@ export function openInject(app: InjectableApp, request: StreamRequest, ip: strin
     .then(
       (answer) => {
         response = answer
-        // It has come too late.
+        // The test has closed the connection meanwhile.
         if (isGone) leave()
         else return read(answer)
       },
@@ -39,7 +41,7 @@ export function openInject(app: InjectableApp, request: StreamRequest, ip: strin
       .on('data', (bytes: Buffer) => sink.receive(bytes))
       .on('end', () => sink.finish())
       .on('error', (error) => {
-        // What was closed by the test has not failed.
+        // A connection that the test has closed has not failed.
         if (!isGone) reason = error
       })
       .on('close', () => sink.hangUp(reason))
@@ -48,14 +50,15 @@ export function openInject(app: InjectableApp, request: StreamRequest, ip: strin
 
   function leave(): void {
     isGone = true
-    // From the server's side, as a lost connection is: light-my-request does not tell it of a reader that destroys.
+    // On the server's side, as if the connection were lost: light-my-request does not report a reader that is
+    // destroyed.
     if (response === undefined) {
       sink.hangUp()
       left.resolve()
       return
     }
     response.raw.res.destroy()
-    // What was not read would keep the stream from closing.
+    // Unread bytes would keep the stream from closing.
     response.stream().resume()
   }
 

@@ -1,3 +1,5 @@
+// The test client as a test sees it, which `listen` returns. What it has received is in stream-reader.ts.
+
 import { callable, refuse, whole } from '../../api/input/checks.js'
 import type { Connection } from './connection.js'
 import { NotReceivedError } from './errors.js'
@@ -13,22 +15,22 @@ import { DEFAULT_TIMEOUT, type ListenOptions, timeoutOf, type WaitOptions } from
 import { requestFor, type StreamRequest } from './request.js'
 import { StreamReader } from './stream-reader.js'
 
-/** The answer of the server. */
+/** The response of the server. */
 export interface ListenResponse {
   readonly status: number
   readonly headers: Headers
-  /** The whole body; waits for its end. For answers that are no event stream. @throws NotReceivedError */
+  /** The whole body; waits for its end. For responses that are not an event stream. @throws NotReceivedError */
   text(options?: WaitOptions): Promise<string>
   /** The whole body, as JSON; waits for its end. @throws NotReceivedError, SyntaxError */
   // biome-ignore lint/suspicious/noExplicitAny: a body of which nothing is known here
   json(options?: WaitOptions): Promise<any>
 }
 
-/** What a stream begins with. */
+/** The data of the event that a stream begins with. */
 export interface Connected {
   /** The client's id, for `except` and `app.sse.client`. */
   readonly client: string
-  /** The interval of its keepalives, ms; 0 for none. */
+  /** Interval of its keepalives, ms; 0 for none. */
   readonly keepAlive: number
 }
 
@@ -36,12 +38,12 @@ export interface Connected {
 export type Open = (request: StreamRequest, reader: StreamReader<SseEvent>) => Connection | Promise<Connection>
 
 /**
- * A client for tests, as `listen` gives it. Events are taken in order: each of `next`, `take` and `until` goes on after the event
- * that the one before has given.
+ * A client for tests, as `listen` returns it. Events are taken in order: each of `next`, `take` and `until` continues
+ * after the event that the previous one has returned.
  *
- * Every wait rejects with a `NotReceivedError` after its `timeout`, and at once when what it waits for can come no more. The
- * message says what was awaited, and what has come. If what comes is no event stream at all, such as bytes that are not UTF-8, it
- * rejects with a `BrokenStreamError`.
+ * Every wait rejects with a `NotReceivedError` after its `timeout`, and at once if what it waits for can no longer
+ * come. The message says what was awaited, and what has come. If what comes is not an event stream, such as bytes that
+ * are not UTF-8, it rejects with a `BrokenStreamError`.
  */
 export class SseListener<Events extends object = DeclaredEvents> {
   readonly #reader: StreamReader<SseEvent>
@@ -82,22 +84,22 @@ export class SseListener<Events extends object = DeclaredEvents> {
     return this.#reader.comments
   }
 
-  /** The reconnection time that the server has asked for, ms; none where it has not. */
+  /** The reconnection time that the server has asked for, ms; undefined if it has not. */
   get retry(): number | undefined {
     return this.#reader.retries.at(-1)
   }
 
-  /** What a browser would send in `Last-Event-ID` if it reconnected now; none before the first id. */
+  /** What a browser would send in `Last-Event-ID` if it reconnected now; undefined before the first id. */
   get lastEventId(): string | undefined {
     return this.#reader.lastEventId || this.#options.lastEventId
   }
 
-  /** Whether the server has ended the stream properly: not merely that the connection is gone. */
+  /** Whether the server has ended the stream properly. False if the connection has only been lost. */
   get ended(): boolean {
     return this.#reader.ended
   }
 
-  /** The answer of the server; after `resume()` that to the new request. */
+  /** The response of the server; after `resume()` that to the new request. */
   get response(): ListenResponse {
     const reader = this.#reader
     const { status, headers } = reader
@@ -110,7 +112,7 @@ export class SseListener<Events extends object = DeclaredEvents> {
 
   // -- what is to come
 
-  /** The next event of that name; those before it are passed over. `'message'` is an event without a name. */
+  /** The next event with this name; events before it are skipped. `'message'` is an event without a name. */
   next<Name extends HeardName<Events>>(name: Name, options?: WaitOptions): Promise<HeardEvent<Events, Name>>
   /** The next event, whatever its name. */
   next(options?: WaitOptions): Promise<AnyHeardEvent<Events>>
@@ -125,7 +127,10 @@ export class SseListener<Events extends object = DeclaredEvents> {
     return (await this.#reader.take(count, timeoutOf(options))) as AnyHeardEvent<Events>[]
   }
 
-  /** The next event that `predicate` is true of; those before it are passed over. Rejects with what `predicate` throws. */
+  /**
+   * The next event for which `predicate` returns true; events before it are skipped. Rejects with what `predicate`
+   * throws.
+   */
   async until(
     predicate: (event: AnyHeardEvent<Events>) => boolean,
     options: WaitOptions = {}
@@ -136,10 +141,11 @@ export class SseListener<Events extends object = DeclaredEvents> {
   }
 
   /**
-   * Resolves if for `ms` no event comes, or none of that name. Events that have come already and are not taken count.
+   * Resolves if no event comes for `ms`, or none with this name. Events that have come already and are not taken count.
    *
    * @throws UnexpectedEventError as soon as one comes; the message shows it
-   * @throws NotReceivedError if the stream ends meanwhile, or the answer is none: then silence says nothing
+   * @throws NotReceivedError if the stream ends meanwhile, or the response is not a stream: then silence proves
+   *   nothing
    */
   async none(ms: number, name?: HeardName<Events>): Promise<void> {
     whole(1)('ms', ms)
@@ -147,7 +153,10 @@ export class SseListener<Events extends object = DeclaredEvents> {
     await this.#reader.none(ms, name)
   }
 
-  /** What the stream begins with: the client's id, and the interval of keepalives. After `resume()` that of the new one. */
+  /**
+   * The client's id, and the interval of keepalives, with which the stream begins. After `resume()` those of the new
+   * one.
+   */
   async connected(options: WaitOptions = {}): Promise<Connected> {
     return (await this.#reader.connected(timeoutOf(options))).data as Connected
   }
@@ -160,25 +169,25 @@ export class SseListener<Events extends object = DeclaredEvents> {
   // -- what the client does
 
   /**
-   * Stops reading, as a suspended laptop does. The server sees backpressure once what lies between is full: some 5 MB over TCP,
-   * 64 KiB over HTTP/2 and over `inject`. The client notices nothing then, not even the end.
+   * Stops reading, as a suspended laptop does. The server sees backpressure once the buffers in between are full: some
+   * 5 MB over TCP, 64 KiB over HTTP/2 and `inject`. Until `resume()` the client notices nothing, not even the end.
    */
   stall(): void {
     this.#isStalled = true
     this.#connection?.pause()
   }
 
-  /** Drops the connection without a goodbye. Resolves when the app has noticed, where it is in this process. */
+  /** Resets the connection. Resolves when the app has noticed, if it is in this process. */
   async cut(): Promise<void> {
     this.#connection?.cut()
     await this.#gone()
   }
 
   /**
-   * Reads on after `stall()`. If the connection is gone (by `cut()`, or since the server has ended it), connects anew with the last
-   * event id, as an EventSource does. Otherwise it does nothing.
+   * Reads on after `stall()`. If the connection is gone (by `cut()`, or since the server has ended it), reconnects with
+   * the last event id, as an EventSource does. Otherwise it has no effect.
    *
-   * @throws NotReceivedError if no answer comes
+   * @throws NotReceivedError if no response comes
    */
   async resume(): Promise<void> {
     if (this.#isClosed) throw new NotReceivedError('The listener is closed; call listen() again.')
@@ -191,7 +200,10 @@ export class SseListener<Events extends object = DeclaredEvents> {
     await this.#connect()
   }
 
-  /** Closes the connection for good, as when a tab is closed. Resolves when the app has noticed, where it is in this process. */
+  /**
+   * Closes the connection for good, as when a tab is closed. Resolves when the app has noticed, if it is in this
+   * process.
+   */
   async close(): Promise<void> {
     this.#isClosed = true
     this.#options.signal?.removeEventListener('abort', this.#onAbort)

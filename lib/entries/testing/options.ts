@@ -1,27 +1,33 @@
+// The options of `listen` and of its waits, and their checks.
+
 import { type Check, fields, MAX_DELAY, object, oneOf, onlyKnown, refuse, whole } from '../../api/input/checks.js'
 
-/** What to ask for, and how. */
+/** What to request, and how. */
 export interface ListenOptions {
-  /** Topics to ask for, as `?topic=`. Default: none. */
+  /** Topics to request, as `?topic=`. Default: none. */
   topics?: readonly string[] | undefined
   /** More parameters of the query. Default: none. */
   query?: Readonly<Record<string, string>> | undefined
-  /** Headers of the request, the login of a user say. One that is undefined is not sent. Default: those of an EventSource. */
+  /**
+   * Headers of the request, for example the login of a user. One that is undefined is not sent. Default: those of an
+   * EventSource.
+   */
   headers?: Readonly<Record<string, string | readonly string[] | undefined>> | undefined
-  /** The id of the event after which to begin; `'0'`: with the oldest held. Default: with what comes from now on. */
+  /** The id of the event after which to start; `'0'` for the oldest event held. Default: events from now on. */
   lastEventId?: string | undefined
-  /** For routes that answer another method with a stream. Default: `'GET'`. */
+  /** Method of the request, for routes that answer others than GET with a stream. Default: `'GET'`. */
   method?: string | undefined
   /** Body of the request: a string as it is, anything else as JSON. Default: none. */
   body?: unknown
   /**
-   * `'inject'`: `app.inject`, without a network. `'socket'`: a connection of its own, over HTTP/2 where the server speaks it; an app
-   * that does not listen is made to, on 127.0.0.1. Default: `'socket'` if the app listens, or for a URL; `'inject'` otherwise.
+   * `'inject'`: `app.inject`, without a network. `'socket'`: a connection of its own, over HTTP/2 if the server speaks
+   * it; an app that does not listen is made to, on 127.0.0.1. Default: `'socket'` if the app listens, or for a URL;
+   * `'inject'` otherwise.
    */
   transport?: 'inject' | 'socket' | undefined
   /** The client's own address, by which `maxClientsPerIp` counts it: over a socket an address of this machine. Default: 127.0.0.1. */
   ip?: string | undefined
-  /** The certificate that is trusted, PEM. Default: that of the app, whatever it is; for a URL those that Node trusts. */
+  /** The certificate to trust, PEM. Default: that of the app, whatever it is; for a URL those that Node trusts. */
   ca?: string | undefined
   /** How long each wait may take, ms. Default: 4,000, less than any test runner waits for a test. */
   timeout?: number | undefined
@@ -76,7 +82,7 @@ export function checkListenOptions(options: ListenOptions): void {
   }
 }
 
-/** The time that a wait may take, ms; nothing where it does not say. @throws InvalidOptionError */
+/** Returns the time that a wait may take, ms; undefined if the options do not say. @throws InvalidOptionError */
 export function timeoutOf(options: WaitOptions): number | undefined {
   object('options', options)
   fields('options', options, { timeout: CHECKS.timeout })

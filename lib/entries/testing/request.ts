@@ -1,6 +1,8 @@
+// The request that the test client sends, whatever the transport.
+
 import type { ListenOptions } from './options.js'
 
-/** What a client asks for, whatever the transport. */
+/** A request for a stream. */
 export interface StreamRequest {
   method: string
   path: string
@@ -8,7 +10,10 @@ export interface StreamRequest {
   body: string | undefined
 }
 
-/** The request to `path`, which may have a query. Headers are those of an EventSource, unless the options say others. */
+/**
+ * The request to `path`, which may have a query. The headers are those of an EventSource, unless the options have
+ * others.
+ */
 export function requestFor(path: string, options: ListenOptions, lastEventId: string | undefined): StreamRequest {
   const { topics = [], query = {}, headers = {}, method = 'GET', body } = options
   const all = {

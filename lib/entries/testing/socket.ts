@@ -1,3 +1,5 @@
+// The transport of the test client over a connection of its own. HTTP/2 on top of it is in http2.ts.
+
 import http from 'node:http'
 import net, { type Server, type Socket } from 'node:net'
 import tls from 'node:tls'
@@ -14,7 +16,7 @@ export interface SocketOptions {
   ca?: string | undefined
 }
 
-/** Opens the stream on a connection of its own: over HTTP/2 where the server speaks it, else over HTTP/1.1. */
+/** Opens the stream on a connection of its own: over HTTP/2 if the server speaks it, else over HTTP/1.1. */
 export function openSocket(place: Place, request: StreamRequest, options: SocketOptions, sink: Sink): Connection {
   const transport = openTransport(place, options)
   const released = releaseBy(place, transport)
@@ -30,7 +32,7 @@ export function openSocket(place: Place, request: StreamRequest, options: Socket
   let isLeft = false
   transport.once('close', () => {
     socket.destroy()
-    // What was closed by the test, or after the end, has not failed.
+    // A connection that was closed by the test, or after the end, has not failed.
     sink.hangUp(isLeft ? undefined : (failure ?? new Error('closed by the server')))
     gone.resolve()
   })
@@ -45,7 +47,7 @@ export function openSocket(place: Place, request: StreamRequest, options: Socket
     try {
       stream = (isHttp2 ? openHttp2 : openHttp1)(socket, place, request, sink, leave)
     } catch (error) {
-      // Node refuses a header, say.
+      // For example a header that Node refuses.
       leave(error as Error)
     }
   }
@@ -81,22 +83,22 @@ function openTransport({ host, port, socketPath }: Place, { localAddress }: Sock
 }
 
 function secure(place: Place, socket: Socket, { ca }: SocketOptions): tls.TLSSocket {
-  // A name, not an address: a certificate for a server under test says localhost, most often.
+  // A name, not an address: the certificate of a server under test usually is for localhost.
   const servername = net.isIP(place.host) ? 'localhost' : place.host
   return tls.connect({
     socket,
     ALPNProtocols: ['h2', 'http/1.1'],
     servername,
     ...(ca !== undefined && { ca }),
-    // That the app of the test is who it says is known.
+    // The app of the test is in this process, so its identity is known.
     rejectUnauthorized: ca !== undefined || place.server === undefined
   })
 }
 
-/** The server's ends of the connections that it has, by the port of the client. */
+/** The server's ends of its connections, by the port of the client. */
 const peersOf = new WeakMap<Server, Map<number | undefined, Socket>>()
 
-/** Resolves when the server's own end of the connection is closed, where the server is in this process. */
+/** Resolves when the server's own end of the connection is closed, if the server is in this process. */
 function releaseBy({ server, socketPath }: Place, transport: Socket): Promise<void> | undefined {
   if (server === undefined || socketPath !== undefined) return undefined
   const peers = peersOf.get(server) ?? watchPeers(server)

@@ -1,3 +1,5 @@
+// What the test client has received on a stream, and waits for what is to come. Transports feed it.
+
 import { type Deferred, deferred } from './deferred.js'
 import { BrokenStreamError, NotReceivedError, UnexpectedEventError } from './errors.js'
 import { EventRecord, type WireEvent } from './event-record.js'
@@ -5,33 +7,33 @@ import { Gunzip } from './gunzip.js'
 import { hint, type ShownEvent, showAnswer, showEvent, showEvents } from './summary.js'
 import { Watch } from './watch.js'
 
-/** The head of an answer. */
+/** The status and headers of a response. */
 export interface Head {
   status: number
-  /** In the order and letter case of the wire; a name that came twice is here twice. */
+  /** In the order and letter case of the wire. A name that came twice is in it twice. */
   rawHeaders: [name: string, value: string][]
 }
 
-/** What makes the events that a reader gives, and how long its waits may take where they do not say, ms. */
+/** How a reader makes its events, and how long its waits may take by default, ms. */
 export interface ReaderOptions<Event> {
   interpret: (event: WireEvent) => Event
   patience: number
 }
 
 /**
- * An event stream as a test sees it: what has come so far, and promises for what is to come. It does no I/O: a transport feeds
- * it by `receiveHead`, `receive`, `finish` and `hangUp`. A body of gzip it decodes.
+ * An event stream as a test sees it: what has come so far, and promises for what is to come. It does no I/O: a
+ * transport calls `receiveHead`, `receive`, `finish` and `hangUp`. It decodes gzip.
  *
- * Events are taken by `next`, `take` and `until`, in order; `events` keeps them all. Every wait rejects at once when what it
- * waits for can come no more, and after `ms` otherwise.
+ * Events are taken by `next`, `take` and `until`, in order; `events` keeps them all. Every wait rejects at once if what
+ * it waits for can no longer come, and after `ms` otherwise.
  */
 export class StreamReader<Event extends ShownEvent> extends EventRecord<Event> {
-  /** The body came to its proper end: not merely that the connection is gone. */
+  /** Whether the body has ended properly. False if the connection has only been lost. */
   ended = false
   isClosed = false
   /** What broke the connection, if the transport said so: often ECONNRESET. */
   error: Error | undefined
-  /** What came is no event stream: every wait from now on rejects with it. */
+  /** Why what has come is not an event stream. Every wait from now on rejects with it. */
   failure: Error | undefined
 
   readonly #watch: Watch
@@ -40,7 +42,7 @@ export class StreamReader<Event extends ShownEvent> extends EventRecord<Event> {
   #headers: Headers | undefined
   #gunzip: Gunzip | undefined
   #taken = 0
-  /** The signals of connections before this one. */
+  /** Number of signals of earlier connections. */
   #signalsBefore = 0
 
   constructor({ interpret, patience }: ReaderOptions<Event>) {
@@ -92,7 +94,7 @@ export class StreamReader<Event extends ShownEvent> extends EventRecord<Event> {
     return this.wait(n === 1 ? 'the next event' : `the next ${n} events`, ms, look)
   }
 
-  /** The first event that is not yet taken and satisfies `predicate`; those before it are taken, too. */
+  /** The first event that is not yet taken and for which `predicate` returns true; events before it are taken, too. */
   until(predicate: (event: Event) => boolean, ms?: number, what?: () => string): Promise<Event> {
     let looked = 0
     const look = () => {
@@ -107,17 +109,17 @@ export class StreamReader<Event extends ShownEvent> extends EventRecord<Event> {
     return this.wait(what ?? `an event such that ${predicate}`, ms, look)
   }
 
-  /** The first event of that name that is not yet taken; those before it are taken, too. */
+  /** The first event with this name that is not yet taken; events before it are taken, too. */
   named(name: string, ms?: number): Promise<Event> {
     const isNamed = ({ event = 'message' }: Event) => event === name
     return this.until(isNamed, ms, () => `the event '${name}'${hint(name, this.events)}`)
   }
 
   /**
-   * Resolves after `ms` in which no event, or none of that name, has come beside those that are taken.
+   * Resolves after `ms` in which no event, or none with this name, has come besides those that are taken.
    *
    * @throws UnexpectedEventError as soon as one has come
-   * @throws NotReceivedError if the stream ends meanwhile: that nothing came would say nothing
+   * @throws NotReceivedError if the stream ends meanwhile: then silence proves nothing
    */
   none(ms: number, name?: string): Promise<void> {
     const what = name === undefined ? 'no event' : `no event '${name}'`
@@ -138,7 +140,7 @@ export class StreamReader<Event extends ShownEvent> extends EventRecord<Event> {
     return this.wait("the event 'connected'", ms, look)
   }
 
-  /** The clean end of the body; rejects when the connection is cut instead. */
+  /** Resolves on the proper end of the body; rejects if the connection is lost instead. */
   waitForEnd(ms?: number): Promise<true> {
     const isOver = () => this.isClosed
     return this.wait('the end of the stream', ms, () => this.ended || undefined, isOver)
@@ -146,7 +148,7 @@ export class StreamReader<Event extends ShownEvent> extends EventRecord<Event> {
 
   // -- for the transport
 
-  /** Forgets the connection that is gone: another one is opened. */
+  /** Prepares for another connection. */
   begin(): void {
     this.#closed = deferred()
     this.#head = this.#headers = this.#gunzip = this.error = this.failure = undefined
@@ -191,7 +193,7 @@ export class StreamReader<Event extends ShownEvent> extends EventRecord<Event> {
     isOver = () => this.ended || this.isClosed
   ): Promise<T> {
     const lookOrGiveUp = () => {
-      // First, so that no test passes on bytes that came along with foreign ones.
+      // First, so that no test passes on bytes that came along with broken ones.
       this.#throwFailure()
       const found = look()
       if (found === undefined && isOver()) {

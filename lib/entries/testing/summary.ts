@@ -1,15 +1,15 @@
+// What has come, as error messages of the test client show it.
+
 import { nearest } from '../../api/input/nearest-name.js'
 
-// What has come, as the messages of errors show it.
-
-/** Events that a message shows: the last ones. */
+/** Number of events that a message shows: the last ones. */
 const MAX_EVENTS = 10
-/** Characters that a message shows of an event's data. */
+/** Maximum length of an event's data in a message, characters. */
 const MAX_DATA = 120
-/** Characters that a message shows of an answer that is no event stream. */
+/** Maximum length of the body in a message about a response that is not an event stream, characters. */
 const MAX_BODY = 500
 
-/** What messages show of an event. Its data are text, as they came, or parsed already. */
+/** What messages show of an event. Its data is the text that came, or has been parsed. */
 export interface ShownEvent {
   readonly event: string | undefined
   readonly id: string | undefined
@@ -17,7 +17,7 @@ export interface ShownEvent {
   readonly data: unknown
 }
 
-/** What messages show of an answer. */
+/** What messages show of a response. */
 export interface ShownAnswer {
   readonly status: number
   readonly contentType: string | null
@@ -25,7 +25,7 @@ export interface ShownAnswer {
   readonly body: string
 }
 
-/** The events, one a line. The first `taken` ones a wait has returned or passed over. */
+/** Shows events, one per line. The first `taken` ones have been returned by a wait, or skipped. */
 export function showEvents(events: readonly ShownEvent[], taken: number): string {
   if (events.length === 0) return 'No event has come.'
   const shown = events.slice(-MAX_EVENTS)
@@ -35,21 +35,21 @@ export function showEvents(events: readonly ShownEvent[], taken: number): string
   return `${events.length === 1 ? '1 event has' : `${events.length} events have`} come:\n${lines.join('\n')}`
 }
 
-/** One event: its name, its id and topic, its data. */
+/** Shows one event: its name, its id and topic, its data. */
 export function showEvent({ event = 'message', id, topic, data }: ShownEvent, isTaken = false): string {
   const notes = [id && `id ${id}`, topic && `topic ${topic}`, isTaken && 'taken'].filter(Boolean)
   const text = typeof data === 'string' ? data : JSON.stringify(data)
   return `${event}${notes.length === 0 ? '' : ` (${notes.join(', ')})`} ${shorten(text, MAX_DATA)}`.trimEnd()
 }
 
-/** The answer: its status and type, and its body where it is no event stream. */
+/** Shows a response: its status and type, and its body if it is not an event stream. */
 export function showAnswer({ status, contentType, isStream, body }: ShownAnswer): string {
   const what = [status, contentType].filter((part) => part !== null).join(', ')
   if (isStream) return `The answer: ${what}.`
   return `The answer is no event stream: ${what}${body === '' ? '' : `: ${shorten(body, MAX_BODY)}`}.`
 }
 
-/** A hint where what was awaited has nearly the name of what came. */
+/** A hint if what was awaited has nearly the name of what came. */
 export function hint(name: string, events: readonly ShownEvent[]): string {
   const names = [...new Set(events.map(({ event = 'message' }) => event))]
   const meant = names.includes(name) ? undefined : nearest(name, names)

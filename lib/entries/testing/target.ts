@@ -1,10 +1,12 @@
+// What `listen` connects to: an app, or the URL of a server.
+
 import type { AddressInfo, Server } from 'node:net'
 import tls from 'node:tls'
 import type { FastifyInstance } from 'fastify'
 import { InvalidOptionError } from '../../api/errors.js'
 import { show } from '../../api/input/error-text.js'
 
-/** The parts of an app that are used. They fit apps of every type of server. */
+/** The parts of an app that are used. They fit apps with any type of server. */
 export interface ListenableApp {
   inject: FastifyInstance['inject']
   listen: FastifyInstance['listen']
@@ -12,18 +14,18 @@ export interface ListenableApp {
   readonly initialConfig: { http2?: boolean }
 }
 
-/** Where a server listens, and how to speak with it. */
+/** Where a server listens, and which protocol it speaks. */
 export interface Place {
   host: string
   port?: number
-  /** Of a unix socket; there is no port then. */
+  /** The path of a unix socket, instead of a port. */
   socketPath?: string
   isTls: boolean
-  /** HTTP/2 without TLS; with TLS the two sides agree on a protocol. */
+  /** Whether it speaks HTTP/2 without TLS. With TLS, ALPN decides. */
   isH2c: boolean
-  /** What the header `host` says. */
+  /** The value of the header `host`. */
   authority: string
-  /** The server, where it is in this process. */
+  /** The server, if it is in this process. */
   server: Server | undefined
 }
 
@@ -32,7 +34,7 @@ export function isApp(target: unknown): target is ListenableApp {
   return typeof inject === 'function' && typeof listen === 'function'
 }
 
-/** Where the app listens. One that does not is made to, until it closes. */
+/** Returns where an app listens. An app that does not is made to, until it closes. */
 export async function placeOfApp(app: ListenableApp): Promise<Place> {
   if (!app.server.listening) await app.listen({ host: '127.0.0.1', port: 0 })
   const address = app.server.address() as AddressInfo | string
@@ -42,7 +44,7 @@ export async function placeOfApp(app: ListenableApp): Promise<Place> {
     server: app.server
   }
   if (typeof address === 'string') return { ...place, host: 'localhost', socketPath: address, authority: 'localhost' }
-  // Of a server that listens on every address of the machine.
+  // The address of a server that listens on all addresses of the machine.
   const host = address.address.replace(/^(?:::|0\.0\.0\.0)$/, '127.0.0.1')
   const { port } = address
   return { ...place, host, port, authority: `${host.includes(':') ? `[${host}]` : host}:${port}` }

@@ -1,5 +1,5 @@
 /**
- * A client for tests of event streams, with any test runner.
+ * A client for tests of event streams, with any test runner. What `listen` returns is in listener.ts.
  *
  * @module pylon-sse/testing
  */
@@ -19,15 +19,16 @@ export type { ListenOptions, WaitOptions } from './options.js'
 export type { ListenableApp } from './target.js'
 
 /**
- * Opens a stream, and resolves when its answer has begun, whatever its status. Events that the app broadcasts from then on come.
+ * Opens a stream, and resolves when the response has begun, whatever its status. The client gets events that the app
+ * broadcasts from then on.
  *
  * The stream ends with the app; `close()` and `await using` end it before.
  *
  * @param target the app, or the URL of a server
  * @param path the path of the stream, from the root; may be left out. Default: `'/events'` of an app, the URL itself
- * @param options what to ask for, and how
+ * @param options what to request, and how
  * @throws InvalidOptionError that names the option, what it got and what it takes
- * @throws NotReceivedError if there is no answer within `timeout`
+ * @throws NotReceivedError if there is no response within `timeout`
  *
  * @example
  * const events = await listen(app, '/events', { topics: ['todos'] })

@@ -1,4 +1,5 @@
-// Node's timers and clock as they are when this file is loaded. Tests replace the global ones by mocks: waits must end all the same.
+// Node's timers and clock as they are when this file is loaded: tests replace the global ones with mocks, and waits of the
+// test client must still end.
 
 export const { setTimeout, clearTimeout, queueMicrotask } = globalThis
 

@@ -1,11 +1,13 @@
+// Waits of the test client: promises that check a state whenever it changes.
+
 import { deferred } from './deferred.js'
 import { NotReceivedError, UnexpectedEventError } from './errors.js'
 import { clearTimeout, queueMicrotask, setTimeout } from './timers.js'
 
-/** This folder, as stacks name it. */
+/** This folder, as stack traces name it. */
 const HERE = new URL('.', import.meta.url).href
 
-/** State that changes, and the promises that wait for it. */
+/** Promises that wait for a state that changes. */
 export class Watch {
   readonly #looks = new Set<() => void>()
   readonly #describe: () => string
@@ -13,8 +15,8 @@ export class Watch {
   #isDue = false
 
   /**
-   * @param describe says what has come so far, for the error of a wait that came to nothing
-   * @param patience how long a wait may take where it does not say, ms
+   * @param describe returns what has come so far, for the error of a wait that fails
+   * @param patience how long a wait may take by default, ms
    */
   constructor(describe: () => string, patience: number) {
     this.#describe = describe
@@ -22,8 +24,8 @@ export class Watch {
   }
 
   /**
-   * To be called after each change. Waits look in the order in which they began, so that two waits for the next event get
-   * two events, and only once all of one packet is there.
+   * Call it after each change. Waits check in the order in which they began, so that two waits for the next event get
+   * two events, and only after all of a packet has been read.
    */
   changed(): void {
     if (this.#isDue) return
@@ -35,8 +37,8 @@ export class Watch {
   }
 
   /**
-   * Resolves with what `look` finds, now or after a change. If `look` throws, the wait ends at once: what is awaited can come no
-   * more.
+   * Resolves with what `look` finds, now or after a change. If `look` throws, the wait ends at once: what is awaited
+   * can no longer come.
    *
    * @throws NotReceivedError if nothing is found for `ms`
    */
@@ -67,7 +69,7 @@ export class Watch {
     }
     this.#looks.add(attempt)
     this.changed()
-    // It holds the process: a test that waits would otherwise end without having told what for.
+    // Not unref'd: otherwise a test that waits would end without an error that says what for.
     const timer = setTimeout(() => onTimeout({ resolve, reject }), ms)
     const told = promise.catch((error: unknown) => {
       if (error instanceof NotReceivedError || error instanceof UnexpectedEventError) blame(error, caller)
@@ -85,7 +87,7 @@ interface Settle<T> {
   reject(error: Error): void
 }
 
-/** Gives an error the stack of what has called: that of a timer or a socket would name no line of the test. */
+/** Gives an error the stack of the caller: that of a timer or a socket would not name a line of the test. */
 function blame(error: Error, caller: Error): void {
   const frames = String(caller.stack).split('\n').slice(1)
   error.stack = [String(error), ...frames.filter((frame) => !frame.includes(HERE))].join('\n')

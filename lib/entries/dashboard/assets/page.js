@@ -1,10 +1,14 @@
-// The live page: one EventSource, whose events are snapshots of the hub. All that comes from clients goes into text nodes.
+// The script of the dashboard: one EventSource, whose events are snapshots of the hub (snapshot.ts). Everything that
+// comes from clients goes into text nodes.
 
-/** Points of a sparkline. */
+/** Number of points of a sparkline. */
 const POINTS = 60
-/** For so long without a snapshot the page says that it is cut off, ms; a stream that is open and silent is no better. */
+/** Time without a snapshot after which the page says that it is cut off, ms: an open stream may be silent, too. */
 const SILENCE = 10_000
-/** Events from which on a client is shown to be behind: a snapshot may come between a broadcast and its flush. */
+/**
+ * Number of events from which a client is shown to be behind. Not 1, since a snapshot may come between a broadcast and
+ * its flush.
+ */
 const FAR = 10
 
 const { base } = document.getElementById('script').dataset
@@ -87,7 +91,10 @@ function tile(title, value, format, isWrong = false) {
   line.setAttribute('points', values.map((each, i) => `${from + i},${19 - (each / top) * 18}`).join(' '))
 }
 
-/** Updates the rows of clients in place, so that a button stays under the pointer; their order is kept while it is there. */
+/**
+ * Updates the rows of clients in place, so that a button stays under the pointer. While the pointer is over the table,
+ * their order is kept.
+ */
 function showClients(clients, total) {
   byId('shown').textContent = total > clients.length ? `${clients.length} of ${number(total)}, the slowest first` : ''
   const body = byId('clients').tBodies[0]
@@ -237,7 +244,7 @@ function cell(text, className = '') {
   return element('td', { textContent: text, className })
 }
 
-/** Whether a reason tells of trouble. */
+/** Whether a reason for a disconnect is a problem. */
 function isBad(reason) {
   return ['overflow', 'stalled', 'error'].includes(reason)
 }
