@@ -1,6 +1,6 @@
 import type { Page } from 'playwright-core'
 import type { Test } from 'tap'
-import { add, isLive, openTab, says, shows } from '../kit/board-page.js'
+import { add, card, isLive, openTab, says, shows } from '../kit/board-page.js'
 import { type BoardStage, goTo, goToLobby } from '../kit/board-stage.js'
 import { deferred } from '../kit/deferred.js'
 
@@ -74,6 +74,7 @@ export function connection(t: Test, stage: BoardStage): void {
     await add(first, 'By the first')
     await shows(t, ann, { todo: ['By the first', 'Before'] }, 'what is done in one tab is seen in the other')
     await add(ann, 'By the second')
+    await card(first, 'By the second').waitFor()
     await dan.create('By Dan')
     const todo = ['By Dan', 'By the second', 'By the first', 'Before']
     for (const page of [first, ann]) await shows(t, page, { todo }, 'both ways, and what others do in both')
