@@ -1,25 +1,12 @@
 import { join } from 'node:path'
-import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Browser, Page } from 'playwright-core'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { requireBinary } from '../kit/binary.js'
 import { certificate } from '../kit/certificate.js'
 import { launchChromium } from '../kit/chromium.js'
-import { readExample, startExamples } from '../kit/example.js'
-import { type Served, serve } from '../kit/server.js'
+import { startExamples } from '../kit/example.js'
 import { TcpProxy } from '../kit/tcp-proxy.js'
 import { testFrameworks } from './frameworks.js'
-
-const PAGE = `<!doctype html><title>page</title><script type="module">
-  import { live } from '/live.js'
-  Object.assign(window, { heard: [], loads: 0, ended: [] })
-  live('/events?topic=room.1', {
-    load: () => loads++,
-    on: { message: (data) => heard.push(data), resync: () => heard.push('resync') },
-    onEnd: (reason) => ended.push(reason),
-    delay: 20
-  })
-</script>`
 
 // Processes and pages take long to start on a busy machine.
 t.setTimeout(300_000)
@@ -83,59 +70,6 @@ async function testPages(browser: Browser): Promise<void> {
     const said = await context.request.post(`${url}/say`, { data: { hello: 'everyone' } })
     t.strictSame(await said.json(), { clients: 12 })
     await Promise.all(pages.map((page) => page.waitForSelector('li >> text={"hello":"everyone"}')))
-  })
-
-  t.test(
-    'reconnecting/live.js: a page whose URL has a query misses nothing while it is refused for a time',
-    async (t) => {
-      const visited = await visit(t, browser)
-      const { page, served, answers, refuseBy } = visited
-      const tell = (text: string) => served.app.sse.broadcast(text, { topic: 'room.1' })
-      const hasHeard = (count: number) => page.waitForFunction(`heard.length >= ${count}`)
-      tell('first')
-      await hasHeard(1)
-      for (const [count, status] of [503, 429, 502].entries()) {
-        refuseBy(status)
-        served.app.sse.disconnect(() => true)
-        await page.waitForResponse((answer) => answer.request().method() === 'HEAD')
-        tell(`during ${status}`)
-        refuseBy(undefined)
-        await hasHeard(count + 2)
-      }
-      t.strictSame(await page.evaluate('heard'), ['first', 'during 503', 'during 429', 'during 502'])
-      t.equal(await page.evaluate('loads'), 1, 'it goes on where it was')
-      t.strictSame(await page.evaluate('ended'), [])
-      const [client] = served.app.sse.clients
-      t.strictSame([...client!.topics], ['room.1'], 'on the topic of before')
-      t.ok(answers.includes('GET 503'), 'it was refused')
-    }
-  )
-
-  t.test('reconnecting/live.js: after 400, 401, 403 and 406 a page asks no more', async (t) => {
-    const { page, served, answers, refuseBy } = await visit(t, browser)
-    for (const status of [400, 401, 403, 406]) {
-      refuseBy(status)
-      served.app.sse.disconnect(() => true)
-      await page.waitForFunction('ended.length === 1')
-      t.strictSame(await page.evaluate('ended'), [status])
-      const count = answers.length
-      t.strictSame(answers.slice(-2), [`GET ${status}`, `HEAD ${status}`])
-      refuseBy(undefined)
-      await page.waitForTimeout(100)
-      t.equal(answers.length, count)
-      await page.reload()
-      await page.waitForFunction('loads === 1')
-    }
-  })
-
-  t.test('reconnecting/live.js: a page that is told to stay away does', async (t) => {
-    const visited = await visit(t, browser)
-    const { page, served, answers } = visited
-    served.app.sse.disconnect(() => true, { reconnect: false })
-    await page.waitForFunction('ended.length === 1')
-    t.strictSame(await page.evaluate('ended'), ['stay-away'])
-    await page.waitForTimeout(100)
-    t.strictSame(answers, ['GET 200'])
   })
 
   t.test(
@@ -235,66 +169,5 @@ async function testPages(browser: Browser): Promise<void> {
         t.strictSame(errors, [])
       }
     })
-  }
-
-  t.test('reconnecting: the list is the same on two pages, and both stay away when they are sent', async (t) => {
-    const [example] = (await startExamples(t, ['reconnecting/server.js'])).examples
-    const pages = [await browser.newPage(), await browser.newPage()]
-    t.teardown(() => Promise.all(pages.map((page) => page.close())))
-    await example!.call('POST', '/items', { text: 'bread' })
-    for (const page of pages) {
-      await page.goto(example!.url)
-      await page.waitForSelector('li >> text=bread')
-    }
-    await example!.call('POST', '/items', { text: 'milk' })
-    for (const page of pages) await page.waitForSelector('li >> text=milk')
-    t.strictSame(await (await example!.call('DELETE', '/pages')).json(), { sentAway: 2 })
-    for (const page of pages) await page.waitForSelector('text=stay-away')
-  })
-}
-
-interface Visit {
-  page: Page
-  served: Served
-  /** Of the stream's route: `GET 200`, `HEAD 503`, … */
-  answers: string[]
-  /** What the stream's route answers before the plugin is asked. */
-  refuseBy(status: number | undefined): void
-}
-
-/** A page that uses live.js. */
-async function visit(t: Test, browser: Browser): Promise<Visit> {
-  const code = await readExample('reconnecting/live.js')
-  const answers: string[] = []
-  let status: number | undefined
-  const served = await serve(t, {
-    sse: {
-      retry: 10,
-      authorizeTopics: () => ['room.1'],
-      route: {
-        onRequest: async (_request: FastifyRequest, reply: FastifyReply) => {
-          if (status !== undefined) return reply.code(status).send()
-        }
-      }
-    },
-    setup: (app) => {
-      app.get('/', async (_request, reply) => reply.type('text/html').send(PAGE))
-      app.get('/live.js', async (_request, reply) => reply.type('text/javascript').send(code))
-      app.addHook('onSend', async ({ url, method }, reply) => {
-        if (url.startsWith('/events')) answers.push(`${method} ${reply.statusCode}`)
-      })
-    }
-  })
-  const page = await browser.newPage()
-  t.teardown(() => page.close())
-  await page.goto(served.url)
-  await page.waitForFunction('loads === 1')
-  return {
-    page,
-    served,
-    answers,
-    refuseBy: (next) => {
-      status = next
-    }
   }
 }

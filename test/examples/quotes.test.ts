@@ -29,21 +29,25 @@ t.test('each program has a test', async (t) => {
   }
 })
 
-t.test('files that several programs have are the same in all of them', async (t) => {
-  const folders = ['auth-cookie', 'auth-bearer', 'auth-ticket']
-  for (const file of ['users.js', 'access.js']) {
-    const [first, ...others] = await Promise.all(folders.map((folder) => readExample(`${folder}/${file}`)))
-    for (const other of others) t.equal(other, first, file)
+t.test('files that several programs have are the same in all of them, so that each can be copied alone', async (t) => {
+  const files = (await readdir(exampleFile('.'), { recursive: true })).toSorted()
+  for (const [name, least] of [
+    ['access.js', 3],
+    ['users.js', 3],
+    ['login.js', 8]
+  ] as const) {
+    const copies = files.filter((file) => file.endsWith(`/${name}`))
+    t.ok(copies.length >= least, `${copies.length} programs have ${name}`)
+    const first = await readExample(copies[0]!)
+    for (const copy of copies) t.equal(await readExample(copy), first, `${copy} is ${copies[0]}`)
   }
-  for (const name of ['chat', 'job'])
-    t.equal(await readExample(`${name}/login.js`), await readExample('topics/login.js'))
 })
 
 t.test('the docs link to what is in the package, and say of what else they speak where it is', async (t) => {
   const root = new URL('../../', import.meta.url)
   const { files } = JSON.parse(await readFile(new URL('package.json', root), 'utf8'))
-  // npm adds the first two. The last two are for those who have a checkout.
-  const linked = ['README.md', 'LICENSE', ...files, 'CONTRIBUTING.md', 'ARCHITECTURE.md']
+  // npm adds the first two. The last three are for those who have a checkout.
+  const linked = ['README.md', 'LICENSE', ...files, 'CONTRIBUTING.md', 'ARCHITECTURE.md', 'example-app']
   const pages = (await readdir(new URL('docs/', root))).filter((name) => name.endsWith('.md'))
   for (const name of ['README.md', ...pages.map((page) => `docs/${page}`)]) {
     const page = new URL(name, root)
