@@ -133,9 +133,9 @@ function refuseTakenPath(error: Error & { code?: string }, path: string): never 
 /** Returns the public part of a hub. Its methods may be detached from it. */
 function publicSide(hub: Hub, requests: RequestHandler): Sse {
   return Object.freeze({
-    broadcast: (data: unknown, options?: EventOptions) => hub.broadcast(data, options),
-    broadcastMessage: (text: string, options?: EventOptions) => hub.broadcastText(text, options),
-    publish: async (data: unknown, options?: PublishOptions) => hub.publish(data, options),
+    broadcast: (data: unknown, options?: EventOptions) => hub.broadcaster.broadcast(data, options),
+    broadcastMessage: (text: string, options?: EventOptions) => hub.broadcaster.broadcastText(text, options),
+    publish: async (data: unknown, options?: PublishOptions) => hub.broadcaster.publish(data, options),
     disconnect: (who: Who, options?: CloseOptions) => hub.commands.disconnect(who, options),
     subscribe: (who: Who, topic: string) => hub.commands.subscribe(who, topic),
     unsubscribe: (who: Who, topic: string) => hub.commands.unsubscribe(who, topic),

@@ -50,7 +50,7 @@ export function addPublishRoute(
       if (!allowsOrigins && isCrossOrigin(request)) throw new CrossOriginError()
       try {
         const events = readEvents(request.body)
-        const ids = await hub.publishAll(events, identify(request, events))
+        const ids = await hub.broadcaster.publishAll(events, identify(request, events))
         reply.code(202)
         return { ids }
       } catch (error) {

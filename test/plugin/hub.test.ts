@@ -50,9 +50,9 @@ t.test('a hub has sixteen shards at the start, and no clients', async (t) => {
 t.test('a broadcast on a hub without clients writes nothing, and occupies no turn of the event loop', async (t) => {
   const turns = t.capture(globalThis, 'setImmediate', setImmediate)
   const hub = new Hub(resolveOptions({}), silent)
-  hub.broadcast({ n: 1 })
-  hub.broadcastText('hello')
-  t.match(await hub.publish('third'), /-3$/)
+  hub.broadcaster.broadcast({ n: 1 })
+  hub.broadcaster.broadcastText('hello')
+  t.match(await hub.broadcaster.publish('third'), /-3$/)
   t.equal(turns().length, 0)
   t.match(hub.stats(), { connected: 0, events: 3, deliveries: 0, bytes: 0, dropped: 0 })
 })
@@ -76,7 +76,7 @@ t.test('clients are numbered in the order of their arrival, and dealt to the sha
   for (let number = 0; number < 35; number++) dealt[Math.floor(number / 8) % 2]!.push(number)
   t.strictSame(numbersOf(hub), dealt)
 
-  hub.broadcast('everyone')
+  hub.broadcaster.broadcast('everyone')
   const events = await Promise.all(clients.map((client) => client.next()))
   t.strictSame(
     events.map(({ data }) => data),
@@ -114,7 +114,7 @@ t.test('few clients of one audience are kept in one shard, and many in all', asy
   const clients = []
   for (let i = 10; i < 64 + 160; i++) clients.push(await join('a'))
   t.ok(sizes().length === 16 && Math.max(...sizes()) <= 64 + 10 + 10, `${sizes()}`)
-  hub.broadcast(1, { topic: 'a' })
+  hub.broadcaster.broadcast(1, { topic: 'a' })
   for (const client of clients) t.equal((await client.next()).data, '1')
 })
 
