@@ -1,4 +1,4 @@
-// The warning in the app's log that slow clients have lost events.
+// The warning in the app's log that slow clients have lost events. Which events they lose is decided in log/cursor.ts.
 
 /** Minimum time between two warnings, ms. */
 const INTERVAL = 10_000
