@@ -80,7 +80,7 @@ t.test('a publisher that is closed sends what it has taken, and takes no more', 
   await t.rejects(sse.publish({ n: 2 }), { code: 'PYLON_SSE_ERR_CLOSED' })
 })
 
-t.test('what no app would publish is refused, as are options that are none', async (t) => {
+t.test('invalid events and options are refused', async (t) => {
   const sse = publisher(memoryBackplane(), { serialize: String, maxEventBytes: 100, maxTopicBytes: 10 })
   t.teardown(() => sse.close())
   const id = await sse.publish('as text')

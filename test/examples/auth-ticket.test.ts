@@ -40,7 +40,7 @@ t.test('auth-ticket: a ticket opens one stream, of the topics of its user alone'
   t.type(client!.expiresAt, Date)
 })
 
-t.test('auth-ticket: without a ticket that is new there is 401', async (t) => {
+t.test('auth-ticket: a request without a fresh ticket gets 401', async (t) => {
   const { served } = await serveRecipe(t, 'auth-ticket')
   const [one, two] = [await ticketOf(served), await ticketOf(served)]
   for (const [what, ticket] of Object.entries({
@@ -69,7 +69,7 @@ t.test('auth-ticket: a ticket that is used for a topic of another user opens not
   }
 })
 
-t.test('auth-ticket: only who shows a valid token gets a ticket', async (t) => {
+t.test('auth-ticket: only a client with a valid token gets a ticket', async (t) => {
   const { served } = await serveRecipe(t, 'auth-ticket')
   t.equal((await fetch(`${served.url}/ticket`, { method: 'POST' })).status, 401)
   for (const [what, token] of Object.entries(refused)) {
@@ -92,7 +92,7 @@ t.test('auth-ticket: a ticket is good for half a minute, and not longer than the
   t.equal((await served.connect(withTicket(tickets[1], 'user.ann'))).status, 401)
 })
 
-t.test('auth-ticket/tickets.js: tickets that nobody comes with are forgotten', async (t) => {
+t.test('auth-ticket/tickets.js: tickets that are never used are forgotten', async (t) => {
   const { Tickets } = await (await Recipes.of(t, 'auth-ticket')).load<{ Tickets: TicketsClass }>('tickets.js')
   type TicketsClass = new (
     lifetime?: number

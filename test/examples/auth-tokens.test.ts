@@ -28,7 +28,7 @@ for (const [recipe, headersOf, wrongPlace] of ways) {
     }
   })
 
-  t.test(`${recipe}: without a token, or with one that is not valid, there is 401 and nothing else`, async (t) => {
+  t.test(`${recipe}: a request without a valid token gets 401 and nothing else`, async (t) => {
     const { served } = await serveRecipe(t, recipe)
     const requests: [string, Headers][] = [
       ['no token', {}],
@@ -51,7 +51,7 @@ for (const [recipe, headersOf, wrongPlace] of ways) {
     t.match(served.app.sse.stats(), { accepted: 0, rejected: { forbiddenTopic: 0 } }, 'it is not even asked for topics')
   })
 
-  t.test(`${recipe}: a user whose id is a pattern hears nobody else's topics`, async (t) => {
+  t.test(`${recipe}: a user whose id is a pattern does not get topics of others`, async (t) => {
     const { served } = await serveRecipe(t, recipe)
     for (const [sub, topic] of [
       ['*', 'user.*'],

@@ -19,7 +19,7 @@ function run(program: string, args: string[], cwd?: string): Promise<{ code: num
 
 const block = (language: string, ...lines: string[]) => [`\`\`\`${language}`, ...lines, '```', ''].join('\n')
 
-t.test('code in the docs that a user could not run as it stands is told, with its place', async (t) => {
+t.test('code in the docs that does not type-check is reported, with its place', async (t) => {
   const root = t.testdir({
     'README.md': [
       'Text.\n',
@@ -56,7 +56,7 @@ t.test('code in the docs that a user could not run as it stands is told, with it
   t.equal(firstLines.length, 6)
 })
 
-t.test('a link in the docs to a file or a heading that is not there is told', async (t) => {
+t.test('a dead link in the docs, to a file or a heading, is reported', async (t) => {
   const root = t.testdir({
     'README.md': '# Title\n\n[a](#none) [b](docs/none.md) [c](docs/page.md#none) [d](docs/page.md#there) [e](#title)\n',
     docs: { 'page.md': '# Page\n\n## There\n' }

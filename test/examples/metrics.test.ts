@@ -10,7 +10,7 @@ t.setTimeout(300_000)
 
 const OF_THE_STREAM = /^http_request_duration_seconds_count\{.*route="\/events".*\} 1$/m
 
-t.test('metrics/: a stream is no latency, and who is connected can be read', async (t) => {
+t.test('metrics/: a stream does not count as latency, and the number of clients can be read', async (t) => {
   const [server] = (await startExamples(t, ['metrics/server.js'])).examples
   const metrics = async () => (await server!.call('GET', '/metrics')).text()
   const reader = await server!.listen()

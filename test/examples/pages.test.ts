@@ -49,7 +49,7 @@ async function testPages(browser: Browser): Promise<void> {
     }
   )
 
-  t.test('http2: more than six tabs of a browser hear what is said', async (t) => {
+  t.test('http2: more than six tabs of a browser get events at the same time', async (t) => {
     if (requireBinary(t, 'openssl') === undefined) return
     const { key, cert } = await certificate()
     const folder = t.testdir({ 'key.pem': key, 'cert.pem': cert })
@@ -138,7 +138,7 @@ async function testPages(browser: Browser): Promise<void> {
   )
 
   for (const library of ['fetch', 'sse']) {
-    t.test(`libraries/: /${library} comes back after each kind of end, and stays away when it is sent`, async (t) => {
+    t.test(`libraries/: /${library} reconnects after each kind of end, unless it is told to stay away`, async (t) => {
       const { examples } = await startExamples(
         t,
         ['libraries/server.js', { RETRY: '20' }],

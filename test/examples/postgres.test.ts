@@ -28,7 +28,7 @@ async function withDatabase(
   await run({ server, url, client, listener })
 }
 
-t.test('all statements that docs/postgres.md shows can be run, in their order, and do what it says', (t) =>
+t.test('all statements in docs/postgres.md can be run in their order, and do what the page says', (t) =>
   withDatabase(t, 'documentation', async ({ server, client, listener }) => {
     const page = await readFile(new URL('../../docs/postgres.md', import.meta.url), 'utf8')
     const blocks = [...page.matchAll(/^```sql\n([\s\S]*?)^```$/gm)].map(([, sql]) => sql!)

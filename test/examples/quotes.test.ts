@@ -43,7 +43,7 @@ t.test('files that several programs have are the same in all of them, so that ea
   }
 })
 
-t.test('the docs link to what is in the package, and say of what else they speak where it is', async (t) => {
+t.test('the docs link only to files of the package, and say where others are', async (t) => {
   const root = new URL('../../', import.meta.url)
   const { files } = JSON.parse(await readFile(new URL('package.json', root), 'utf8'))
   // npm adds the first two. The last three are for those who have a checkout.
@@ -66,7 +66,7 @@ t.test('the docs link to what is in the package, and say of what else they speak
   }
 })
 
-t.test('ARCHITECTURE.md names files and folders that there are', async (t) => {
+t.test('ARCHITECTURE.md names only files and folders that exist', async (t) => {
   const root = new URL('../../', import.meta.url)
   const folders = ['lib', 'test', 'bench', 'example-app', 'docs']
   const below = await Promise.all(
@@ -113,7 +113,7 @@ t.test('a page gets a program, or a region of it without its margin', async (t) 
   t.strictSame(await quote('--check', root), { code: 0, errors: [] })
 })
 
-t.test('what cannot be quoted, what is quoted nowhere, and code that is no quote are told', async (t) => {
+t.test('broken quotes, programs that no page quotes, and code that is not a quote are reported', async (t) => {
   const root = t.testdir({
     'README.md': [
       BLOCK('a/none.js'),

@@ -41,7 +41,7 @@ if (chromium !== undefined) {
     await page.waitForFunction('answer.textContent.split(" ").length > 3')
   }
 
-  t.test('answer: a page that is reloaded in the middle has every piece once', async (t) => {
+  t.test('answer: a page that is reloaded in the middle gets every piece once', async (t) => {
     const page = await open(t)
     await ask(page)
     await page.reload()
@@ -54,7 +54,7 @@ if (chromium !== undefined) {
     t.equal(await page.textContent('#answer'), TEXT, 'after its end, too')
   })
 
-  t.test('answer: one whose connection breaks goes on where it was', async (t) => {
+  t.test('answer: a client whose connection breaks resumes where it was', async (t) => {
     const proxy = await TcpProxy.to(t, answer!.port)
     const page = await open(t, proxy.port)
     await ask(page)
@@ -64,7 +64,7 @@ if (chromium !== undefined) {
     t.equal(await page.textContent('#answer'), TEXT)
   })
 
-  t.test('answer: it can be stopped, and is nobody else’s', async (t) => {
+  t.test('answer: it can be stopped, and only its user can read it', async (t) => {
     const page = await open(t)
     await ask(page, 'why '.repeat(1000))
     await page.click('text=Stop')
@@ -104,7 +104,7 @@ if (chromium !== undefined) {
     }
   )
 
-  t.test('ai-sdk: an answer is stopped at the model, and what it has said is kept', async (t) => {
+  t.test('ai-sdk: an answer is stopped at the model, and the text so far is kept', async (t) => {
     const page = await open(t, chat!.port)
     const long = 'why '.repeat(1000)
     await begin(page, long)
@@ -126,7 +126,7 @@ if (chromium !== undefined) {
   })
 }
 
-t.test('rooms: members hear what is said in their room, until they are none', async (t) => {
+t.test('rooms: members get the messages of their room until they leave it', async (t) => {
   const [ann, eve] = [await login(rooms!, 'ann'), await login(rooms!, 'eve')]
   t.equal((await rooms!.call('GET', '/rooms/1/events', undefined, eve)).status, 404)
   t.equal((await rooms!.call('GET', '/rooms/1/events')).status, 401)
@@ -150,7 +150,7 @@ t.test('rows: the rows come as they are found, and their number last', async (t)
   t.match(text, /event: done\ndata: {"count":5}\n\n$/)
 })
 
-t.test('progress: a job is heard by who began it, and by nobody else', async (t) => {
+t.test('progress: only the user who has started a job follows it', async (t) => {
   const [ann, eve] = [await login(progress!, 'ann'), await login(progress!, 'eve')]
   const { id } = (await progress!.json('POST', '/jobs', {}, ann)) as { id: string }
   const client = await progress!.listen(`/jobs/${id}`, { headers: ann })

@@ -34,7 +34,7 @@ const {
   ['turbo/server.js']
 )
 
-t.test('publishing: what is published with the token is heard on its topic, once for an idempotency key', async (t) => {
+t.test('publishing: an event published with the token reaches its topic, once for an idempotency key', async (t) => {
   const reader = await publishing!.listen('/events', { topics: ['orders.42'] })
   const body = { data: { id: 42 }, event: 'order.paid', topic: 'orders.42' }
   for (const authorization of [undefined, 'Bearer', 'Bearer undefined', `Bearer ${TOKEN}!`, TOKEN]) {
@@ -64,7 +64,7 @@ t.test('schemas: what a schema does not name is not sent, and the API descriptio
   t.match(await (await shared!.call('GET', '/openapi.json')).text(), 'Log in first.')
 })
 
-t.test('snapshot: a client gets what there is, and then what is changed', async (t) => {
+t.test('snapshot: a client gets the state, and then every change', async (t) => {
   await snapshot!.call('PUT', '/tasks/1', { title: 'Write' })
   const reader = await snapshot!.listen()
   t.strictSame((await reader.next('snapshot')).data, [{ title: 'Write', id: '1' }])
@@ -120,7 +120,7 @@ async function login(example: Example, name: string) {
   return { cookie: answer.headers.getSetCookie()[0]!.split(';')[0]! }
 }
 
-t.test('chat: who comes gets what was said, hears what is said, and everybody sees who is here', async (t) => {
+t.test('chat: a newcomer gets past and new messages, and everybody sees who is online', async (t) => {
   const [ann, bob] = [await login(chat!, 'ann'), await login(chat!, 'bob')]
   t.equal((await chat!.listen()).response.status, 401)
   t.equal((await chat!.call('POST', '/messages', { text: 'hello' })).status, 401)
@@ -142,7 +142,7 @@ t.test('chat: who comes gets what was said, hears what is said, and everybody se
   await names('ann')
 })
 
-t.test('prices: a client hears the symbols that it asks for, from the price of now on', async (t) => {
+t.test('prices: a client gets the symbols that it asks for, from the current price on', async (t) => {
   const reader = await prices!.listen('/events', { topics: ['price.ACME', 'price.INIT'] })
   const heard = (await reader.take(8)).filter(({ event }) => event === 'price').map(({ data }) => data)
   t.strictSame(new Set(heard.map(({ symbol }) => symbol)), new Set(['ACME', 'INIT']))
@@ -150,7 +150,7 @@ t.test('prices: a client hears the symbols that it asks for, from the price of n
   t.match(await prices!.json('GET', '/prices'), [{ symbol: 'ACME' }, { symbol: 'INIT' }, { symbol: 'HOOLI' }])
 })
 
-t.test('job: who has started it hears how far it is, to its end and after it, and nobody else does', async (t) => {
+t.test('job: only its user gets the progress of a job, also after its end', async (t) => {
   const [ann, bob] = [await login(job!, 'ann'), await login(job!, 'bob')]
   t.equal((await job!.call('POST', '/jobs')).status, 401)
   const { id } = await job!.json<{ id: string }>('POST', '/jobs', undefined, ann)
@@ -164,7 +164,7 @@ t.test('job: who has started it hears how far it is, to its end and after it, an
   }
 })
 
-t.test('htmx and turbo: what is said arrives as HTML without anything that it could do', async (t) => {
+t.test('htmx and turbo: messages arrive as HTML, in which scripts are escaped', async (t) => {
   for (const example of [htmx!, turbo!]) {
     const reader = await example.listen()
     const headers = { 'content-type': 'application/x-www-form-urlencoded' }
@@ -175,7 +175,7 @@ t.test('htmx and turbo: what is said arrives as HTML without anything that it co
   }
 })
 
-t.test('fastify-cli/: the plugin has the stream, and the routes reach it', async (t) => {
+t.test('fastify-cli/: a plugin adds the stream, and routes broadcast to it', async (t) => {
   const cli = createRequire(import.meta.url).resolve('fastify-cli/cli.js')
   const args = [cli, 'start', '--port', '0', '--log-level', 'info', 'app.js']
   const started = new Program(t, 'fastify-cli', { args })
@@ -187,7 +187,7 @@ t.test('fastify-cli/: the plugin has the stream, and the routes reach it', async
   await Promise.all([started.stop(), reader.end()])
 })
 
-t.test('auth-cookie, auth-bearer and auth-ticket: who has logged in hears what is theirs', async (t) => {
+t.test('auth-cookie, auth-bearer and auth-ticket: users who have logged in get their own events', async (t) => {
   const right = { name: 'ann', password: 'demo-ann' }
   const itIs = { it: /^2/ }
   for (const example of [cookie!, bearer!, ticket!]) {
@@ -265,7 +265,7 @@ t.test('several-processes/ and proxies/: two processes share a log, through ngin
   t.equal(contained.response.headers.get('x-served-by'), `${processes[0]!.program.pid}`)
 })
 
-t.test('docker/: its files name what is there, and what they run in a container runs', async (t) => {
+t.test('docker/: its files name files that exist, and their commands run', async (t) => {
   const { services, volumes } = parse(await readExample('docker/compose.yaml'))
   const lines = (await readExample('docker/Dockerfile')).replace(/\\\n\s*/g, '').split('\n')
   const argumentsOf = (instruction: string) =>

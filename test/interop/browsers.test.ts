@@ -69,7 +69,7 @@ function testIn(name: string, browser: Browser): void {
     }
   )
 
-  t.test(`in ${name} a page to which the stream is another origin does what the docs say`, async (t) => {
+  t.test(`in ${name} a page of another origin reconnects as the docs say`, async (t) => {
     const s = await serve(t, { sse: { retry: 10 }, setup: addPage })
     const proxy = await TcpProxy.to(t, s.port!)
     const page = await newPage(t)
@@ -96,7 +96,7 @@ function testIn(name: string, browser: Browser): void {
     await page.waitForFunction('errors > 0')
   })
 
-  t.test(`in ${name} a status past a limit is the end of an EventSource, and it comes back by default`, async (t) => {
+  t.test(`in ${name} an error status ends an EventSource for good, so by default it gets none`, async (t) => {
     const page = await newPage(t)
     for (const overLimit of ['status', undefined] as const) {
       const s = await serve(t, { sse: { retry: 10, maxClientsPerIp: 1, overLimit }, setup: addPage })

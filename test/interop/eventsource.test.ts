@@ -72,7 +72,7 @@ t.test('an EventSource gets messages, and named events under their names', async
   ])
 })
 
-t.test('an EventSource comes back by itself after the time it was given, and has missed nothing', async (t) => {
+t.test('an EventSource reconnects after the time that it was given, and misses nothing', async (t) => {
   const served = await serve(t, { sse: { retry: 30 } })
   const browser = new Browser(t, `${served.url}/events`)
   await browser.waitForOpen(1)
@@ -99,7 +99,7 @@ t.test('an EventSource comes back by itself after the time it was given, and has
   t.equal(browser.source.readyState, EventSource.OPEN)
 })
 
-t.test('an EventSource comes back with an own id', async (t) => {
+t.test('an EventSource resumes from an id of the app', async (t) => {
   const served = await serve(t, { sse: { retry: 30 } })
   const browser = new Browser(t, `${served.url}/events`)
   await browser.waitForOpen(1)
@@ -111,7 +111,7 @@ t.test('an EventSource comes back with an own id', async (t) => {
   t.strictSame(browser.data.map(Number), [1, 2, 3])
 })
 
-t.test('an EventSource that was away for too long hears a resync, then what is live', async (t) => {
+t.test('an EventSource that was away for too long gets a resync, then live events', async (t) => {
   const away = gate()
   let visits = 0
   const preHandler = async () => (++visits === 2 ? away.pass() : undefined)
@@ -137,7 +137,7 @@ t.test('an EventSource that was away for too long hears a resync, then what is l
   t.match((await browser.waitForMessages(5)).slice(4), [{ type: 'message', data: /^12/ }], 'it is told once')
 })
 
-t.test('an EventSource whose onConnect failed comes back, and gets in', async (t) => {
+t.test('an EventSource whose onConnect failed reconnects, and is admitted', async (t) => {
   let visits = 0
   const onConnect = async (client: SseClient) => {
     if (++visits === 1) throw new Error('no snapshot')
@@ -163,7 +163,7 @@ t.test('an EventSource reads the stream of another origin, and each origin by it
   }
 })
 
-t.test('an EventSource that is answered with 204 stays away', async (t) => {
+t.test('an EventSource that is answered with 204 does not reconnect', async (t) => {
   let visits = 0
   const served = await serve(t, {
     sse: {

@@ -320,7 +320,7 @@ t.test('every id that is taken comes back in a header as it was, whatever it is'
   )
 })
 
-t.test('what was checked is what is sent, although the options change', async (t) => {
+t.test('options are read once, so that later changes have no effect', async (t) => {
   const good = { event: 'good', id: 'good', topic: 'good', except: 'good' }
   const reads: Record<string, number> = {}
   const shifty = {}
@@ -340,7 +340,7 @@ t.test('what was checked is what is sent, although the options change', async (t
   t.strictSame(read, good)
 })
 
-t.test('where fewer fields can be given, the others are refused', async (t) => {
+t.test('fields that do not apply are refused', async (t) => {
   t.match(readEventOptions({ event: 'e' }, ['event']), { event: 'e' })
   for (const field of ['id', 'topic', 'except']) {
     t.throws(() => readEventOptions({ [field]: 'x' }, ['event']), {
@@ -350,7 +350,7 @@ t.test('where fewer fields can be given, the others are refused', async (t) => {
   }
 })
 
-t.test('what was encoded can be read back', async () => {
+t.test('an encoded event can be decoded', async () => {
   fc.assert(
     fc.property(goodEvent, (event) => {
       const { event: name, data: text } = expected(event)
@@ -380,7 +380,7 @@ t.test('an option that is undefined is as one that is not given', async (t) => {
   t.strictSame(readEventOptions({ topic: undefined, except: undefined }), readEventOptions({}))
 })
 
-t.test('data that has no form as text is refused, and the error says why', async (t) => {
+t.test('data that cannot be serialised is refused, and the error says why', async (t) => {
   const cycle: { self?: unknown } = {}
   cycle.self = cycle
   const broken = new Error('out of order')
@@ -487,7 +487,7 @@ t.test('a keepalive may tell how far the log has moved on, in an event of its ow
   t.strictSame(receive(bytes), { events, comments: ['keepalive'], retries: [], strays: [] })
 })
 
-t.test('a farewell is no event, but to those who are to stay away', async (t) => {
+t.test('the last bytes of a stream are not an event, unless the client is to stay away', async (t) => {
   const stayAway = `id: ${STAY_AWAY}\nevent: ${STAY_AWAY}\ndata: {}\n\n`
   const event = { id: STAY_AWAY, event: STAY_AWAY, data: '{}' }
   const farewells: [Farewell, wire: string, retries: number[], events: object[]][] = [
@@ -516,7 +516,7 @@ function raise(reason: unknown): never {
   throw reason
 }
 
-t.test('an id to leave out that no client can have, of a forged header say, is not kept', async (t) => {
+t.test('an except that cannot be a client id, for example from a forged header, is dropped', async (t) => {
   const id = randomUUID()
   t.equal(readEventOptions({ except: id }).except, id)
   t.equal(readEventOptions({ except: `${id}0` }).except, undefined)

@@ -26,13 +26,13 @@ t.test('an event that has a schema is serialised by it, and the others are not',
   t.equal(by.encodeDirect({ a: 1, b: 2 }, { event: 'e' }).toString(), 'event: e\ndata: {"a":1}\n\n')
 })
 
-t.test('nothing at all cannot be serialised, by a schema that takes anything neither', async (t) => {
+t.test('undefined cannot be serialised, not even by a schema that takes anything', async (t) => {
   const error = { code: 'PYLON_SSE_ERR_UNSERIALIZABLE' }
   t.throws(() => encoder({ events: { e: {} } }).encode(undefined, { event: 'e' }), error)
   t.throws(() => encoder().encode(undefined), error)
 })
 
-t.test('what goes to one client takes a name, and nothing else', async (t) => {
+t.test('an event to a single client takes a name, and no other option', async (t) => {
   t.equal(encoder().encodeDirect('x').toString(), 'data: "x"\n\n')
   t.throws(() => encoder().encodeDirect('x', { id: '1' } as object), { code: 'PYLON_SSE_ERR_INVALID_EVENT' })
 })

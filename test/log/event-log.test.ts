@@ -27,7 +27,7 @@ function held(log: EventLog): number[] {
   return Array.from({ length: log.size }, (_, i) => log.at(log.oldest + i).seq)
 }
 
-t.test('a log begins empty, and a client that shows its beginning is at its head', async (t) => {
+t.test('a log starts empty, and a client with its first cursor is at its head', async (t) => {
   const log = logWith()
   t.match(log, { epoch: EPOCH, head: 0, oldest: 1, size: 0, bytes: 0 })
   t.strictSame(log.positionOf(`${EPOCH}-0`), { seq: 0 })
@@ -50,7 +50,7 @@ t.test('events are numbered from 1, and carry the id under which they are held',
   )
 })
 
-t.test('an event is held with what was said of it', async (t) => {
+t.test('an event is held with its options', async (t) => {
   const log = logWith()
   log.append('x')
   log.append('x', { topic: 'a.b', except: 'client', isText: true })
@@ -83,7 +83,7 @@ t.test('the oldest cursor is that which has the most to come', async (t) => {
   }
 })
 
-t.test('what an event will take is known before it is appended, and leaves the log as it is', async (t) => {
+t.test('the size of an event can be computed before it is appended', async (t) => {
   const log = logWith({ events: 2, bytes: 200 })
   append(log, { size: 20 })
   append(log, { size: 20 })
@@ -143,7 +143,7 @@ t.test('the log keeps little memory but what it counts, whatever the sizes of it
   }
 })
 
-t.test('what the log lets go frees its slabs', async (t) => {
+t.test('evicted events free their slabs', async (t) => {
   const log = logWith({ bytes: 2 ** 20 })
   const slabs = new Set<WeakRef<object>>()
   const alive = () => [...slabs].filter((slab) => slab.deref() !== undefined).length
@@ -164,7 +164,7 @@ t.test('what the log lets go frees its slabs', async (t) => {
   t.equal(alive(), 1, 'all but the one that is written to')
 })
 
-t.test('past its bound of events the log lets the oldest go', async (t) => {
+t.test('past its bound of events the log evicts the oldest', async (t) => {
   const log = logWith({ events: 3 })
   for (let i = 0; i < 3; i++) append(log)
   t.strictSame(held(log), [1, 2, 3])
@@ -172,7 +172,7 @@ t.test('past its bound of events the log lets the oldest go', async (t) => {
   t.strictSame(held(log), [2, 3, 4])
 })
 
-t.test('past its bound of bytes the log lets as many of the oldest go as it must', async (t) => {
+t.test('past its bound of bytes the log evicts as many of the oldest as it must', async (t) => {
   const log = logWith({ bytes: 100 })
   for (const size of [30, 30, 40]) append(log, { size })
   t.strictSame([held(log), log.bytes], [[1, 2, 3], 100], 'a full log is within its bound')
@@ -180,7 +180,7 @@ t.test('past its bound of bytes the log lets as many of the oldest go as it must
   t.strictSame([held(log), log.bytes], [[3, 4], 71])
 })
 
-t.test('what the log lets go does not stay in memory', async (t) => {
+t.test('evicted events do not stay in memory', async (t) => {
   const log = logWith({ bytes: 1000 })
   for (let i = 0; i < 40; i++) append(log, { size: 20 })
   append(log, { size: 1000 })
@@ -238,7 +238,7 @@ t.test('a client resumes from any event within reach, and is told how many it mi
   t.strictSame(positions(beyondReplay), ['missed 4', 'missed 3', 'missed 2', 3, 4], 'held for slow clients alone')
 })
 
-t.test('an id that this log never gave is unknown', async (t) => {
+t.test('an id that this log has not assigned is unknown', async (t) => {
   const log = logWith()
   for (let i = 0; i < 12; i++) append(log)
   const ids = [
@@ -270,7 +270,7 @@ t.test('an id that this log never gave is unknown', async (t) => {
   for (const id of ids) t.strictSame(log.positionOf(id), { lost: 'unknown', missed: null }, JSON.stringify(id))
 })
 
-t.test('an event with an own id is found by it, and by its place', async (t) => {
+t.test('an event with an id of the app is found by it, and by its number', async (t) => {
   const log = logWith({ replay: 2, events: 3 })
   append(log, { id: 'own' })
   append(log)
@@ -282,7 +282,7 @@ t.test('an event with an own id is found by it, and by its place', async (t) => 
   t.strictSame(log.positionOf(`${EPOCH}-1`), { lost: 'expired', missed: 3 })
 })
 
-t.test('an own id beyond what may be replayed has expired while it is held', async (t) => {
+t.test('an id of the app beyond what may be replayed has expired, though its event is held', async (t) => {
   const log = logWith({ replay: 1 })
   append(log, { id: 'own' })
   append(log)
@@ -311,7 +311,7 @@ t.test('an id is free when no event held has it and the log does not give it its
   }
 })
 
-t.test('an own id is free again once its event has gone, and then means the new event', async (t) => {
+t.test('an id of the app is free again once its event is evicted, and then means the new event', async (t) => {
   const log = logWith({ events: 2 })
   append(log, { id: 'own' })
   append(log)
@@ -322,7 +322,7 @@ t.test('an own id is free again once its event has gone, and then means the new 
   t.strictSame(log.positionOf('own'), { seq: 4 })
 })
 
-t.test('white space around an id, which headers lose, does not count', async (t) => {
+t.test('white space around an id is ignored, since headers lose it', async (t) => {
   const log = logWith()
   append(log, { id: ' own ' })
   for (const id of ['own', ' own ', '\town']) t.strictSame(log.positionOf(id), { seq: 1 }, JSON.stringify(id))
@@ -377,7 +377,7 @@ class NaiveLog {
   }
 }
 
-t.test('whatever is appended, the log is what a naive one would be', async () => {
+t.test('whatever is appended, the log behaves like a naive one', async () => {
   const bounds = fc
     .record({
       replay: fc.nat(30),

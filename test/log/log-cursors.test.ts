@@ -33,7 +33,7 @@ function append(log: EventLog, at: number, id?: string) {
 const UNKNOWN: Position = { lost: 'unknown', missed: null }
 const BEFORE_ALL: Position = { lost: 'expired', missed: null }
 
-t.test("events are known by the engine's names for their places", async (t) => {
+t.test('events are found by the cursors that an engine assigns', async (t) => {
   const log = sharedLog(10)
   t.equal(log.cursorAt(log.head), 'p10', 'an empty log begins where the engine says')
   const entries = [append(log, 12), append(log, 13, 'own'), append(log, 17)]
@@ -67,7 +67,7 @@ t.test('a cursor stands for the event at its place, and between two events there
   for (const [cursor, position] of positions) t.strictSame(log.positionOf(cursor), position, cursor)
 })
 
-t.test('a cursor that another event has had is none', async (t) => {
+t.test('a cursor that was assigned to another event is unknown', async (t) => {
   const log = logWith()
   log.rebase('p10-0000000', compare)
   log.append('data: x\n\n', {}, 'p12-aaaaaaa')
@@ -107,7 +107,7 @@ t.test('a cursor is compared with the newest event', async (t) => {
   t.equal(log.compareWithHead('own'), undefined)
 })
 
-t.test('ids of the form of the engine are its own', async (t) => {
+t.test("ids in the form of the engine's cursors are reserved", async (t) => {
   const log = logWith()
   t.ok(log.isReserved('k3x9-1'))
   t.notOk(log.isReserved('p1'))
@@ -118,7 +118,7 @@ t.test('ids of the form of the engine are its own', async (t) => {
   t.notOk(log.isReserved('k3x9-1'), 'it gives no such ids any more')
 })
 
-t.test('what was appended before the engine was joined is gone, and its ids are free', async (t) => {
+t.test('events from before the engine was joined are dropped, and their ids are free', async (t) => {
   const log = logWith()
   log.append('data: 1\n\n')
   log.append('data: 2\n\n', { id: 'own' })
@@ -157,7 +157,7 @@ interface Model {
   before: number
 }
 
-t.test('whatever was appended and evicted, a client stands where a list of all events says', async () => {
+t.test('whatever was appended and evicted, a client resumes where a list of all events says', async () => {
   const step = fc.oneof(
     { weight: 10, arbitrary: fc.record({ gap: fc.integer({ min: 1, max: 3 }), own: fc.boolean() }) },
     { weight: 1, arbitrary: fc.record({ rebase: fc.integer({ min: 0, max: 5 }) }) }

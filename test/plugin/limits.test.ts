@@ -29,7 +29,7 @@ const overLimits: [what: string, sse: PylonSseOptions, reason: string, status: n
 ]
 
 for (const [what, sse, reason, status, code] of overLimits) {
-  t.test(`past ${what} a request gets ${status}, and is told when to come again`, async (t) => {
+  t.test(`past ${what} a request gets ${status}, and is told when to retry`, async (t) => {
     const served = await serveWatched(t, { ...sse, overLimit: 'status', retry: 10_000 })
     const first = await served.connect()
     const seconds = new Set<string | null>()
@@ -87,7 +87,7 @@ for (const [what, sse, reason, status, code] of overLimits) {
   )
 }
 
-t.test("an EventSource that comes back past a limit resumes once it gets in, with overLimit 'retry'", async (t) => {
+t.test("an EventSource that reconnects over a limit resumes once it is admitted, with overLimit 'retry'", async (t) => {
   const held = gate()
   const served = await serveWatched(t, {
     maxClients: 1,
@@ -113,7 +113,7 @@ t.test("an EventSource that comes back past a limit resumes once it gets in, wit
   t.strictSame(browser.data, ['1', '2'])
 })
 
-t.test("a page past a limit is refused with the status, also with overLimit 'retry'", async (t) => {
+t.test("a JSON page over a limit is refused with the status, also with overLimit 'retry'", async (t) => {
   const served = await serve(t, { sse: { maxClientsPerIp: 1, overLimit: 'retry' } })
   await served.connect()
   const page = await served.connect({ headers: { accept: 'application/json' } })
@@ -121,7 +121,7 @@ t.test("a page past a limit is refused with the status, also with overLimit 'ret
   t.match(page.headers.get('retry-after'), /^\d$/)
 })
 
-t.test('maxClients counts those who have not their head yet', async (t) => {
+t.test('maxClients counts clients that have not received their headers yet', async (t) => {
   const held = gate()
   const served = await serve(t, {
     sse: {
@@ -158,7 +158,7 @@ function openAs({ connect }: Served, user: string | undefined, localAddress = '1
   return connect({ headers: { 'x-user': user }, localAddress })
 }
 
-t.test('limitBy counts by user, from wherever each of them comes', async (t) => {
+t.test('limitBy counts by user, whatever the addresses', async (t) => {
   const served = await serveWatched(t, byUser)
   const [first] = [await openAs(served, 'a', '127.0.0.2'), await openAs(served, 'a', '127.0.0.3')]
   t.equal((await openAs(served, 'a', '127.0.0.4')).status, 429)
@@ -171,12 +171,12 @@ t.test('limitBy counts by user, from wherever each of them comes', async (t) => 
   t.equal((await openAs(served, 'a', '127.0.0.4')).status, 429)
 })
 
-t.test('a request for which limitBy gives nothing is not limited', async (t) => {
+t.test('a request for which limitBy returns nothing is not limited', async (t) => {
   const served = await serve(t, { sse: byUser })
   for (const user of [undefined, undefined, undefined, '', '', '']) t.equal((await openAs(served, user)).status, 200)
 })
 
-t.test('a limitBy that gives no string, a promise say, which would limit nobody, is refused', async (t) => {
+t.test('a limitBy that returns no string, for example a promise, is refused', async (t) => {
   const late = async () => Promise.reject(new Error('late'))
   for (const limitBy of [async () => 'user', late, () => 7] as unknown as (() => string)[]) {
     const served = await serve(t, { sse: { limitBy } })
@@ -187,7 +187,7 @@ t.test('a limitBy that gives no string, a promise say, which would limit nobody,
   }
 })
 
-t.test('where limitBy throws, the request is answered as Fastify answers it, and nothing is held', async (t) => {
+t.test("if limitBy throws, Fastify's error handler responds, and no slot is held", async (t) => {
   const limitBy = ({ headers }: { headers: Record<string, unknown> }) => {
     if (headers['x-user'] === undefined) throw Object.assign(new Error('who?'), { statusCode: 401 })
     return 'everyone'
@@ -205,7 +205,7 @@ t.test('where limitBy throws, the request is answered as Fastify answers it, and
   t.equal((await openAs(served, 'a')).status, 429)
 })
 
-t.test('limitBy knows what hooks have found out about the request', async (t) => {
+t.test('limitBy sees what hooks have set on the request', async (t) => {
   const served = await serve(t, {
     setup: (app) => app.decorateRequest('user', ''),
     sse: {
@@ -244,7 +244,7 @@ t.test('a stream ends at maxConnectionAge or up to a fifth earlier, not all at o
   for (const reader of readers) t.strictSame(reader.events, [])
 })
 
-t.test('clients whose streams end of age resume, and miss nothing', async (t) => {
+t.test('clients whose streams end at maxConnectionAge resume, and miss nothing', async (t) => {
   const served = await serveWatched(t, { maxConnectionAge: 100, retry: 5 })
   const browsers = [new Browser(t, `${served.url}/events`), new Browser(t, `${served.url}/events`)]
   for (const browser of browsers) await browser.waitForAnswers(1)
@@ -266,7 +266,7 @@ t.test('clients whose streams end of age resume, and miss nothing', async (t) =>
   }
 })
 
-t.test('without maxConnectionAge no stream grows too old', async (t) => {
+t.test('without maxConnectionAge no stream is ended for its age', async (t) => {
   const clock = stopClock(t)
   const served = await serve(t, { sse: { keepAliveInterval: 640 } })
   const reader = await served.connect()

@@ -52,7 +52,7 @@ t.test('two hubs on one path are told apart by version, and share the answer to 
   t.equal(preflight.statusCode, 204)
 })
 
-t.test('two hubs on one path without constraints are refused, as before', async (t) => {
+t.test('two hubs on one path without constraints are refused', async (t) => {
   const app = fastify()
   t.teardown(() => app.close())
   await app.register(pylonSse)
@@ -116,7 +116,7 @@ t.test(
   }
 )
 
-t.test('the plugin that is registered twice under one name or path says which option to set', async (t) => {
+t.test('registering the plugin twice under one name or path fails, and says which option to set', async (t) => {
   const taken: [options: PylonSseOptions, message: string][] = [
     [
       {},

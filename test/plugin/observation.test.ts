@@ -19,7 +19,7 @@ async function blockedClient(s: Served, reader: { next(): Promise<unknown> }) {
   return stuck
 }
 
-t.test('clientCount and clients say who is connected at the moment', async (t) => {
+t.test('clientCount and clients tell which clients are connected', async (t) => {
   const s = await serve(t)
   const { clients } = s.app.sse
   const idsOf = (some: Iterable<SseClient>) => Array.from(some, ({ id }) => id)
@@ -42,7 +42,7 @@ t.test('clientCount and clients say who is connected at the moment', async (t) =
   t.strictSame(idsOf(clients), [])
 })
 
-t.test('stats() counts who has come, who was let in, and who was refused and why', async (t) => {
+t.test('stats() counts clients that were accepted, and requests that were rejected, by reason', async (t) => {
   const s = await serve(t, { sse: { maxClientsPerIp: 2, overLimit: 'status' } })
   const none = { notAcceptable: 0, tooManyClients: 0, closing: 0 }
   t.match(s.app.sse.stats(), { connected: 0, accepted: 0, rejected: none })
@@ -121,7 +121,7 @@ t.test('stats() says by how many events the slowest client is behind', async (t)
   t.equal(s.app.sse.stats().slowestLag, 0)
 })
 
-t.test('stats() gives figures to keep: plain, and not changed by what happens later', async (t) => {
+t.test('stats() returns plain figures, which later events do not change', async (t) => {
   const s = await serve(t)
   const before = s.app.sse.stats()
   const copy = structuredClone(before)
@@ -220,7 +220,7 @@ const departures: Record<DisconnectReason, Departure> = {
 }
 
 for (const [reason, { act, sse, ...options }] of Object.entries(departures)) {
-  t.test(`a client that goes by '${reason}' is told to onDisconnect, counted, and logged, once`, async (t) => {
+  t.test(`a client that disconnects by '${reason}' is passed to onDisconnect, counted and logged once`, async (t) => {
     const clock = stopClock(t)
     const log = new LogLines()
     const come: [SseClient, FastifyRequest][] = []
@@ -277,7 +277,7 @@ for (const [reason, { act, sse, ...options }] of Object.entries(departures)) {
   })
 }
 
-t.test('at the usual level nothing is logged of clients that come and go', async (t) => {
+t.test('at the default level connects and disconnects are not logged', async (t) => {
   const log = new LogLines()
   const s = await serve(t, { fastify: { logger: { level: 'info', stream: log } } })
   const [client] = [await s.connect(), await s.connect()]
@@ -288,7 +288,7 @@ t.test('at the usual level nothing is logged of clients that come and go', async
   t.strictSame(log.matching(/SSE/), [])
 })
 
-t.test('drops are logged as a warning, every ten seconds at most, until the last one is told', async (t) => {
+t.test('drops are logged as a warning, at most every ten seconds, to the last one', async (t) => {
   const clock = stopClock(t)
   const log = new LogLines()
   const s = await serve(t, {
@@ -352,7 +352,7 @@ t.test('an onDisconnect that fails is logged, and harms nobody', async (t) => {
   }
 })
 
-t.test('an onConnect may broadcast: the others get it, and the client behind its own snapshot', async (t) => {
+t.test('onConnect may broadcast: the others get it, and the client gets it after its own snapshot', async (t) => {
   const s = await serve(t, {
     sse: {
       async onConnect(client) {
@@ -371,7 +371,7 @@ t.test('an onConnect may broadcast: the others get it, and the client behind its
   t.strictSame(await dataOf(first, 2), ['{"come":2}', '"later"'])
 })
 
-t.test('an onDisconnect may broadcast, even where it is a broadcast that makes clients go', async (t) => {
+t.test('onDisconnect may broadcast, even if a broadcast has disconnected the clients', async (t) => {
   const s = await serve(t, {
     transport: 'unix',
     sse: {

@@ -112,13 +112,13 @@ t.test('false is no limit of clients per address', async (t) => {
   t.equal(resolve({ maxClientsPerIp: false }).maxClientsPerIp, Number.POSITIVE_INFINITY)
 })
 
-t.test('0 is no delay that ever comes', async (t) => {
+t.test('0 stands for never', async (t) => {
   for (const name of ['keepAliveInterval', 'stallTimeout', 'maxConnectionAge'] as const) {
     t.strictSame(resolve({ [name]: 0 }), { ...DERIVED, [name]: Number.POSITIVE_INFINITY }, name)
   }
 })
 
-t.test('what register takes for itself is let pass', async (t) => {
+t.test('options of register itself are accepted', async (t) => {
   t.strictSame(resolve({ prefix: '/v1', logLevel: 'warn', logSerializers: {} }), DERIVED)
 })
 
@@ -322,7 +322,7 @@ t.test('an option with a bad value is refused, and the error names it, what it g
   }
 })
 
-t.test("the route's own CORS configuration is taken where CORS is left to the app, and nowhere else", async (t) => {
+t.test("the route's own CORS configuration is accepted only with cors: false", async (t) => {
   const route = { config: { cors: { origin: 'https://example.com' } } }
   t.strictSame(resolve({ route, cors: false }), { ...DERIVED, route, cors: false, allowsOrigins: true })
   for (const cors of [undefined, { origin: true }, () => ({})]) {
@@ -333,7 +333,7 @@ t.test("the route's own CORS configuration is taken where CORS is left to the ap
   }
 })
 
-t.test('a misspelt option is refused, and the message names the one that is meant', async (t) => {
+t.test('a misspelt option is refused, and the message suggests the right one', async (t) => {
   const misspelt: [name: string, meant: string][] = [
     ['shard', 'shards'],
     ['KeepAlive', 'keepAlive'],

@@ -15,7 +15,7 @@ const events: PylonSseOptions['events'] = { 'todo.created': todo, list: { type: 
 const secretive = { id: 7.9, title: 'write', password: 'secret', at: new Date(0) }
 const BY_SCHEMA = '{"id":7,"title":"write","at":"1970-01-01T00:00:00.000Z"}'
 
-t.test('data of an event with a schema is serialised by it, whichever way it is sent', async (t) => {
+t.test('data of an event with a schema is serialised by it, however it is sent', async (t) => {
   const arrivals = new Arrivals()
   const served = await serve(t, { sse: { events, publish: {}, onConnect: arrivals.onConnect } })
   const reader = await served.connect()
@@ -106,7 +106,7 @@ function object(properties: object, more: object = {}): object {
   return { type: 'object', properties, ...more }
 }
 
-t.test('data that does not fit its schema is made to fit, or refused where it cannot be', async (t) => {
+t.test('data that does not fit its schema is coerced, or refused if it cannot be', async (t) => {
   const all = [...COERCED, ...THROWN]
   const schemas = Object.fromEntries(all.map(([what, schema]) => [what, schema])) as NonNullable<
     PylonSseOptions['events']
@@ -121,7 +121,7 @@ t.test('data that does not fit its schema is made to fit, or refused where it ca
   for (const [what, , , sent] of COERCED) t.match(await reader.next(), { event: what, data: sent }, what)
 })
 
-t.test('a schema that cannot be compiled makes register fail, and says whose it is', async (t) => {
+t.test('a schema that cannot be compiled makes register fail, and the error names its event', async (t) => {
   const app = fastify()
   await t.rejects(async () => app.register(pylonSse, { events: { 'todo.created': { $ref: '#/definitions/none' } } }), {
     code: 'PYLON_SSE_ERR_INVALID_OPTION',

@@ -104,7 +104,7 @@ t.test('events that are declared are checked by name and data, and so is the sta
   t.strictSame(declared.checkFixture('typed-events.ts'), [])
 })
 
-t.test('the compiler says of a mistake what is wrong with which field', async (t) => {
+t.test('the compiler says which field is wrong, and why', async (t) => {
   const messages = declared.checkLines()
   for (const [what, code, message] of mistakes) t.strictSame(messages[lines.indexOf(code)], [message], what)
 })
@@ -124,7 +124,7 @@ t.test('an editor shows that events are sent as data and options', async (t) => 
   )
 })
 
-t.test('with nothing declared every name, data and state is allowed; options may be undefined', async (t) => {
+t.test('if nothing is declared, every name, data and state is allowed; options may be undefined', async (t) => {
   const undeclared = new LanguageService(['untyped-events.ts', 'options.ts'])
   t.strictSame(undeclared.checkFixture('untyped-events.ts'), [])
   t.strictSame(undeclared.checkFixture('options.ts'), [], 'and a request is typed as that of a route')

@@ -132,7 +132,7 @@ for (const [events, loses] of depths) {
   })
 }
 
-t.test('queueDepth counts as well for a client that has no room left for a keepalive', async (t) => {
+t.test('queueDepth also counts for a client that has no room left for a keepalive', async (t) => {
   const sockets: Socket[] = []
   const setup: ServeOptions['setup'] = (app) => app.server.on('connection', (socket) => sockets.push(socket))
   const sse = { queueDepth: 10, shards: 1, keepAliveInterval: 10 }
@@ -156,7 +156,7 @@ t.test('queueDepth counts as well for a client that has no room left for a keepa
   t.match(accountFor(slow.events), { last: n + 30, missed: app.sse.stats().dropped })
 })
 
-t.test('a client that gets stuck again is told again, of what it has missed since', async (t) => {
+t.test('a client that gets stuck again gets another resync, for what it has missed since', async (t) => {
   const served = await serve(t, { transport: 'unix', sse: { queueDepth: 5 } })
   const reader = await served.connect()
   const slow = await stuckClient(served)
@@ -173,7 +173,7 @@ t.test('a client that gets stuck again is told again, of what it has missed sinc
   }
 })
 
-t.test('a stuck client for which the log lets go of events by its bytes is told exactly how many', async (t) => {
+t.test('a stuck client that loses events to the bound of bytes is told exactly how many', async (t) => {
   const served = await serve(t, { transport: 'unix', sse: { history: { bytes: 5 * BIG } } })
   const reader = await served.connect()
   const slow = await stuckClient(served)
@@ -274,7 +274,7 @@ t.test(
   }
 )
 
-t.test('stuck clients do not delay others, those of their own shard included', async (t) => {
+t.test('stuck clients do not delay others, not even in their own shard', async (t) => {
   const setup: ServeOptions['setup'] = (app) => app.get('/other', async () => 'served')
   const served = await serve(t, { transport: 'unix', setup, sse: { shards: 1 } })
   const before = await Promise.all(range(1, 5).map(() => stuckClient(served)))

@@ -83,7 +83,7 @@ t.test(
   }
 )
 
-t.test('Closing is bounded by the clock: clients to whom a slow process has not come in time are cut', async (t) => {
+t.test('Closing is bounded by the clock: clients that a slow process has not reached in time are cut', async (t) => {
   const s = await serve(t, {
     setup: (app) => {
       app.addHook('onRequest', async (_request, { raw }) => {
@@ -144,7 +144,7 @@ const JSON_PAGE = { accept: 'application/json' }
 
 for (const return503OnClosing of [true, false]) {
   const whose = return503OnClosing ? 'Fastify' : 'the plugin'
-  t.test(`while the app closes, and ${whose} would answer 503, an EventSource is told to come back`, async (t) => {
+  t.test(`while the app closes, and ${whose} would answer 503, an EventSource is told when to reconnect`, async (t) => {
     const served = await Promise.all(
       (['http', 'h2c'] as const).map(async (transport) => {
         const s = await serveHeld(t, {
@@ -197,7 +197,7 @@ for (const return503OnClosing of [true, false]) {
   })
 }
 
-t.test('while the app closes, what the plugin cannot judge without hooks is left to Fastify', async (t) => {
+t.test('while the app closes, requests that depend on hooks are left to Fastify', async (t) => {
   const origin = { headers: { origin: 'https://other.example' } }
   const cases: [what: string, sse: PylonSseOptions, path: string, request: object, status: number][] = [
     ["overLimit 'status'", { overLimit: 'status' }, '/events', {}, 503],
@@ -272,7 +272,7 @@ for (const { where, hook, transport, overLimit } of wheres) {
   })
 }
 
-t.test('a client whose onConnect is at work when the app closes is let go like any other', async (t) => {
+t.test('a client whose onConnect is running when the app closes is ended like any other', async (t) => {
   const held = gate()
   const left: DisconnectReason[] = []
   const s = await serve(t, {
@@ -339,7 +339,7 @@ t.test('what preClose hooks of the app broadcast reaches every client, wherever 
   )
 })
 
-t.test('a client that is behind when the app closes, and reads, gets what was sent to it alone, too', async (t) => {
+t.test('a client that is behind when the app closes, and reads, also gets what was sent to it alone', async (t) => {
   const s = await serve(t, { transport: 'unix' })
   const reader = await s.connect()
   const behind = await stuckClient(s)

@@ -34,7 +34,7 @@ function inUse(): number {
   return heapUsed + external
 }
 
-t.test('a hundred stuck clients cost little beside the log, and no more the longer they are stuck', async (t) => {
+t.test('a hundred stuck clients cost little besides the log, and no more over time', async (t) => {
   const { app, socketPath } = await serve(t, { transport: 'unix', sse: { stallTimeout: 0 } })
   let last = 0
   const broadcast = async () => {
@@ -62,7 +62,7 @@ t.test('a hundred stuck clients cost little beside the log, and no more the long
   t.ok(dropped > 100 * 3 * ROUND, 'all of them')
 })
 
-t.test('what waits in a full socket keeps no more of the log in memory than itself', async (t) => {
+t.test('bytes that wait for a full socket keep no more of the log in memory than themselves', async (t) => {
   let connections!: Connections
   const s = await serve(t, {
     transport: 'unix',
@@ -87,7 +87,7 @@ t.test('what waits in a full socket keeps no more of the log in memory than itse
   for (const bytes of waiting) t.ok(bytes.buffer.byteLength <= 4 * bytes.length, `${bytes.buffer.byteLength} bytes`)
 })
 
-t.test('a burst within one turn keeps no more than the log for a request that waits, nor for a client', async (t) => {
+t.test('a burst within one turn keeps no more than the log in memory, for clients and waiting requests', async (t) => {
   const { app, connect, url } = await serve(t, { sse: { authorizeTopics: () => true } })
   const count = 20_000
   const data = 'x'.repeat(10_000)

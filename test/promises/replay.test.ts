@@ -35,7 +35,7 @@ for (const [way, ask] of everyWay) {
   })
 }
 
-t.test('where a client shows an id in both ways the header counts, unless it is empty', async (t) => {
+t.test('of two last event ids the header wins, unless it is empty', async (t) => {
   const served = await serve(t)
   const ids = await publishNumbers(served, 3)
   const query = { lastEventId: ids[1]! }
@@ -47,7 +47,7 @@ t.test('where a client shows an id in both ways the header counts, unless it is 
   t.equal((await empty.next()).data, '2')
 })
 
-t.test('a client that shows no id, an empty one included, is a new one', async (t) => {
+t.test('a client without a last event id, or with an empty one, is a new client', async (t) => {
   const served = await serve(t)
   await publishNumbers(served, 3)
   const requests = [{}, { lastEventId: '' }, { query: { lastEventId: '' } }, { query: { other: 'x' } }]
@@ -56,7 +56,7 @@ t.test('a client that shows no id, an empty one included, is a new one', async (
   for (const client of clients) t.equal((await client.next()).data, '4')
 })
 
-t.test('any own id leads back to its event, as a browser sends it', async (t) => {
+t.test('a client resumes from any id of the app, as a browser sends it', async (t) => {
   const served = await serve(t)
   const own = ['a, b', 'own-1', '1', '0', ' spaces ', '%C3%A9', 'a b:c;d=~', '"q"', '-']
   const ids = await publishNumbers(served, own.length, (n) => own[n - 1])
@@ -181,7 +181,7 @@ t.test('the id of a resync is a cursor: a client that comes back with it has mis
   }
 })
 
-t.test('a client that was cut off before its first event resumes from where it came in', async (t) => {
+t.test('a client that is cut off before its first event resumes from where it connected', async (t) => {
   const served = await serve(t)
   await publishNumbers(served, 3)
   const client = await served.connect()
@@ -193,7 +193,7 @@ t.test('a client that was cut off before its first event resumes from where it c
   t.strictSame(accountFor(again.events, 3), { last: 6, missed: 0, resyncs: [] })
 })
 
-t.test('a client that is cut off between its head and its resync is told again when it comes back', async (t) => {
+t.test('a client that is cut off before its resync gets it when it reconnects', async (t) => {
   const held = gate()
   let visits = 0
   const onConnect = () => (visits++ === 0 ? held.pass() : undefined)

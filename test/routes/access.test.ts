@@ -33,7 +33,7 @@ const FORBIDDEN = {
   message: 'You may not subscribe to any of these topics.'
 }
 
-t.test('without authorizeTopics whoever asks for a topic gets 403, whatever it is', async (t) => {
+t.test('without authorizeTopics a request for any topic gets 403', async (t) => {
   const served = await serve(t)
   const topics = ['user:42', 'a.*', '**']
   for (const request of [...topics.map((topic) => asksFor(topic)), asksFor(...topics)]) {
@@ -99,7 +99,7 @@ for (const way of ['sync', 'async'] as const) {
   }
 }
 
-t.test('a client that asks for no topic needs no grant, and authorizeTopics is not asked', async (t) => {
+t.test('a client that asks for no topic needs no grant, and authorizeTopics is not called', async (t) => {
   let calls = 0
   const served = await serve(t, { sse: { authorizeTopics: () => ++calls > 0 } })
   t.equal((await served.connect()).status, 200)
@@ -131,7 +131,7 @@ for (const [way, authorizeTopics] of [
   ],
   ['rejects', () => Promise.reject(new TeapotError('no tea'))]
 ] as [string, NonNullable<PylonSseOptions['authorizeTopics']>][]) {
-  t.test(`where authorizeTopics ${way}, Fastify answers the error, and the client hears nothing`, async (t) => {
+  t.test(`if authorizeTopics ${way}, Fastify's error handler responds, and the client gets nothing`, async (t) => {
     const logs = new LogLines()
     const seen: Error[] = []
     const served = await serve(t, {
@@ -150,7 +150,7 @@ for (const [way, authorizeTopics] of [
   })
 }
 
-t.test('what authorizeTopics throws and is no error is an error all the same', async (t) => {
+t.test('a value that authorizeTopics throws is answered as an error, even if it is not one', async (t) => {
   const thrown: [unknown, status: number][] = [
     ['no', 500],
     [undefined, 500],
@@ -165,7 +165,7 @@ t.test('what authorizeTopics throws and is no error is an error all the same', a
   }
 })
 
-t.test('disconnect() refuses a predicate that gives a promise, which would pick everybody', async (t) => {
+t.test('disconnect() refuses a predicate that returns a promise, which would select every client', async (t) => {
   const served = await serve(t)
   await served.connect()
   const error = { code: 'PYLON_SSE_ERR_INVALID_OPTION', message: /^Option 'predicate'/ }
@@ -243,7 +243,7 @@ t.test('each client is visited once, whatever is done to it and to others meanwh
   t.equal(sse.clientCount, 0)
 })
 
-t.test('what authorizeTopics refuses is not said before it has answered', async (t) => {
+t.test('nothing is sent before authorizeTopics has answered', async (t) => {
   const held = gate()
   const served = await serve(t, { sse: { authorizeTopics: () => held.pass().then(() => ['a']) } })
   const reader = await served.connect({ ...asksFor('a', 'b'), waitForHead: false })
@@ -256,7 +256,7 @@ t.test('what authorizeTopics refuses is not said before it has answered', async 
   t.strictSame(await heard(served, reader), [['a']])
 })
 
-t.test('a client that leaves while authorizeTopics takes its time is nobody', async (t) => {
+t.test('a client that leaves while authorizeTopics is running is not admitted', async (t) => {
   const held = gate()
   const served = await serve(t, { sse: { maxClientsPerIp: 1, authorizeTopics: () => held.pass().then(() => true) } })
   const reader = await served.connect({ ...asksFor('a'), waitForHead: false })
@@ -269,7 +269,7 @@ t.test('a client that leaves while authorizeTopics takes its time is nobody', as
   t.match(served.app.sse.stats(), { accepted: 1, connected: 1 })
 })
 
-t.test('a server that closes while authorizeTopics takes its time lets nobody in, and closes', async (t) => {
+t.test('a server that closes while authorizeTopics is running admits no client, and closes', async (t) => {
   const held = gate()
   const served = await serve(t, {
     sse: { overLimit: 'status', authorizeTopics: () => held.pass().then(() => true) }
@@ -324,7 +324,7 @@ const widening: [granted: string, asked: string, allowed: boolean][] = [
   ['constructor', '__proto__', false]
 ]
 
-t.test('a wildcard is granted only where all that it stands for is', async (t) => {
+t.test('a wildcard is granted only if everything that it matches is', async (t) => {
   let granted = ''
   const served = await serve(t, { sse: { authorizeTopics: () => [granted] } })
   for (const [grant, asked, allowed] of widening) {
@@ -340,7 +340,7 @@ const byUser: PylonSseOptions = {
   authorizeTopics: ({ headers }) => [`user:${headers['x-user']}`, `user:${headers['x-user']}.**`]
 }
 
-t.test("another user's topic is not to be had by guessing, by pattern, or along with one's own", async (t) => {
+t.test("a topic of another user is not granted by guessing, by pattern, or along with one's own", async (t) => {
   const served = await serve(t, { sse: byUser })
   const headers = { 'x-user': '7' }
   for (const guess of ['user:42', '*', '**', 'user:42.inbox', '*.inbox', 'user:42.**', '*.**']) {
@@ -352,7 +352,7 @@ t.test("another user's topic is not to be had by guessing, by pattern, or along 
   t.strictSame(await heard(served, own), [['user:7', 'user:7.inbox']])
 })
 
-t.test('a topic that was revoked meanwhile is neither replayed nor paged, even to who had it before', async (t) => {
+t.test('a topic that was revoked meanwhile is neither replayed nor paged, even to its former clients', async (t) => {
   let granted = ['a', 'b']
   const served = await serve(t, { sse: { authorizeTopics: () => granted } })
   const first = await served.connect(asksFor('a', 'b'))
@@ -381,7 +381,7 @@ t.test('a topic that was revoked meanwhile is neither replayed nor paged, even t
   }
 })
 
-t.test('10,000 topics in one query are refused before anybody is asked about them', async (t) => {
+t.test('10,000 topics in one query are refused before authorizeTopics is called', async (t) => {
   let calls = 0
   const topics = Array.from({ length: 10_000 }, (_, i) => `t${i}`)
   const served = await serve(t, {
@@ -403,7 +403,7 @@ t.test('10,000 topics in one query are refused before anybody is asked about the
   t.equal((await usual.connect(asksFor(...topics))).status, 431, 'most servers do not even read them')
 })
 
-t.test('what stands in the way of route.onRequest stands before topics, and sees no client', async (t) => {
+t.test('route.onRequest runs before topics are checked, and a request that it refuses is not a client', async (t) => {
   let calls = 0
   const served = await serve(t, {
     sse: {
@@ -429,7 +429,7 @@ const LISTEN = `
   source.onmessage = ({ data }) => heard.push(data)
 `
 
-t.test('a client that is told to stay away is answered with 204 on its return, and gives up', async (t) => {
+t.test('a client that is told to stay away gets 204 when it reconnects, and gives up', async (t) => {
   const reasons: DisconnectReason[] = []
   const arrivals = new Arrivals()
   const served = await serve(t, {
@@ -453,7 +453,7 @@ t.test('a client that is told to stay away is answered with 204 on its return, a
   t.match(served.app.sse.stats(), { accepted: 1, connected: 0 })
 })
 
-t.test('a browser whose stream is ended for good gets 204 on its return, and stays away', async (t) => {
+t.test('a browser whose stream is ended for good gets 204 when it reconnects, and stays away', async (t) => {
   const browser = await launchChromium(t)
   if (browser === undefined) return
   const statuses: number[] = []
@@ -479,7 +479,7 @@ t.test('a browser whose stream is ended for good gets 204 on its return, and sta
   t.strictSame(statuses, [200, 204])
 })
 
-t.test('a client that is merely closed comes back, and has missed nothing', async (t) => {
+t.test('a client that is closed reconnects, and misses nothing', async (t) => {
   const arrivals = new Arrivals()
   const served = await serve(t, { sse: { retry: 10, onConnect: arrivals.onConnect } })
   const browser = new Browser(t, `${served.url}/events`)
@@ -495,7 +495,7 @@ t.test('a client that is merely closed comes back, and has missed nothing', asyn
   t.strictSame(browser.data, ['first', 'meanwhile', 'again'])
 })
 
-t.test('disconnect ends the streams of those it picks, and tells them to stay away where asked', async (t) => {
+t.test('disconnect ends the streams of the selected clients, and tells them to stay away if asked to', async (t) => {
   const served = await serve(t, {
     sse: {
       onConnect: (client, { headers }) => {
@@ -545,7 +545,7 @@ t.test(
   }
 )
 
-t.test('a stream ends when its client expires, and the client is let in again only as the app sees fit', async (t) => {
+t.test("a stream ends at expiresAt, and whether the client may reconnect is up to the app's hooks", async (t) => {
   let valid = true
   const reason = deferred<DisconnectReason>()
   const served = await serve(t, {
@@ -573,7 +573,7 @@ t.test('a stream ends when its client expires, and the client is let in again on
   t.match(served.app.sse.stats(), { disconnects: { expired: 1 } })
 })
 
-t.test('an expiry can be put off, or taken back; one in the past ends the stream at once', async (t) => {
+t.test('expiresAt can be postponed or removed; a date in the past ends the stream at once', async (t) => {
   const arrivals = new Arrivals()
   const served = await serve(t, { sse: { onConnect: arrivals.onConnect } })
   const readers = [await served.connect(), await served.connect(), await served.connect(), await served.connect()]
@@ -617,7 +617,7 @@ for (const value of [new Date(Number.NaN), 'tomorrow', Date.now() + 1000, null])
 
 // -- the sender
 
-t.test('except leaves out one client, live, whoever shares bytes with it', async (t) => {
+t.test('except leaves out one client, even if others share its bytes', async (t) => {
   const arrivals = new Arrivals()
   const served = await serve(t, { sse: { authorizeTopics: () => true, shards: 1, onConnect: arrivals.onConnect } })
   const readers = [await served.connect(asksFor('room')), await served.connect(asksFor('room')), await served.connect()]
@@ -641,7 +641,7 @@ t.test('except leaves out one client, live, whoever shares bytes with it', async
   ])
 })
 
-t.test('a page that tells the server its client id in a header does not hear what it says itself', async (t) => {
+t.test('a page that sends its client id in a header does not get its own events', async (t) => {
   const served = await serve(t, {
     setup: (app) => {
       app.post('/say', async ({ headers, body }) => {

@@ -104,7 +104,7 @@ t.test('a page of any origin may read the stream, with an Authorization header t
   }
 })
 
-t.test("the stream's policy is its own, and that of the app's other routes is the app's", async (t) => {
+t.test("the stream has a CORS policy of its own, and the app's other routes keep theirs", async (t) => {
   const stream = await answersOfPlainRoute(t, { origin: '*' })
   for await (const { app, s, policy } of apps(t, {})) {
     t.strictSame(await answersOf(s), stream, app)
@@ -112,7 +112,7 @@ t.test("the stream's policy is its own, and that of the app's other routes is th
   }
 })
 
-t.test('cors: false leaves it to the app', async (t) => {
+t.test('cors: false leaves CORS to the app', async (t) => {
   for await (const { app, s, policy } of apps(t, { cors: false })) {
     t.strictSame(await answersOf(s), await answersOfPlainRoute(t, policy), app)
   }
@@ -141,7 +141,7 @@ t.test('every policy of @fastify/cors is one of the stream, whatever that of the
   }
 })
 
-t.test('caches are told once that the answer depends on the origin, and only where it does', async (t) => {
+t.test('the response varies by origin only if it does, and says so once', async (t) => {
   const setup = async (app: FastifyInstance) => {
     await app.register(fastifyCors, { origin: [FRIEND] })
     app.addHook('onRequest', async (request, reply) => {
@@ -225,7 +225,7 @@ t.test(
   }
 )
 
-t.test('a browser lets a page of another origin read the stream, and keeps out whom the policy does', async (t) => {
+t.test('a browser lets pages read the stream, or not, as the CORS policy says', async (t) => {
   const browser = await launchChromium(t)
   if (!browser) return
   const pages = await serve(t, {

@@ -82,7 +82,7 @@ async function answersOf(t: Test, setup: (app: FastifyInstance) => unknown): Pro
   return answers
 }
 
-t.test('that it is described changes nothing of what the plugin answers', async (t) => {
+t.test('the OpenAPI description changes no response', async (t) => {
   const without = await answersOf(t, (app) => app.register(pylonSse, sse))
   const described = await answersOf(t, async (app) => {
     await app.register(swagger, { openapi: {} })
@@ -94,7 +94,7 @@ t.test('that it is described changes nothing of what the plugin answers', async 
   t.strictSame(counts, EXPECTED)
 })
 
-t.test('what the plugin answers is what the document says', async (t) => {
+t.test('responses are as the OpenAPI document says', async (t) => {
   let document: Document | undefined
   const answers = await answersOf(t, async (app) => {
     await app.register(swagger, { openapi: {} })

@@ -70,7 +70,7 @@ const serverFactory = ((handler: (req: IncomingMessage, res: ServerResponse) => 
   FastifyServerOptions['serverFactory']
 >
 
-t.test("a server's own responses carry streams, whole, to their end", async (t) => {
+t.test("a custom server's responses carry streams, whole, to their end", async (t) => {
   const reasons: DisconnectReason[] = []
   const left = deferred()
   const s = await serve(t, {
@@ -99,7 +99,7 @@ t.test("a server's own responses carry streams, whole, to their end", async (t) 
   t.match(s.app.sse.stats(), { connected: 0, disconnects: { closed: 2 } })
 })
 
-t.test("a server's own responses carry pages and refusals, also pages that wait", async (t) => {
+t.test("a custom server's responses carry pages and rejections, also pages that wait", async (t) => {
   const s = await serve(t, { fastify: { serverFactory }, sse: { maxClientsPerIp: 1, overLimit: 'status' } })
   const page = s.connect({ query: { since: '0', wait: '10000' }, headers: { accept: 'application/json' } })
   while (s.app.sse.clientCount === 0) {
@@ -116,7 +116,7 @@ t.test("a server's own responses carry pages and refusals, also pages that wait"
   t.equal((await s.connect({ method: 'HEAD' })).status, 200)
 })
 
-t.test("closing ends with streams over a server's own responses", async (t) => {
+t.test("closing ends with streams over a custom server's responses", async (t) => {
   const s = await serve(t, { fastify: { serverFactory } })
   const reader = await s.connect()
   await s.app.close()

@@ -59,7 +59,7 @@ async function serveNumbers(t: Test, n: number, sse: PylonSseOptions = {}) {
   return { served, ids }
 }
 
-t.test('who prefers JSON gets the events held, oldest first, with the cursor to go on from', async (t) => {
+t.test('a client that prefers JSON gets the events held, oldest first, and a cursor', async (t) => {
   const { served, ids } = await serveNumbers(t, 3)
   const reader = await ask(served)
   t.equal(reader.status, 200)
@@ -152,7 +152,7 @@ for (const [query, message] of malformed) {
   })
 }
 
-t.test('since an id come the events after it, an own id included; 0 and none are the oldest held', async (t) => {
+t.test('since=<id> gives the events after it, also for an id of the app; 0 or none the oldest held', async (t) => {
   const { served } = await serveNumbers(t, 0, { history: { events: 4 }, queueDepth: 9 })
   const own = ['order & ~', 'own-1', ' spaces ']
   const ids: string[] = []
@@ -168,7 +168,7 @@ t.test('since an id come the events after it, an own id included; 0 and none are
   }
 })
 
-t.test('a cursor that has fallen out of the log, or never was, gets 410 with the oldest to go on from', async (t) => {
+t.test('a cursor that the log no longer holds, or never assigned, gets 410 with the oldest cursor', async (t) => {
   const { served, ids } = await serveNumbers(t, 12, { history: { events: 5 }, queueDepth: 9 })
   for (const since of [ids[0]!, ids[5]!, 'nobody-7', '-1', '00', 'stay-away', `${ids[0]!.split('-')[0]}-99`]) {
     const reader = await ask(served, { since, wait: 60_000 })
@@ -211,7 +211,7 @@ t.test('an event of a page says its name, its topic and its data: JSON as JSON, 
   t.equal(events[0]!.id, 'own')
 })
 
-t.test('data that the app serialises to something else than JSON is its text', async (t) => {
+t.test('data that the app serialises to something other than JSON is given as text', async (t) => {
   const served = await serve(t, { sse: { serialize: (data) => `<${data}>` } })
   served.app.sse.broadcast('x')
   t.strictSame(dataOf(await pageOf(served)), ['<x>'])
@@ -236,7 +236,7 @@ t.test('a page holds the topics that are asked for, and the cursor passes over t
   t.match(end.cursor, /-23$/, 'so that a quiet topic never falls behind')
 })
 
-t.test('access to a page is as to the stream', async (t) => {
+t.test('a page has the same access control as the stream', async (t) => {
   const grants: Record<string, string[]> = { '7': ['user:7', 'team.*'] }
   const served = await serve(t, {
     sse: {
@@ -266,7 +266,7 @@ t.test('access to a page is as to the stream', async (t) => {
 
 // -- long polls
 
-t.test('a request that waits is answered by the first event for it, and no other wakes it', async (t) => {
+t.test('a long poll is answered by the first event for it, and no other event wakes it', async (t) => {
   const { served, ids } = await serveNumbers(t, 3)
   const all = waiting(t, 4)
   const query = { since: ids[2]!, wait: 60_000 }
@@ -288,7 +288,7 @@ t.test('a request that waits is answered by the first event for it, and no other
   t.strictSame(await bodyOf(plain), { events: [{ id: last, data: 7 }], cursor: last, hasMore: false })
 })
 
-t.test('a request that waits gets a whole burst, as far as its limit goes', async (t) => {
+t.test('a long poll gets a whole burst, up to its limit', async (t) => {
   const { served, ids } = await serveNumbers(t, 1)
   const both = waiting(t, 2)
   const query = { since: ids[0]!, wait: 60_000 }
@@ -302,12 +302,12 @@ t.test('a request that waits gets a whole burst, as far as its limit goes', asyn
   t.strictSame(dataOf(await pageOf(served, { since: page.cursor, wait: 60_000 })), [4, 5, 6])
 })
 
-t.test('a request for events that are there does not wait', async (t) => {
+t.test('a long poll does not wait if there are events', async (t) => {
   const { served } = await serveNumbers(t, 2)
   t.strictSame(dataOf(await pageOf(served, { wait: 60_000 })), [1, 2])
 })
 
-t.test('where nothing comes, a wait ends with an empty page whose cursor has moved on', async (t) => {
+t.test('a long poll that gets nothing ends with an empty page, whose cursor has moved on', async (t) => {
   const { served, ids } = await serveNumbers(t, 3, { history: { events: 5 }, queueDepth: 5 })
   const waits = waiting(t, 1)
   const reader = await ask(served, { topic: 'quiet', since: ids[2]!, wait: 200 }, false)
@@ -322,7 +322,7 @@ t.test('where nothing comes, a wait ends with an empty page whose cursor has mov
   })
 })
 
-t.test('a request on a quiet topic that is woken after much else has missed nothing', async (t) => {
+t.test('a long poll on a quiet topic misses nothing, however busy other topics are', async (t) => {
   const { served, ids } = await serveNumbers(t, 3, { history: { events: 5 }, queueDepth: 5 })
   const waits = waiting(t, 1)
   const reader = await ask(served, { topic: 'quiet', since: ids[2]!, wait: 60_000 }, false)
@@ -334,7 +334,7 @@ t.test('a request on a quiet topic that is woken after much else has missed noth
   t.strictSame(dataOf(await bodyOf(reader)), [31])
 })
 
-t.test('a burst larger than the log gives a request that waits 410, not a page with a gap', async (t) => {
+t.test('a burst larger than the log gives a long poll 410, not a page with a gap', async (t) => {
   const { served, ids } = await serveNumbers(t, 3, { history: { events: 5 }, queueDepth: 5 })
   const waits = waiting(t, 1)
   const reader = await ask(served, { since: ids[2]!, wait: 60_000 }, false)
@@ -345,7 +345,7 @@ t.test('a burst larger than the log gives a request that waits 410, not a page w
   t.match(await bodyOf<Refusal>(reader), { code: 'RESYNC_REQUIRED', oldest: /-15$/ })
 })
 
-t.test('a server that closes answers those who wait, and closes', async (t) => {
+t.test('a server that closes answers its long polls, and closes', async (t) => {
   const { served, ids } = await serveNumbers(t, 3)
   const waits = waiting(t, 2)
   const query = { since: ids[2]!, wait: 60_000 }
@@ -358,7 +358,7 @@ t.test('a server that closes answers those who wait, and closes', async (t) => {
   }
 })
 
-t.test('a page holds a slot while it waits, and gives it back however the wait ends', async (t) => {
+t.test('a long poll holds a slot, and releases it however the wait ends', async (t) => {
   let audiences!: Audiences
   const { hold } = Audiences.prototype
   Audiences.prototype.hold = function (subscriptions) {
@@ -400,7 +400,7 @@ t.test('a page holds a slot while it waits, and gives it back however the wait e
   }
 })
 
-t.test('many requests that wait on one connection are answered in their order, without a warning', async (t) => {
+t.test('many long polls on one connection are answered in order, without a warning', async (t) => {
   const warnings: Error[] = []
   const warned = (warning: Error) => void warnings.push(warning)
   process.on('warning', warned)
@@ -451,7 +451,7 @@ t.test(
   }
 )
 
-t.test('a page ends after a MiB of events, so that one that nobody reads does not take more', async (t) => {
+t.test('a page ends after 1 MiB of events, so that an unread page takes no more memory', async (t) => {
   const served = await serve(t)
   for (let n = 0; n < 3; n++) served.app.sse.broadcastMessage(`${n}${'x'.repeat(600_000)}`)
   served.app.sse.broadcastMessage('small')
@@ -474,7 +474,7 @@ t.test('an event larger than a MiB is a page of its own', async (t) => {
   t.strictSame([page.events.length, page.hasMore], [1, true])
 })
 
-t.test('a page holds its slot until it is out', async (t) => {
+t.test('a page holds its slot until it has been sent', async (t) => {
   const held = gate()
   const served = await serve(t, {
     sse: { maxClientsPerIp: 1, overLimit: 'status' },
@@ -492,7 +492,7 @@ t.test('a page holds its slot until it is out', async (t) => {
   t.equal((await ask(served)).status, 200)
 })
 
-t.test('a page that waits counts as one more open at once, and gives its place back', async (t) => {
+t.test('a long poll counts towards maxClients until it ends', async (t) => {
   const served = await serve(t, { sse: { maxClients: 1, overLimit: 'status' } })
   const waiting = await ask(served, { wait: 60_000 }, false)
   while ((await served.connect()).status !== 503) for (const client of served.app.sse.clients) client.close()
@@ -501,7 +501,7 @@ t.test('a page that waits counts as one more open at once, and gives its place b
   t.equal((await served.connect()).status, 200)
 })
 
-t.test('a page that waits does not keep the app from closing, whatever hooks there are', async (t) => {
+t.test('a long poll does not keep the app from closing, whatever hooks there are', async (t) => {
   for (const transport of ['http', 'h2c'] as const) {
     const waits = gate()
     const held = gate()

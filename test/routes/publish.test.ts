@@ -37,7 +37,7 @@ async function heard({ app }: Served, reader: EventReader): Promise<string[]> {
   return reader.events.map(({ data }) => data).filter((data) => data !== END)
 }
 
-t.test('nobody can publish over HTTP unless the app says so', async (t) => {
+t.test('nobody can publish over HTTP unless the option publish is set', async (t) => {
   for (const sse of [{}, { publish: false as const }]) {
     const served = await serve(t, { sse })
     const reader = await served.connect()
@@ -181,7 +181,7 @@ t.test('a request that is repeated with its idempotency key gets the same ids, a
   t.strictSame(await heard(served, reader), ['1', '2', '3', '4', '4'])
 })
 
-t.test('an idempotency key that comes back with another body is refused with 422', async (t) => {
+t.test('an idempotency key that is reused with another body is refused with 422', async (t) => {
   const served = await servePublic(t)
   const reader = await served.connect()
   const key = { headers: { 'idempotency-key': 'k' } }
@@ -193,7 +193,7 @@ t.test('an idempotency key that comes back with another body is refused with 422
   t.strictSame(await heard(served, reader), ['1'])
 })
 
-t.test('a request that was refused does not use its idempotency key up', async (t) => {
+t.test('a request that was refused does not use up its idempotency key', async (t) => {
   const served = await servePublic(t)
   served.app.sse.broadcast('held', { id: 'held' })
   const key = { headers: { 'idempotency-key': 'k' } }
@@ -249,7 +249,7 @@ t.test('a server that closes takes no more events', async (t) => {
   t.equal(served.app.sse.stats().events, 0)
 })
 
-t.test('a page of another origin cannot publish, unless the app says which origins there are', async (t) => {
+t.test('a page of another origin cannot publish, unless the option cors is set', async (t) => {
   const strangers: Record<string, string>[] = [
     { 'sec-fetch-site': 'cross-site' },
     { 'sec-fetch-site': 'same-site' },
@@ -272,7 +272,7 @@ t.test('a page of another origin cannot publish, unless the app says which origi
   for (const headers of strangers) t.equal((await post(open, { data: 1 }, { headers })).status, 202)
 })
 
-t.test('what a page may send without asking first is refused, whoever parses it', async (t) => {
+t.test('bodies that a page may send without a preflight are refused, even if the app parses them', async (t) => {
   const served = await serve(t, {
     sse: { publish: {} },
     setup: (app) => {

@@ -79,7 +79,7 @@ t.test('a head that cannot be written is answered with 500 through inject, too',
   t.match(await json(response.stream()), { code: 'PYLON_SSE_ERR_HEAD' })
 })
 
-t.test('a response that can write no head at all ends in a cut, and is counted', async (t) => {
+t.test('a response that can write no headers at all is cut, and counted', async (t) => {
   const headless = Object.create(ServerResponse.prototype, {
     writeHead: {
       value: () => {
@@ -152,7 +152,7 @@ t.test('a header of a hook that no head can hold is answered with 500, and count
   t.equal((await s.connect()).status, 200)
 })
 
-t.test('an error of a response stays its own', async (t) => {
+t.test('an error of one response does not reach others', async (t) => {
   let raw!: ServerResponse
   const s = await serve(t, {
     sse: {
@@ -184,7 +184,7 @@ t.test('log level and serializers given to register are those of the requests fo
   t.equal(log.matching('incoming request').length, 1)
 })
 
-t.test('the first of several ids in the query counts, and an own id in a header is taken as it is', async (t) => {
+t.test('of several ids in the query the first counts; an id of the app in a header is taken as it is', async (t) => {
   const s = await serve(t)
   const id = await s.app.sse.publish(1)
   s.app.sse.broadcast(2, { id: 'own' })

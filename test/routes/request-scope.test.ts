@@ -59,7 +59,7 @@ class Found {
 
 const ALL = ['onConnect', 'onConnect, later', 'onDisconnect', 'onDisconnect, later']
 
-t.test("Never another's data: who kicks a client does not run its callbacks as himself", async (t) => {
+t.test("Never another's data: callbacks of a client do not run in the context of whoever disconnects it", async (t) => {
   const found = new Found()
   const s = await serve(t, {
     sse: found.options,
@@ -107,7 +107,7 @@ t.test("Never another's data: a stream that is pipelined behind another request 
   )
 })
 
-t.test("Never another's data: who floods a client does not run its callbacks as himself", async (t) => {
+t.test("Never another's data: callbacks of a client do not run in the context of whoever overflows it", async (t) => {
   const found = new Found()
   const s = await serve(t, {
     sse: { ...found.options, queueDepth: 10, overflow: 'disconnect' },
@@ -248,7 +248,7 @@ t.test('request.signal aborts for a client that leaves before its head, behind a
   t.equal(s.app.sse.stats().accepted, 0)
 })
 
-t.test('request.signal aborts for a client that leaves while it is asked who it is', async (t) => {
+t.test('request.signal aborts for a client that leaves while authentication is running', async (t) => {
   const asked = deferred()
   const answer = deferred()
   const aborted = deferred()
@@ -351,7 +351,7 @@ t.test("No logger's fault reaches a client: it may refuse every line", async (t)
   t.strictSame(tried, fields, 'each line is tried with its fields, and without')
 })
 
-t.test("a serializer for 'client' of the app's own does not meet the plugin's", async (t) => {
+t.test("a serializer for 'client' of the app does not get clients of the plugin", async (t) => {
   const log = new LogLines()
   const seen: unknown[] = []
   const s = await serve(t, {

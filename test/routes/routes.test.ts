@@ -28,7 +28,7 @@ async function answerOf(s: Served, request: Parameters<Served['connect']>[0] = {
   return client
 }
 
-t.test('the head has the fields of the wire format, and no others', async (t) => {
+t.test('the response has the headers of the wire format, and no others', async (t) => {
   const expected = {
     'content-type': 'text/event-stream',
     'cache-control': 'no-cache, no-transform',
@@ -73,7 +73,7 @@ t.test(
   }
 )
 
-t.test('a quiet client gets a comment from time to time', async (t) => {
+t.test('a quiet client gets keepalives', async (t) => {
   const s = await serve(t, { sse: { keepAliveInterval: 50 } })
   const client = await s.connect()
   await client.waitForComment('keepalive', 2)
@@ -233,7 +233,7 @@ t.test("the route takes Fastify's own options", async (t) => {
   )
 })
 
-t.test('an onRequest hook that answers 401 ends it there, and takes no slot', async (t) => {
+t.test('an onRequest hook that answers 401 refuses the request, which takes no slot', async (t) => {
   const refuse = async (request: FastifyRequest) => {
     if (request.headers.authorization === undefined) throw Object.assign(new Error('who?'), { statusCode: 401 })
   }
@@ -414,7 +414,7 @@ t.test('a prefix given to register applies to the path, in a nested scope too', 
   }
 })
 
-t.test('registered twice, under other paths and decorators, it is two independent hubs', async (t) => {
+t.test('registered twice, under different paths and decorators, the plugin is two independent hubs', async (t) => {
   const s = await serve(t, {
     sse: ONE_SLOT,
     setup: (app) => app.register(pylonSse, { ...ONE_SLOT, path: '/orders', decorator: 'orders', retry: 7 })
@@ -507,7 +507,7 @@ t.test('an onSend hook may answer with a text instead, and no slot stays taken',
   t.equal(s.app.sse.stats().accepted, 1)
 })
 
-t.test('register fails on what it cannot serve, and says what it is', async (t) => {
+t.test('register fails on options that it cannot serve, and names them', async (t) => {
   const cases: [what: string, options: object, error: { code: string; message?: RegExp } | { message: RegExp }][] = [
     ['no such option', { shard: 3 }, { code: 'PYLON_SSE_ERR_INVALID_OPTION', message: /'shard'/ }],
     ['a bad value', { path: 'events' }, { code: 'PYLON_SSE_ERR_INVALID_OPTION', message: /'path' got 'events'/ }],

@@ -25,7 +25,7 @@ async function serveStream(t: Test, options: StreamOptions = {}, sse: PylonSseOp
 
 const dataOf = (events: { data: string }[]) => events.map(({ data }) => JSON.parse(data))
 
-t.test('a route says by itself who hears what, and nobody else is asked', async (t) => {
+t.test('a route decides which topics a client gets, and authorizeTopics is not called', async (t) => {
   const s = await serve(t, {
     sse: { authorizeTopics: () => false },
     setup: (app) => {
@@ -47,7 +47,7 @@ t.test('a route says by itself who hears what, and nobody else is asked', async 
   t.strictSame(dataOf(await client.take(2)), ['ours', 'for everyone'])
 })
 
-t.test('it answers any method, from handlers that are async or not', async (t) => {
+t.test('app.sse.stream answers any method, in async handlers and others', async (t) => {
   const s = await serve(t, {
     setup: (app) => {
       app.post('/plain', (request, reply) => app.sse.stream(request, reply))
@@ -72,7 +72,7 @@ t.test('it answers any method, from handlers that are async or not', async (t) =
   t.equal((await client.next()).data, '1')
 })
 
-t.test('with everyone: false a stream hears its topics alone, also what it resumes over', async (t) => {
+t.test('with everyone: false a stream has only events of its topics, also in a replay', async (t) => {
   const s = await serveStream(t, { topics: ['a', 'b.*'], everyone: false })
   const first = await s.open()
   const other = await s.open()
@@ -99,7 +99,7 @@ t.test('with everyone: false a stream hears its topics alone, also what it resum
   t.strictSame(dataOf([await first.next()]), [22])
 })
 
-t.test('with everyone: false and no topics a stream hears what is sent to it alone', async (t) => {
+t.test('with everyone: false and no topics a stream has only what is sent to its client', async (t) => {
   const s = await serveStream(t, { everyone: false })
   const client = await s.open()
   s.app.sse.broadcast('not this')
@@ -107,7 +107,7 @@ t.test('with everyone: false and no topics a stream hears what is sent to it alo
   t.equal((await client.next()).data, '"this"')
 })
 
-t.test('a stream begins now, at the oldest event held, or at a cursor, but a last event id wins', async (t) => {
+t.test('a stream starts now, at the oldest event held, or at a cursor, but a last event id wins', async (t) => {
   let options: StreamOptions = {}
   const s = await serve(t, {
     setup: (app) => {
@@ -131,7 +131,7 @@ t.test('a stream begins now, at the oldest event held, or at a cursor, but a las
   t.strictSame(await begin('oldest', ids[1]), [2])
 })
 
-t.test('?lastEventId=0 begins at the oldest event held, as since=0 does on the page', async (t) => {
+t.test('?lastEventId=0 starts at the oldest event held, as since=0 does for a page', async (t) => {
   const resumed: boolean[] = []
   const s = await serve(t, { sse: { onConnect: (client) => void resumed.push(client.resumed) } })
   s.app.sse.broadcast('first')
@@ -145,7 +145,7 @@ t.test('?lastEventId=0 begins at the oldest event held, as since=0 does on the p
   t.strictSame(resumed, [false, true])
 })
 
-t.test('after the event of until the stream ends, and who comes back from there is answered 204', async (t) => {
+t.test('the stream ends after the event of until, and a client that reconnects from there gets 204', async (t) => {
   const fits = ({ event, data, topic }: StreamEvent) => event === 'done' && data === 3 && topic === 'job'
   for (const until of ['done', fits]) {
     const s = await serveStream(t, { topics: ['job'], until })
@@ -217,7 +217,7 @@ t.test('a stream has an onConnect and a state of its own', async (t) => {
   t.strictSame(states, [[{ user: 'ann' }, '/stream'], 'of the plugin'])
 })
 
-t.test('options that are none are refused, by a message that names them', async (t) => {
+t.test('invalid options are refused by name', async (t) => {
   const wrong: [options: unknown, message: RegExp][] = [
     [7, /'options' got 7; it takes an object/],
     [{ topic: 'a' }, /'topic' does not exist; did you mean 'topics'/],
@@ -330,7 +330,7 @@ for (const transport of ['http2', 'h2c'] as const) {
   })
 }
 
-t.test('closing ends such streams, and answers those that come meanwhile', async (t) => {
+t.test('closing ends such streams, and answers requests that arrive meanwhile', async (t) => {
   const held = gate()
   let waiting = 0
   const s = await serve(t, {
@@ -388,7 +388,7 @@ t.test('client.signal and request.signal abort when such a stream ends', async (
   t.strictSame(aborted.sort(), ['client', 'request'])
 })
 
-t.test('while the app closes, an EventSource that comes to such a route is told when to come back', async (t) => {
+t.test('while the app closes, an EventSource on such a route is told when to reconnect', async (t) => {
   const held = gate()
   let slow = 0
   const s = await serve(t, {
@@ -423,7 +423,7 @@ t.test('while the app closes, an EventSource that comes to such a route is told 
   await closing
 })
 
-t.test('a handler may return it whatever its reply is typed as', async (t) => {
+t.test('a handler may return app.sse.stream whatever its reply type is', async (t) => {
   const s = await serve(t, {
     setup: (app) => {
       interface Route {

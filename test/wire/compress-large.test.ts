@@ -35,7 +35,7 @@ async function turns(count: number): Promise<void> {
   for (let i = 0; i < count; i++) await nextTurn()
 }
 
-t.test('what is large is compressed off the event loop, and what follows waits for it', async (t) => {
+t.test('large chunks are compressed off the event loop, and those that follow wait', async (t) => {
   const { s, deflates } = await serveCompressed(t)
   const client = await s.connect(GZIP)
   const plain = await s.connect()
@@ -50,7 +50,7 @@ t.test('what is large is compressed off the event loop, and what follows waits f
   t.equal(deflates.later.length, 1)
 })
 
-t.test('of several large parts each waits for the one before, and what is small for all', async (t) => {
+t.test('large chunks wait for one another, and small ones wait for all of them', async (t) => {
   for (const transport of ['http', 'unix', 'h2c'] as const) {
     const { s, deflates } = await serveCompressed(t, {}, { transport })
     const client = await (transport === 'h2c' ? s.connectH2(GZIP) : s.connect(GZIP))
@@ -68,7 +68,7 @@ t.test('of several large parts each waits for the one before, and what is small 
   }
 })
 
-t.test('a hundred clients share what was compressed once', async (t) => {
+t.test('a hundred clients share a chunk that is compressed once', async (t) => {
   const { s, deflates } = await serveCompressed(t, { maxClientsPerIp: false, authorizeTopics: () => true })
   const connections = new Connections(s.app)
   const path = '/events?topic=a'
@@ -142,7 +142,7 @@ t.test('a client that is closed while it waits gets all that was broadcast and s
   t.equal(next.status, 200, 'what comes late of it is in no other answer')
 })
 
-t.test('an app that closes waits for nothing that is being compressed', async (t) => {
+t.test('an app that closes does not wait for compression', async (t) => {
   const { s, deflates } = await serveCompressed(t)
   const clients = [await s.connect(GZIP), await s.connect(GZIP)]
   for (const client of clients) await client.waitForComment('connected')
@@ -159,7 +159,7 @@ t.test('an app that closes waits for nothing that is being compressed', async (t
   deflates.release()
 })
 
-t.test('a client that leaves while it waits is missed by nobody', async (t) => {
+t.test('a client that leaves while it waits for compression leaves nothing behind', async (t) => {
   const { s, deflates } = await serveCompressed(t)
   const connections = new Connections(s.app)
   const leaving = await s.connect(GZIP)
@@ -194,7 +194,7 @@ t.test(
   }
 )
 
-t.test('what is about to leave the log is not compressed, but sent at once to those that wait for it', async (t) => {
+t.test('events that are about to be evicted are sent uncompressed to clients that wait for them', async (t) => {
   const { s, deflates } = await serveCompressed(t, { queueDepth: 5, history: { events: 20 } })
   const client = await s.connect(GZIP)
   await client.waitForComment('connected')

@@ -33,7 +33,7 @@ function noise(size: number): string {
 }
 
 for (const [name, { transport = 'http', open }] of Object.entries(TRANSPORTS)) {
-  t.test(`over ${name} a client that accepts gzip hears what others hear, to a proper end`, async (t) => {
+  t.test(`over ${name} a client that accepts gzip gets what others get, to a proper end`, async (t) => {
     if ((transport === 'https' || transport === 'http2') && !requireBinary(t, 'openssl')) return
     const s = await serve(t, { transport, sse: { compress: true, retry: 10, authorizeTopics: () => true } })
     const { sse } = s.app
@@ -85,7 +85,7 @@ t.test('each event can be read as soon as it is sent', async (t) => {
   }
 })
 
-t.test('a client hears keepalives, resyncs and what it resumes from', async (t) => {
+t.test('a compressed stream has keepalives, resyncs and replays', async (t) => {
   const s = await serve(t, { sse: { compress: true, keepAliveInterval: 20, history: { events: 2 } } })
   const client = await s.connect({ headers: GZIP, lastEventId: 'unknown' })
   t.match(await client.next(), { event: 'resync', data: '{"reason":"unknown","missed":null}' })
@@ -164,7 +164,7 @@ for (const transport of ['http', 'http2'] as const) {
   })
 }
 
-t.test('who accepts no gzip, or would rather not have it, gets the stream as it is', async (t) => {
+t.test('a client that does not accept gzip, or prefers identity, gets the stream uncompressed', async (t) => {
   const s = await serve(t, { sse: { compress: true } })
   const accepted: [header: string | undefined, isGzip: boolean][] = [
     [undefined, false],
@@ -197,7 +197,7 @@ t.test('without the option nobody gets gzip', async (t) => {
   t.notMatch(client.headers.get('vary') ?? '', 'accept-encoding')
 })
 
-t.test('answers that are no stream are not said to be compressed', async (t) => {
+t.test('responses other than streams are not labelled as compressed', async (t) => {
   const s = await serve(t, { sse: { compress: true, maxClientsPerIp: 1, overLimit: 'status' } })
   const retry = await serve(t, { sse: { compress: true, maxClientsPerIp: 1 } })
   const answers: [what: string, status: number, s: Served, request: StreamRequest][] = [
@@ -223,7 +223,7 @@ t.test('answers that are no stream are not said to be compressed', async (t) => 
   }
 })
 
-t.test('what an answer varies by is all that it varies by', async (t) => {
+t.test('Vary keeps what others have set', async (t) => {
   const cors = { origin: ['https://friend.example'] }
   const s = await serve(t, { sse: { compress: true, cors } })
   for (const method of ['GET', 'HEAD']) {
@@ -240,7 +240,7 @@ t.test('what an answer varies by is all that it varies by', async (t) => {
   t.equal((await several.connect()).headers.get('vary'), 'a, b, accept-encoding')
 })
 
-t.test('a hook that fails after the stream was let in gives an error that can be read', async (t) => {
+t.test('an error of a hook after admission is sent uncompressed', async (t) => {
   const onSend = async () => {
     throw new Error('the hook failed')
   }

@@ -81,7 +81,7 @@ t.test(
   }
 )
 
-t.test('text becomes a fraction of itself, and what is too short to gain a few bytes more', async (t) => {
+t.test('text shrinks to a fraction, and what is too short to gain grows by a few bytes', async (t) => {
   const event = Buffer.from('id: k3x9-42\nevent: todo\ndata: {"id":7,"title":"a task"}\n\n')
   t.equal(deflatePiece(event).length, event.length + 10)
   const many = Buffer.concat(new Array(100).fill(event))
@@ -89,7 +89,7 @@ t.test('text becomes a fraction of itself, and what is too short to gain a few b
   t.ok((await later(many)).length < many.length / 20)
 })
 
-t.test('stored bytes of any number are taken apart into blocks of 64 KiB', async (t) => {
+t.test('stored bytes are split into blocks of 64 KiB', async (t) => {
   for (const size of [0, 1, 0xffff, 0x10000, 3 * 0xffff, 200 * KIB]) {
     const bytes = Buffer.alloc(size, 'x')
     const stored = store(bytes)
@@ -98,7 +98,7 @@ t.test('stored bytes of any number are taken apart into blocks of 64 KiB', async
   }
 })
 
-t.test('more than 16 KiB are too many for the event loop', async (t) => {
+t.test('more than 16 KiB are compressed off the event loop', async (t) => {
   t.equal(isLarge(16 * KIB), false)
   t.equal(isLarge(16 * KIB + 1), true)
 })
@@ -115,7 +115,7 @@ t.test('an empty stream ends properly', async (t) => {
   t.equal(gunzipSync(memberOf([], [])).length, 0)
 })
 
-t.test('a tally holds the sum of all bytes, and their number modulo 2^32', async (t) => {
+t.test('the trailer has the checksum of all bytes, and their number modulo 2^32', async (t) => {
   const tally = new GzipTally()
   const chunk = Buffer.alloc(2 ** 26)
   let crc = 0
@@ -131,7 +131,7 @@ t.test('a tally holds the sum of all bytes, and their number modulo 2^32', async
   t.equal(end.readUInt32LE(6), rest.length)
 })
 
-t.test('a tally that is wrong is noticed by the client', async (t) => {
+t.test('a wrong checksum is noticed by the client', async (t) => {
   const bytes = Buffer.from('an event')
   t.throws(() => gunzipSync(memberOf([store(bytes)], [Buffer.from('an Event')])), /incorrect data check/)
   t.throws(() => gunzipSync(memberOf([store(bytes)], [bytes, Buffer.alloc(0), Buffer.alloc(1)])))

@@ -27,7 +27,7 @@ t.test(
   }
 )
 
-t.test('what is done soon is done at once', async (t) => {
+t.test('short work is done within one turn', async (t) => {
   let isLater = false
   const other = setImmediate(() => {
     isLater = true

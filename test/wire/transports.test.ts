@@ -106,7 +106,7 @@ for (const [transport, { options, open }] of Object.entries(TRANSPORTS)) {
   })
 }
 
-t.test('what wraps the write of a response sees every byte of the stream', async (t) => {
+t.test('a plugin that wraps the write of a response sees every byte of the stream', async (t) => {
   for (const transport of ['http', 'h2c'] as const) {
     let seen = ''
     const see = (text: string) => {
@@ -125,7 +125,7 @@ t.test('what wraps the write of a response sees every byte of the stream', async
   }
 })
 
-t.test('a client that leaves is noticed, though it has sent more than anybody reads', async (t) => {
+t.test('a client that leaves is noticed, even if it has sent more than is read', async (t) => {
   const gone = deferred()
   const s = await serve(t, { sse: { keepAliveInterval: 0, onDisconnect: () => gone.resolve() } })
   const socket = net.connect(s.port!, '127.0.0.1')
@@ -206,7 +206,7 @@ t.test('requests pipelined on one connection are answered in order, each by its 
   t.equal(next.body, 'behind', 'the connection goes on to be used')
 })
 
-t.test('a stream behind a stream has its turn when that has ended', async (t) => {
+t.test('a pipelined stream starts when the one before has ended', async (t) => {
   const s = await serve(t)
   const client = await s.connect()
   const behind = client.request({})
@@ -243,7 +243,7 @@ t.test('a connection cut while its stream waits for its turn leaves nothing behi
   }
 })
 
-t.test('a stream that waits for its turn when the app closes is told in its turn to come back', async (t) => {
+t.test('a pipelined stream that has not started when the app closes is told when to reconnect', async (t) => {
   const { s, slow, admitted, closing } = await serveSlowly(t)
   const client = await s.connect(BEHIND_SLOW)
   await admitted()
@@ -303,7 +303,7 @@ t.test(
 /** Long enough not to strike while a busy machine connects, ms. */
 const TIMEOUT = 400
 
-t.test("Fastify's timeouts do not cut a quiet stream, and bind its connection again when it has ended", async (t) => {
+t.test("Fastify's timeouts do not cut a quiet stream, and apply to its connection again afterwards", async (t) => {
   interface Case {
     fastify: FastifyServerOptions
     /** Resolves when the timeout has struck, on a connection that is younger than the stream. */
@@ -360,7 +360,7 @@ t.test("Fastify's timeouts do not cut a quiet stream, and bind its connection ag
   await Promise.all(Object.entries(cases).map(run))
 })
 
-t.test('a request behind a stream is bound by the timeout of the connection', async (t) => {
+t.test('a request after a stream is subject to the timeout of the connection', async (t) => {
   const asked = deferred()
   const setup = (app: FastifyInstance) =>
     app.get('/silent', () => {

@@ -39,7 +39,7 @@ async function snapshots(s: Awaited<ReturnType<typeof watched>>, path = '/sse-da
   }
 }
 
-t.test('it does not start where nothing keeps strangers out, unless it is told so', async (t) => {
+t.test('the dashboard does not start without a hook that protects it, unless unprotected is set', async (t) => {
   const hook = async () => {}
   const fine: SseDashboardOptions[] = [
     { unprotected: true },
@@ -76,7 +76,7 @@ t.test('it does not start where nothing keeps strangers out, unless it is told s
   }
 })
 
-t.test('the hooks guard all that there is: page, files, stream, search and actions', async (t) => {
+t.test('the hooks guard every route: page, files, stream, search and actions', async (t) => {
   const asked: string[] = []
   const s = await watched(t, {
     route: {
@@ -108,7 +108,7 @@ t.test('the hooks guard all that there is: page, files, stream, search and actio
   )
 })
 
-t.test('a policy allows what comes from the same place alone, and nothing is loaded from elsewhere', async (t) => {
+t.test('the page has a content security policy, and loads nothing from elsewhere', async (t) => {
   const s = await watched(t)
   for (const url of ['/sse-dashboard', '/sse-dashboard/page.css', '/sse-dashboard/page.js', '/sse-dashboard/clients']) {
     const { headers, body } = await s.app.inject(url)
@@ -200,7 +200,7 @@ t.test('a client is found by id, address and topic', async (t) => {
   t.equal((await s.app.inject('/sse-dashboard/clients?q=a&q=b')).json().total, 2)
 })
 
-t.test('of a unix socket a client has no address, and is found all the same', async (t) => {
+t.test('a client over a unix socket has no address, and can be found', async (t) => {
   const s = await watched(t, OPEN, {}, { transport: 'unix' })
   await s.connect()
   const [client] = s.app.sse.clients

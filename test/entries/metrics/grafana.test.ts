@@ -82,7 +82,7 @@ t.test('every query of the dashboard and of the alerts names metrics that exist'
   )
 })
 
-t.test('the runbook tells of every metric, and of none that does not exist', async (t) => {
+t.test('the runbook describes every metric, and none that does not exist', async (t) => {
   const register = new Registry()
   await serve(t, {
     sse: false,
@@ -171,7 +171,7 @@ const FIRING: Record<string, Record<string, string>> = {
   PylonSseClientsGone: { 'pylon_sse_clients{hub="sse"}': '1000x19 100x30' }
 }
 
-t.test('the alerts are valid, fire for what they are about, and do not fire in calm times', async (t) => {
+t.test('the alerts are valid, fire when they should, and are quiet otherwise', async (t) => {
   const promtool = requireBinary(t, 'promtool')
   if (promtool === undefined) return
   const checked = spawnSync(promtool, ['check', 'rules', ALERTS], { encoding: 'utf8' })

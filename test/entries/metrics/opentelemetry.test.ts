@@ -101,7 +101,7 @@ t.test('the meter gets the figures and the histograms that Prometheus gets, with
   t.match(of('replay.events').dataPoints, [{ value: { count: 1 } }])
 })
 
-t.test("a stream's span ends at its head, with its life as an attribute, within that of its request", async (t) => {
+t.test("a stream's span ends with its headers, has its duration, and is a child of its request's", async (t) => {
   keepContexts(t)
   const clock = stopClock(t)
   const gone = new Heard(t, 'pylon-sse:client:disconnect')
@@ -160,7 +160,7 @@ t.test(
   }
 )
 
-t.test('spans: false makes none, meter: false measures nothing, and other hubs have their own', async (t) => {
+t.test('spans: false creates no spans, meter: false no metrics, and hubs are kept apart', async (t) => {
   const gone = new Heard(t, 'pylon-sse:client:disconnect')
   const without = await observed(t, { spans: false })
   const other = await observed(t, { meter: false, hub: 'other' })

@@ -29,7 +29,7 @@ async function measured(t: Test, sse: PylonSseOptions = {}, options: Omit<ServeO
   return { ...s, register, values: async () => valuesOf(await register.metrics()) }
 }
 
-t.test('the metrics are the figures of stats(), by reason where they have one', async (t) => {
+t.test('the metrics have the figures of stats(), by reason where there are reasons', async (t) => {
   const clock = stopClock(t)
   const s = await measured(
     t,
@@ -157,7 +157,7 @@ t.test(
   }
 )
 
-t.test("the exposition is as Prometheus's own linter wants it", async (t) => {
+t.test('the exposition passes the linter of Prometheus', async (t) => {
   const promtool = requireBinary(t, 'promtool')
   if (promtool === undefined) return
   const gone = new Heard(t, 'pylon-sse:client:disconnect')
@@ -220,7 +220,7 @@ t.test('the metrics leave the registry with the last hub, so that another app ma
   }
 })
 
-t.test("without a registry it is fastify-metrics', or else prom-client's own", async (t) => {
+t.test("the default registry is that of fastify-metrics, or else prom-client's own", async (t) => {
   const s = await serve(t, {
     sse: false,
     setup: async (app) => {

@@ -173,7 +173,7 @@ t.test('topics change while it is open, and nothing is lost', async (t) => {
   t.equal(s.requests.length, 2, 'in one request')
 })
 
-t.test('another URL is another connection, and null is none', async (t) => {
+t.test('another URL opens another connection, and null none', async (t) => {
   const [s, other] = [await startHub(t), await startHub(t)]
   const stage = new Stage(t)
   stage.render(h(Listener, { stage, url: null }))
@@ -195,7 +195,7 @@ t.test('another URL is another connection, and null is none', async (t) => {
   await stage.state('closed')
 })
 
-t.test('another value of an option is another connection, which goes on where the one before was', async (t) => {
+t.test('another value of an option opens another connection, which resumes where the last one was', async (t) => {
   const s = await startHub(t)
   const stage = new Stage(t)
   stage.render(h(Listener, { stage, url: `${s.url}/events`, options: { maxBuffered: 10 } }))
@@ -211,7 +211,7 @@ t.test('another value of an option is another connection, which goes on where th
   t.match(s.requests[1], /lastEventId=/)
 })
 
-t.test('why it has been closed is told', async (t) => {
+t.test('the status says why a connection was closed', async (t) => {
   const s = await startHub(t)
   const stage = new Stage(t)
   stage.render(h(Listener, { stage, url: `${s.url}/events`, options: { headers: () => ({ 'x-token': 'old' }) } }))

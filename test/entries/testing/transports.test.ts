@@ -74,7 +74,7 @@ for (const [name, way] of Object.entries(WAYS)) {
     t.ok(events.ended)
   })
 
-  test('who was cut off resumes from its last event, and the app notices both', async (t) => {
+  test('a listener that is cut off resumes from its last event, and the app notices both', async (t) => {
     const { app } = await served(t, way)
     const events = await listen(app, { ...way.options })
     app.sse.broadcast(1)
@@ -97,7 +97,7 @@ for (const [name, way] of Object.entries(WAYS)) {
     await t.rejects(events.resume(), { message: 'The listener is closed; call listen() again.' })
   })
 
-  test('who stalls is held back, and reads on without a gap', async (t) => {
+  test('a listener that stalls causes backpressure, and reads on without a gap', async (t) => {
     const { app } = await served(t, way)
     const events = await listen(app, { ...way.options })
     events.stall()
@@ -113,7 +113,7 @@ for (const [name, way] of Object.entries(WAYS)) {
     for (let i = 0; i < n; i++) t.match((await events.next()).data.slice(0, 6), `${i} `)
   })
 
-  test('an answer of gzip is decoded', async (t) => {
+  test('a gzip response is decoded', async (t) => {
     const { app } = await served(t, way)
     const events = await listen(app, { headers: { 'Accept-Encoding': 'gzip' }, ...way.options })
     t.equal(events.response.headers.get('content-encoding'), 'gzip')
@@ -123,7 +123,7 @@ for (const [name, way] of Object.entries(WAYS)) {
     await events.end()
   })
 
-  test('an answer that is no stream can be read, and every wait tells of it', async (t) => {
+  test('a response that is not a stream can be read, and every wait reports it', async (t) => {
     const { app } = await served(t, way)
     const { response } = await listen(app, '/nowhere?a=b', { query: { c: 'd' }, ...way.options })
     t.equal(response.status, 404)
@@ -158,7 +158,7 @@ for (const [name, way] of Object.entries(WAYS)) {
   })
 }
 
-t.test('an app that does not listen is asked by inject, and made to listen where a socket is asked for', async (t) => {
+t.test("an app that does not listen is tested by inject, and made to listen for transport: 'socket'", async (t) => {
   const app = await withStream(t)
   const injected = await listen(app, '/events', { ip: '10.1.2.3' })
   t.notOk(app.server.listening)
@@ -193,7 +193,7 @@ t.test('a server that listens on all addresses, or on that of IPv6, is found', a
   }
 })
 
-t.test('a server is known by its URL, with or without a path', async (t) => {
+t.test('a server can be given by its URL, with or without a path', async (t) => {
   const { url, app } = await serve(t)
   for (const events of [
     await listen(url, '/events'),
@@ -211,7 +211,7 @@ t.test('a URL without a port has that of its protocol', async (t) => {
   t.match(placeOfUrl(new URL('https://[::1]/a')), { host: '::1', port: 443, isTls: true })
 })
 
-t.test('a server with TLS is known by its URL and its certificate', async (t) => {
+t.test('a server with TLS can be given by its URL and its certificate', async (t) => {
   if (!requireBinary(t, 'openssl')) return
   const { url, ca, app } = await serve(t, { transport: 'https' })
   const events = await listen(url, '/events', { ca: ca! })
@@ -222,7 +222,7 @@ t.test('a server with TLS is known by its URL and its certificate', async (t) =>
   await t.rejects(listen(app, { ca: 'another' }), { code: 'PYLON_SSE_ERR_NOT_RECEIVED' })
 })
 
-t.test('what does not answer rejects, and says why', async (t) => {
+t.test('listen rejects if there is no response, and says why', async (t) => {
   const { url, app } = await serve(t, {
     sse: false,
     setup: (app) => {

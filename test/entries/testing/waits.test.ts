@@ -19,7 +19,7 @@ async function withStream(t: Test, options?: PylonSseOptions): Promise<FastifyIn
   return app
 }
 
-t.test('each wait goes on after the event that the one before has given', async (t) => {
+t.test('each wait continues after the event that the last one returned', async (t) => {
   const app = await withStream(t)
   const events = await listen(app)
   for (const n of [1, 2, 3, 4, 5, 6, 7]) app.sse.broadcast(n, { event: n % 2 === 0 ? 'even' : 'odd' })
@@ -55,7 +55,7 @@ t.test('two waits at once get two events', async (t) => {
   )
 })
 
-t.test('a wait that comes to nothing says what was awaited, how long, and what has come', async (t) => {
+t.test('a wait that fails says what was awaited, how long, and what has come', async (t) => {
   const app = await withStream(t)
   const events = await listen(app, { timeout: 20 })
   const { client } = await events.connected()
@@ -131,7 +131,7 @@ t.test('a listener begins after the last event id that is given', async (t) => {
   t.match(await fresh.next('resync'), { data: { reason: 'unknown', missed: null } })
 })
 
-t.test('nothing has come: for so long, of that name, beside what was taken', async (t) => {
+t.test('none() resolves if no event, or none of that name, comes besides those taken', async (t) => {
   const app = await withStream(t)
   const events = await listen(app)
   await events.none(1)
@@ -151,7 +151,7 @@ t.test('nothing has come: for so long, of that name, beside what was taken', asy
   await t.rejects(later, { message: /^There was to be no event 'message' for 60000 ms, but: message \(id .*\) 3$/ })
 })
 
-t.test('what a predicate throws is what its wait rejects with', async (t) => {
+t.test('a wait rejects with what its predicate throws', async (t) => {
   const app = await withStream(t)
   const events = await listen(app)
   app.sse.broadcast(null)
@@ -198,7 +198,7 @@ t.test('bytes that are no event stream fail every wait', async (t) => {
   await t.rejects((await listen(app, '/empty')).next(), { message: /The answer is no event stream: 204\.$/ })
 })
 
-t.test('a connection that is lost is no end', async (t) => {
+t.test('a lost connection does not count as the end', async (t) => {
   const app = fastify()
   t.teardown(() => app.close())
   app.get('/', (_, reply) => {
@@ -245,7 +245,7 @@ t.test('a signal ends the wait for an answer', async (t) => {
   }
 })
 
-t.test('a signal that aborts before the connection is there leaves none', async (t) => {
+t.test('a signal that aborts while connecting leaves no connection', async (t) => {
   const app = await withStream(t)
   const controller = new AbortController()
   const opening = listen(app, { signal: controller.signal, transport: 'socket' })
@@ -269,7 +269,7 @@ t.test('an answer that comes too late is given up', async (t) => {
   t.equal(await disconnected.promise, 'disconnected')
 })
 
-t.test('who stalls while a connection is under way reads nothing of it', async (t) => {
+t.test('a listener that stalls while connecting reads nothing', async (t) => {
   const app = await withStream(t)
   for (const transport of ['inject', 'socket'] as const) {
     const events = await listen(app, { transport, timeout: 20 })
@@ -287,7 +287,7 @@ t.test('who stalls while a connection is under way reads nothing of it', async (
   }
 })
 
-t.test('events that nobody has parsed are shown as they stood', async (t) => {
+t.test('events that were not parsed are shown as they came', async (t) => {
   const reader = new StreamReader({
     interpret: ({ event, id, data, topic }) => ({ event, id, data, topic }),
     patience: 5
@@ -320,7 +320,7 @@ t.test('await using closes it', async (t) => {
   t.equal(app.sse.clientCount, 0)
 })
 
-t.test('what cannot be is refused, with what it takes', async (t) => {
+t.test('invalid options are refused, with what they take', async (t) => {
   const app = await withStream(t)
   const refused: [options: object, message: string][] = [
     [{ topic: ['a'] }, "Option 'topic' does not exist; did you mean 'topics'?"],

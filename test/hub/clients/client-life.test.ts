@@ -7,7 +7,7 @@ import { deferred, gate } from '../../kit/deferred.js'
 import { LogLines } from '../../kit/log-lines.js'
 import { serve } from '../../kit/server.js'
 
-t.test('onConnect knows whether a client goes on from a cursor that was good', async (t) => {
+t.test('onConnect knows whether a client has resumed from a valid cursor', async (t) => {
   const resumed: boolean[] = []
   const s = await serve(t, {
     sse: { history: { events: 2 }, onConnect: (client) => void resumed.push(client.resumed) }
@@ -82,7 +82,7 @@ t.test('client.signal aborts when the stream ends, with the reason', async (t) =
   t.type(reasons['/events?left'], StreamEndedError)
 })
 
-t.test('the signal of a client that has ended is aborted, also where it is asked for late', async (t) => {
+t.test('the signal of a client whose stream has ended is aborted, also on first use', async (t) => {
   const s = await serve(t)
   const stream = await s.connect()
   const [client] = s.app.sse.clients

@@ -52,7 +52,7 @@ t.test('an address may have 64 streams open, and no more', async (t) => {
   await hasFree(t, s, 64, 'and again when they have gone')
 })
 
-t.test('a refusal is a 429 that says when to come again, in the form of all errors of the app', async (t) => {
+t.test('a request over the limit gets 429 with Retry-After, in the form of all errors of the app', async (t) => {
   for (const transport of ['http', 'h2c'] as const) {
     const s = await serveLimited(t, { transport, sse: { maxClientsPerIp: 1, retry: 10_000 } })
     const open = transport === 'http' ? s.connect : s.connectH2
@@ -78,7 +78,7 @@ t.test('a refusal is a 429 that says when to come again, in the form of all erro
   }
 })
 
-t.test('a client that may have few streams keeps nobody else from theirs', async (t) => {
+t.test('a client at its limit does not keep others from opening streams', async (t) => {
   const s = await serveLimited(t, { sse: { maxClientsPerIp: 2 } })
   const held = ['127.0.0.1', '127.0.0.2', '127.0.0.3'].flatMap((localAddress) => [{ localAddress }, { localAddress }])
   const clients = await Promise.all(held.map((place) => s.connect(place)))
@@ -94,7 +94,7 @@ t.test('a client that may have few streams keeps nobody else from theirs', async
   await hasFree(t, s, 0, 'and not that of 127.0.0.1')
 })
 
-t.test('a crowd that comes at once gets the slots there are, and no more', async (t) => {
+t.test('of many requests at once, as many as there are slots are admitted', async (t) => {
   const crossed = gate()
   const s = await serveLimited(t, {
     sse: { maxClientsPerIp: 10 },
@@ -119,7 +119,7 @@ t.test('streams that share a connection count each', async (t) => {
   await hasFree(t, s, 3, 'and are all given back with it', {}, s.connectH2)
 })
 
-t.test('behind a trusted proxy, the address is the one that the proxy tells', async (t) => {
+t.test('behind a trusted proxy, the address is the forwarded one', async (t) => {
   const s = await serveLimited(t, { fastify: { trustProxy: true }, sse: { maxClientsPerIp: 1 } })
   const cases: [what: string, address: string, same: string[], others: string[]][] = [
     ['IPv4', '192.0.2.1', ['192.0.2.1', '192.0.2.1, 198.51.100.7'], ['192.0.2.2', '198.51.100.7, 192.0.2.1']],
@@ -145,7 +145,7 @@ t.test('behind a trusted proxy, the address is the one that the proxy tells', as
   }
 })
 
-t.test('an address that nobody trusted tells does not count', async (t) => {
+t.test('a forwarded address from an untrusted proxy does not count', async (t) => {
   const s = await serveLimited(t, { sse: { maxClientsPerIp: 1 } })
   await s.connect(from('192.0.2.1'))
   await hasFree(t, s, 0, 'the connection says who it is', from('192.0.2.2'))

@@ -45,7 +45,7 @@ async function data(client: EventReader, n: number): Promise<string[]> {
   return events.map((event) => event.data)
 }
 
-t.test('what is sent to a client reaches it alone, in order with what is broadcast', async (t) => {
+t.test('client.send reaches that client alone, in order with broadcasts', async (t) => {
   const guests = new Guests()
   const { app, connect } = await serve(t, { sse: guests.hooks })
   const [client, other] = [await connect(), await connect()]
@@ -66,7 +66,7 @@ t.test('what is sent to a client reaches it alone, in order with what is broadca
   t.strictSame(client.ids, [cursor, ...other.events.map(({ id }) => id)], 'it leaves no trace in the cursor')
 })
 
-t.test('what is sent to a client is not replayed', async (t) => {
+t.test('events of client.send are not replayed', async (t) => {
   const guests = new Guests()
   const { app, connect } = await serve(t, { sse: guests.hooks })
   const client = await connect()
@@ -79,7 +79,7 @@ t.test('what is sent to a client is not replayed', async (t) => {
   t.strictSame(await data(again, 3), ['"a"', '"b"', '"c"'])
 })
 
-t.test('what is sent to a client that is still catching up comes after what was broadcast before it', async (t) => {
+t.test('client.send to a client that is catching up comes after what was broadcast before', async (t) => {
   const guests = new Guests()
   const served = await serve(t, { transport: 'unix', sse: guests.hooks })
   const client = await stuckClient(served)
@@ -95,7 +95,7 @@ t.test('what is sent to a client that is still catching up comes after what was 
   t.equal(accountFor(client.events.filter((event) => event.data !== '"sent"')).last, FILL + 5)
 })
 
-t.test('what cannot be sent to a client is refused as in a broadcast', async (t) => {
+t.test('client.send refuses the same events as broadcast', async (t) => {
   const guests = new Guests()
   const { app, connect } = await serve(t, { sse: { maxEventBytes: 100, ...guests.hooks } })
   const client = await connect()
@@ -140,7 +140,7 @@ for (const [how, missed] of resuming) {
   })
 }
 
-t.test('a client is told first that it missed events, then gets its snapshot', async (t) => {
+t.test('a client gets its resync first, then its snapshot', async (t) => {
   const onConnect = (client: SseClient) => void client.send('snapshot')
   const { app, connect } = await serve(t, { sse: { onConnect } })
   const client = await connect({ lastEventId: 'unknown' })
@@ -150,7 +150,7 @@ t.test('a client is told first that it missed events, then gets its snapshot', a
   t.match(events.slice(1), [{ data: '"snapshot"' }, { data: '"live"' }])
 })
 
-t.test('what the log lets go of while onConnect runs is told, to the last event', async (t) => {
+t.test('events that are evicted while onConnect runs are reported, to the last one', async (t) => {
   const loading = gate()
   const onConnect = async (client: SseClient) => {
     await loading.pass()
@@ -215,7 +215,7 @@ for (const [how, fail] of failures) {
   )
 }
 
-t.test('close() ends the stream properly, after all that was broadcast and sent before', async (t) => {
+t.test('close() ends the stream properly, after everything that was broadcast and sent before', async (t) => {
   const guests = new Guests()
   const { app, connect } = await serve(t, { sse: guests.hooks })
   const [client, other] = [await connect(), await connect()]
@@ -237,7 +237,7 @@ t.test('close() ends the stream properly, after all that was broadcast and sent 
   t.equal(guests.left.length, 1)
 })
 
-t.test('a client may be closed from onConnect, with or without a word', async (t) => {
+t.test('a client can be closed in onConnect, with or without a last event', async (t) => {
   const onConnect = (client: SseClient, { headers }: { headers: Record<string, unknown> }) => {
     if (headers['x-word']) client.send('no entry')
     client.close()
@@ -256,7 +256,7 @@ t.test('a client may be closed from onConnect, with or without a word', async (t
   t.equal(app.sse.clientCount, 0)
 })
 
-t.test('a stuck client is gone soon after close(), though it takes no end', async (t) => {
+t.test('a stuck client is gone soon after close(), though it does not read the end', async (t) => {
   const guests = new Guests()
   let connections!: Connections
   const setup = (app: FastifyInstance) => {
@@ -310,7 +310,7 @@ for (const [what, sse, bytes, kept] of bounds) {
   })
 }
 
-t.test("with overflow 'disconnect' a stuck client to which too much is sent is cut", async (t) => {
+t.test("with overflow 'disconnect' a stuck client is cut when too much is sent to it", async (t) => {
   const guests = new Guests()
   const sse = { queueDepth: 5, overflow: 'disconnect', ...guests.hooks } as const
   const served = await serve(t, { transport: 'unix', sse })

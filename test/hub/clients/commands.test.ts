@@ -67,7 +67,7 @@ t.test('a page can change its topics by a request of its own', async (t) => {
   t.equal((await client.next()).data, '"hot"')
 })
 
-t.test('a function picks those of this process', async (t) => {
+t.test('a function selects clients of this process', async (t) => {
   const { here, there, ann, bob } = await startTwo(t)
   t.equal(
     here.app.sse.subscribe(() => true, 'room'),
@@ -87,7 +87,7 @@ t.test('a function picks those of this process', async (t) => {
   t.throws(() => here.app.sse.send((async () => true) as never, 1), { code: 'PYLON_SSE_ERR_INVALID_OPTION' })
 })
 
-t.test('who has as many topics as it may is passed over, and keeps nobody from theirs', async (t) => {
+t.test('a client at maxTopics is skipped, and the others are subscribed', async (t) => {
   const log = new LogLines()
   const s = await serve(t, {
     fastify: { logger: { level: 'warn', stream: log } },
@@ -104,7 +104,7 @@ t.test('who has as many topics as it may is passed over, and keeps nobody from t
   t.match(await log.waitFor(/cannot be subscribed/), { topic: 'b', reqId: 'req-1' })
 })
 
-t.test('what is no topic, no event or no selector is refused at once', async (t) => {
+t.test('an invalid topic, event or selector is refused at once', async (t) => {
   const { app } = await serve(t)
   const nobody = { id: 'x' }
   t.throws(() => app.sse.subscribe(nobody, 'a\nb'), { code: 'PYLON_SSE_ERR_INVALID_TOPIC' })

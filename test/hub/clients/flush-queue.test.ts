@@ -72,7 +72,7 @@ t.test('shards with few clients to visit share a turn, until it has sixteen', as
   }
 })
 
-t.test('each is told the time, by the clock that runs evenly', async (t) => {
+t.test('shards get the time of a monotonic clock', async (t) => {
   const queue = new FlushQueue(new Diagnostics())
   const times: number[] = []
   const shard = stubShard((now) => void times.push(now))
@@ -87,7 +87,7 @@ t.test('each is told the time, by the clock that runs evenly', async (t) => {
   queue.stop()
 })
 
-t.test('a shard that asks again amid its flush is flushed again, after those that wait', async (t) => {
+t.test('a shard that is added during its flush is flushed again, after those that wait', async (t) => {
   const queue = new FlushQueue(new Diagnostics())
   const seen: string[] = []
   const first = stubShard(() => {
@@ -100,7 +100,7 @@ t.test('a shard that asks again amid its flush is flushed again, after those tha
   t.strictSame(seen, ['first', 'second', 'first'])
 })
 
-t.test('a queue that is through begins again', async (t) => {
+t.test('an empty queue can be used again', async (t) => {
   const queue = new FlushQueue(new Diagnostics())
   let flushes = 0
   const shard = stubShard(() => flushes++)
@@ -131,7 +131,7 @@ t.test(
   }
 )
 
-t.test('a queue that is stopped flushes no more, unless it is asked anew', async (t) => {
+t.test('a stopped queue flushes nothing more, unless a shard is added', async (t) => {
   const queue = new FlushQueue(new Diagnostics())
   const seen: string[] = []
   queue.stop()

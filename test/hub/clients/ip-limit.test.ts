@@ -9,7 +9,7 @@ function take(limit: IpLimit, ip: string | undefined): Slot {
   return slot
 }
 
-t.test('an address has its slots and no more', async (t) => {
+t.test('an address gets its slots and no more', async (t) => {
   const limit = new IpLimit(3)
   for (let i = 0; i < 3; i++) take(limit, '192.0.2.1')
   t.equal(limit.acquire('192.0.2.1'), undefined)
@@ -65,7 +65,7 @@ t.test('a client without an address is not limited, nor is anyone where there is
   t.equal(infinite.size, 0)
 })
 
-t.test('slots may be counted by anything, as it is', async (t) => {
+t.test('slots can be counted by any key', async (t) => {
   const limit = new IpLimit(1)
   const slot = limit.acquireKey('user:1')
   t.ok(slot)
@@ -137,7 +137,7 @@ t.test('any IPv6 addresses share their slots if their first 64 bits are equal, a
   )
 })
 
-t.test('whoever comes and goes, an address never has more slots than it may, nor fewer', async () => {
+t.test('however slots come and go, an address can always use exactly its number', async () => {
   const ips = ['192.0.2.1', '192.0.2.2', '::ffff:192.0.2.1', '2001:db8::1', '2001:db8::2', '2001:db8:0:1::', 'unknown']
   const subscribers = ['4a', '4b', '4a', '6a', '6a', '6b', 'unknown']
   const step = fc.oneof(

@@ -30,7 +30,7 @@ t.test('events come out as they went in', async (t) => {
   t.equal(outbox.trim(), 0)
 })
 
-t.test('past the number of events the oldest go', async (t) => {
+t.test('past the number of events the oldest are dropped', async (t) => {
   const outbox = new Outbox(2, 1000)
   const directs = [1, 2, 3, 4].map((after) => direct(after, 10))
   for (const each of directs) outbox.push(each)
@@ -39,7 +39,7 @@ t.test('past the number of events the oldest go', async (t) => {
   t.strictSame(drain(outbox), directs.slice(2))
 })
 
-t.test('past the bytes the oldest go, but never the last', async (t) => {
+t.test('past the bytes the oldest are dropped, but never the last', async (t) => {
   const outbox = new Outbox(10, 100)
   for (const size of [50, 50]) outbox.push(direct(0, size))
   t.equal(outbox.trim(), 0, 'as many as may be')
@@ -59,7 +59,7 @@ t.test('an outbox that is cleared is empty, and has its room again', async (t) =
   t.equal(outbox.trim(), 0)
 })
 
-t.test('whatever comes and goes, the newest that fit are held', async () => {
+t.test('however events come and go, the newest that fit are held', async () => {
   const step = fc.oneof(
     { weight: 3, arbitrary: fc.record({ push: fc.integer({ min: 1, max: 60 }) }) },
     fc.constantFrom('shift' as const, 'trim' as const, 'clear' as const)

@@ -7,13 +7,13 @@ function losses(t: Test, untold?: Resync) {
   return { told, counted: () => counted.calls.map(({ args }) => args[0]) }
 }
 
-t.test('what a client lacks from before it came is told as it is, and not counted', async (t) => {
+t.test('what a client missed before it connected is reported, and does not count as dropped', async (t) => {
   const { told, counted } = losses(t, { reason: 'expired', missed: 7 })
   t.strictSame(told.untold, { reason: 'expired', missed: 7 })
   t.strictSame(counted(), [])
 })
 
-t.test('what is expected to be lost counts once, as it grows, and is told when it is confirmed', async (t) => {
+t.test('expected losses count once, as they grow, and are reported when they are confirmed', async (t) => {
   const { told, counted } = losses(t)
   t.equal(told.expect(0), false)
   t.equal(told.expect(3), true)
@@ -25,7 +25,7 @@ t.test('what is expected to be lost counts once, as it grows, and is told when i
   t.strictSame(counted(), [3, 2])
 })
 
-t.test('what is lost beyond what was expected counts, too', async (t) => {
+t.test('losses beyond the expected ones count, too', async (t) => {
   const { told, counted } = losses(t)
   told.expect(2)
   told.confirm(9)
@@ -35,7 +35,7 @@ t.test('what is lost beyond what was expected counts, too', async (t) => {
   t.strictSame(told.untold, { reason: 'overflow', missed: 13 })
 })
 
-t.test('nothing lost is nothing to tell', async (t) => {
+t.test('without a loss there is no resync', async (t) => {
   const { told, counted } = losses(t)
   t.equal(told.confirm(0), false)
   t.equal(told.untold, undefined)

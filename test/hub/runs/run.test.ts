@@ -48,7 +48,7 @@ function steps(count: number) {
   return { source, gates, seen }
 }
 
-t.test('a run publishes what a generator gives, and ends with done and what it returns', async (t) => {
+t.test('a run publishes what a generator yields, and ends with done and the return value', async (t) => {
   const s = await serveRuns(t)
   const work = s.app.sse.run(
     async function* () {
@@ -116,7 +116,7 @@ t.test('bytes of a stream arrive as text', async (t) => {
   ])
 })
 
-t.test('a run goes on when its listener goes, who gets the rest, each piece once', async (t) => {
+t.test('a run continues without its listener, who gets the rest on return, each piece once', async (t) => {
   const s = await serveRuns(t)
   const { source, gates } = steps(4)
   const work = s.app.sse.run(source, { topic: 'x' })
@@ -188,7 +188,7 @@ t.test('a run and the hub do not evict each other, nor hear each other', async (
   t.equal(client.events.length, 101)
 })
 
-t.test('what has left the bounds of a run is told by resync, and what is held follows', async (t) => {
+t.test('a listener that has missed evicted pieces gets a resync, and then those that are held', async (t) => {
   const s = await serveRuns(t)
   const { source, gates } = steps(10)
   const work = s.app.sse.run(source, { topic: 'x', maxEvents: 3 })
@@ -212,7 +212,7 @@ t.test('what has left the bounds of a run is told by resync, and what is held fo
   t.equal(unknown.events.length, 4)
 })
 
-t.test('a source that throws ends its run with failed, and nothing of the error leaks', async (t) => {
+t.test('a source that throws ends its run with failed, and listeners learn nothing of the error', async (t) => {
   const log = new LogLines()
   const s = await serveRuns(t, {}, { fastify: { logger: { level: 'error', stream: log } } })
   const fail = async function* () {
@@ -269,7 +269,7 @@ t.test('a return value that cannot be serialised fails, too', async (t) => {
   t.strictSame(told(client), [['failed', { reason: 'error' }]])
 })
 
-t.test('stop() and stopRun() abort the signal, run the finally, and tell listeners', async (t) => {
+t.test('stop() and stopRun() abort the signal, let finally run, and tell listeners', async (t) => {
   const s = await serveRuns(t)
   const stops: Record<string, (work: Run) => void> = {
     a: (work) => work.stop(),
@@ -309,7 +309,7 @@ t.test('a signal of the app stops a run, before it has begun, too', async (t) =>
   t.strictSame(told(other), [['failed', { reason: 'stopped' }]])
 })
 
-t.test('a stream that gives nothing is let go when its run is stopped', async (t) => {
+t.test('a silent stream is destroyed when its run is stopped', async (t) => {
   const s = await serveRuns(t)
   const [asked, pulled, called] = [deferred(), deferred(), deferred()]
   const node = new Readable({ read: () => asked.resolve() })
@@ -337,7 +337,7 @@ t.test('a stream that gives nothing is let go when its run is stopped', async (t
   t.equal(await cancelled.promise, 'cancelled')
 })
 
-t.test('what the finally of a generator throws is its own business', async (t) => {
+t.test('an error in the finally of a generator changes nothing', async (t) => {
   const s = await serveRuns(t)
   const works = [
     s.app.sse.run(
@@ -358,7 +358,7 @@ t.test('what the finally of a generator throws is its own business', async (t) =
   await works[0]!.finished
 })
 
-t.test('a source that never waits waits until its listeners have been offered what it gave', async (t) => {
+t.test('a source that never waits is held until its listeners have been offered its pieces', async (t) => {
   let turns = 0
   let accepted = 0
   const work = new Work(Array(65).keys(), {
@@ -374,7 +374,7 @@ t.test('a source that never waits waits until its listeners have been offered wh
   t.equal(turns, 3)
 })
 
-t.test('the next piece is asked for when the last is accepted, and other work is served between', async (t) => {
+t.test('the next piece is requested once the last is accepted, and other work is served in between', async (t) => {
   const s = await serveRuns(t, { history: { events: 10 } })
   let given = 0
   const work = s.app.sse.run(
@@ -390,7 +390,7 @@ t.test('the next piece is asked for when the last is accepted, and other work is
   t.equal(client.events.length, 5001)
 })
 
-t.test('a reader that is slow gets all that its run holds, and slows nothing down', async (t) => {
+t.test('a slow listener gets everything that its run holds, and slows nothing down', async (t) => {
   const s = await serveRuns(t)
   const piece = 'x'.repeat(10_000)
   const work = s.app.sse.run(Array(2000).fill(piece), { topic: 'x', maxBytes: 40 * 1024 * 1024 })
@@ -463,7 +463,7 @@ t.test('the runs and their bytes are bounded, with a clear error', async (t) => 
   t.ok(client.events.length < 25)
 })
 
-t.test('options of a run that are none are refused, by a message that names them', async (t) => {
+t.test('invalid options of a run are refused by name', async (t) => {
   const s = await serveRuns(t)
   const bad: [options: unknown, message: RegExp][] = [
     [undefined, /'options' got undefined/],
@@ -485,7 +485,7 @@ t.test('options of a run that are none are refused, by a message that names them
   }
 })
 
-t.test('a client of a run hears nothing else, and can be picked, sent to and disconnected', async (t) => {
+t.test('a client of a run gets only its events, and can be selected, sent to and disconnected', async (t) => {
   const s = await serveRuns(t)
   const { source, gates } = steps(1)
   s.app.sse.run(source, { topic: 'x' })

@@ -79,7 +79,7 @@ for (const [name, begin] of Object.entries(engines)) {
     const here = await start(t, engine.backplane())
     const there = await start(t, engine.backplane())
 
-    await t.test('a run is heard, and resumed, on every process', async (t) => {
+    await t.test('a run can be followed, and resumed, on every process', async (t) => {
       const gates = Array.from({ length: 4 }, () => gate())
       const work = here.app.sse.run(
         async function* () {
@@ -116,7 +116,7 @@ for (const [name, begin] of Object.entries(engines)) {
       t.equal((await there.listen('resumed', second.lastEventId)).status, 204)
     })
 
-    await t.test('a process that starts later has it as far as the engine holds it', async (t) => {
+    await t.test('a process that starts later has as much of a run as the engine holds', async (t) => {
       const { finished } = here.app.sse.run(['a', 'b'], { topic: 'earlier' })
       await finished
       await known(here, 'earlier', 3)
@@ -150,7 +150,7 @@ for (const [name, begin] of Object.entries(engines)) {
       t.ok(isAborted)
     })
 
-    await t.test('one that is listened to on another process alone is not abandoned', async (t) => {
+    await t.test('a run with listeners only on another process is not abandoned', async (t) => {
       const work = here.app.sse.run(untilAbort, { topic: 'heard', abandonAfter: 900 })
       await known(there, 'heard')
       const client = await there.listen('heard')
@@ -267,7 +267,7 @@ t.test('a run ends here, too, where the engine does not take it, and its process
   t.strictSame(told(client).at(-1), ['failed', { reason: 'error' }])
 })
 
-t.test('a stream of a run that another process is yet to tell of waits for it', async (t) => {
+t.test('a request for a run that another process has yet to announce waits for it', async (t) => {
   const engine = new MemoryEngine()
   const here = await start(t, memoryBackplane(engine))
   const there = await serve(t, {
@@ -296,7 +296,7 @@ t.test('a stream of a run that another process is yet to tell of waits for it', 
   t.equal((await gone).status, 410)
 })
 
-t.test('where there is no room for a run of another process, it is passed over, and told of once', async (t) => {
+t.test('a run of another process that finds no room is skipped, and logged once', async (t) => {
   const engine = new MemoryEngine()
   const here = await start(t, memoryBackplane(engine))
   const there = await start(t, memoryBackplane(engine), { runs: { max: 1 } })
@@ -308,7 +308,7 @@ t.test('where there is no room for a run of another process, it is passed over, 
   t.equal(there.log.matching(/finds no room/).length, 1)
 })
 
-t.test('another run of the topic takes the place of one that has ended, and of no other', async (t) => {
+t.test('another run with the same topic replaces one that has ended, and no other', async (t) => {
   const engine = new MemoryEngine()
   const here = await start(t, memoryBackplane(engine))
   const there = await start(t, memoryBackplane(engine))
@@ -348,7 +348,7 @@ t.test('another run of the topic takes the place of one that has ended, and of n
   )
 })
 
-t.test('while the engine is away no run is taken for lost, and a process that closes waits for none', async (t) => {
+t.test('while the engine is out of reach no run counts as lost, and a closing process waits for none', async (t) => {
   const engine = new MemoryEngine()
   const here = await start(t, memoryBackplane(engine))
   const inner = memoryBackplane(engine)
