@@ -15,6 +15,7 @@ export class Presence {
   #clients = new Map()
   #timer
   #reporting = Promise.resolve()
+  #hasReported = false
   #closed = false
 
   /**
@@ -52,7 +53,7 @@ export class Presence {
     clearTimeout(this.#timer)
     this.#clients.clear()
     await this.#reporting
-    await this.#report()
+    if (this.#hasReported) await this.#report()
   }
 
   #reportIn(ms) {
@@ -85,6 +86,7 @@ export class Presence {
           PATIENCE
         ]
       )
+      this.#hasReported = true
     } catch (error) {
       this.#onError(error)
     }

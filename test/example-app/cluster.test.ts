@@ -108,6 +108,7 @@ t.test('without the database it says so, and ends', async (t) => {
   t.equal(code, 1)
   t.match(output(), `could not start: The backplane postgres at 127.0.0.1:${port}/board cannot be used`)
   t.notMatch(output(), 'secret')
+  t.equal(output().trim().split('\n').length, 1, 'and says nothing else')
   const { child: other, output: said } = runCluster({})
   t.equal((await withTimeout(once(other, 'close'), 'its end', START))[0], 1)
   t.match(said(), 'could not start: DATABASE_URL is not set. It takes the URL of a Postgres')

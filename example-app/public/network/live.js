@@ -2,6 +2,8 @@
 
 import { connect } from '/client.js'
 
+/** Longest time between two attempts to connect, ms. People watch this page, and there are few of them. */
+const LONGEST_DELAY = 5000
 /** How long a tab counts as catching up without hearing the end of it, ms: one that joins another's connection meanwhile does not. */
 const LONGEST = 1000
 
@@ -38,7 +40,13 @@ export class Live {
    */
   constructor(topic, { user, load, isStale, on, onState, onEnd }) {
     this.#url = `/events?topic=${encodeURIComponent(topic)}`
-    this.#options = { shared: true, sharedKey: user, isStale, load: (context) => this.#load(load, context) }
+    this.#options = {
+      shared: true,
+      sharedKey: user,
+      maxRetryDelay: LONGEST_DELAY,
+      isStale,
+      load: (context) => this.#load(load, context)
+    }
     this.#on = on
     this.#onState = onState
     this.#onEnd = onEnd
