@@ -45,7 +45,7 @@ app.post(
     const message = request.body.message
     const key = keyOf(request)
     const before = chats.get(key)?.messages ?? []
-    // A message that is there already is asked anew, and what followed it is forgotten: `regenerate()` of the SDK.
+    // A message that exists already is answered again, and what followed it is dropped: `regenerate()` of the SDK.
     const at = before.findIndex(({ id }) => id === message.id)
     const messages = [...(at < 0 ? before : before.slice(0, at)), message]
     const prompt = await convertToModelMessages(messages)

@@ -2,11 +2,11 @@ import { connect } from 'pylon-sse/client'
 
 // #region transport
 /**
- * A `ChatTransport` of the AI SDK, by which `useChat` asks and hears: a question goes by POST, and the answer is a run, which
- * goes on without its connection.
+ * A `ChatTransport` of the AI SDK, by which `useChat` sends and receives: a question is sent by POST, and the answer is a
+ * run, which continues without its connection.
  */
 export class RunTransport {
-  /** A run is heard from its beginning after a reload, so the SDK makes the message anew. */
+  /** After a reload a run is replayed from its beginning, so the SDK builds the message again. */
   resumeStreamIsReplay = true
   #answer
 
@@ -41,7 +41,7 @@ export class RunTransport {
   }
 }
 
-/** The chunks of an answer. A connection that breaks goes on where it was, and the SDK hears nothing of it. */
+/** The chunks of an answer. A connection that breaks resumes where it was, without the SDK noticing. */
 function chunksOf(url, signal) {
   const live = connect(url, { signal })
   return new ReadableStream({

@@ -21,7 +21,7 @@ export const access = {
     client.expiresAt = new Date(user.exp * 1000)
   },
   authorizeTopics({ user }) {
-    // These are patterns: a user whose id is `*` would hear the topics of all users.
+    // These are patterns: a user whose id is `*` would get the topics of all users.
     if (!/^[\w-]+$/.test(user.sub)) return []
     return [`user.${user.sub}`, 'orders.*']
   }

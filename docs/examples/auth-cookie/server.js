@@ -14,5 +14,5 @@ app.get('/', (_request, reply) => reply.type('text/html').send(page))
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => app.close())
 await app.listen({ port: Number(process.env.PORT ?? 3000) })
 
-// Something to hear for one user.
+// Events for one user, to try it out.
 setInterval(() => app.sse.broadcast({ it: new Date().toISOString() }, { topic: 'user.ann' }), 1000).unref()
