@@ -1,6 +1,8 @@
+// The case gzip: what compression costs and saves.
+
 const CLIENTS = 1000
 const RATE = 50
-/** JSON of one event, about: a row of a table as apps send it. */
+/** Approximate size of one event's JSON, bytes: a row of a table as apps send it. */
 const BYTES = 500
 
 /** Bytes and CPU of compressing once for all clients, once per client, and not at all. */

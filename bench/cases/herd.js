@@ -1,3 +1,5 @@
+// The case herd: all clients reconnect at once.
+
 const EVENTS = 500
 /** Connections opened at a time: below `net.core.somaxconn`, the most that the kernel queues. */
 const PARALLEL = 1000

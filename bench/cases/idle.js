@@ -1,3 +1,5 @@
+// The case idle: clients that get nothing.
+
 const WARM = 500
 const CLIENTS = 15_000
 /** Connections opened at a time: so many that the server limits their number per second. */

@@ -1,3 +1,5 @@
+// The cases resume: clients that resume with histories of several sizes.
+
 import { OWN, RIVAL } from '../peers/peers.js'
 
 const CLIENTS = 5000

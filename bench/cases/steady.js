@@ -1,3 +1,5 @@
+// The cases paced and sustained: events at a steady rate.
+
 import { LEAST } from '../peers/peers.js'
 import { underLoad } from './load.js'
 

@@ -1,3 +1,5 @@
+// The case stuck: clients that never read, among others.
+
 import { underLoad } from './load.js'
 
 const STUCK = 100

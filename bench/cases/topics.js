@@ -1,3 +1,5 @@
+// The cases topics and rooms: many topics with few clients each.
+
 import { underLoad } from './load.js'
 
 const CLIENTS = 10_000

@@ -1,3 +1,5 @@
+// The connection of one benchmark client, cheap enough for thousands in one process.
+
 import net from 'node:net'
 import { now } from '../machine/clock.js'
 

@@ -1,3 +1,5 @@
+// The events of one benchmark client, and the checks on them.
+
 import { now } from '../machine/clock.js'
 
 /**

@@ -1,3 +1,5 @@
+// A compressed stream for events.js.
+
 import { createGunzip } from 'node:zlib'
 
 /** Decompresses a gzip stream, and has its events parsed. */

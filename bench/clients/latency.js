@@ -1,3 +1,5 @@
+// The latency of events.
+
 import { createHistogram } from 'node:perf_hooks'
 
 const LONGEST = 3_600_000_000

@@ -1,3 +1,5 @@
+// The neighbour: requests to another route of the same server.
+
 import net from 'node:net'
 import { now } from '../machine/clock.js'
 import { Latency } from './latency.js'

@@ -1,3 +1,5 @@
+// Free ports.
+
 import { once } from 'node:events'
 import net from 'node:net'
 

@@ -1,3 +1,5 @@
+// A limit for the memory of a measurement.
+
 import { residentBytes } from './machine.js'
 
 const INTERVAL = 100

@@ -1,3 +1,5 @@
+// The peer better-sse.
+
 import { createChannel, createSession } from 'better-sse'
 import { History } from './history.js'
 import { roomsOf } from './rooms.js'

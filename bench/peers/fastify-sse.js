@@ -1,3 +1,5 @@
+// The peer @fastify/sse.
+
 import fastifySse from '@fastify/sse'
 import { History } from './history.js'
 import { roomsOf } from './rooms.js'

@@ -1,3 +1,5 @@
+// A peer that compresses for each client.
+
 import { constants, createGzip } from 'node:zlib'
 
 /** A peer that compresses as middleware does: one compressor per client, flushed after each event. */

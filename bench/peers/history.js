@@ -1,3 +1,5 @@
+// The history of peers that have none of their own.
+
 const EVENTS = 10_000
 
 /** The replay buffer that an app has to keep itself where the library has none: the latest events by id. */

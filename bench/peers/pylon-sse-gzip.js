@@ -1,3 +1,5 @@
+// This plugin with compression.
+
 import { setup as setupPlain } from './pylon-sse.js'
 
 /** This plugin with `compress: true`: each event is compressed once, for all clients. */

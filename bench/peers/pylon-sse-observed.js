@@ -1,3 +1,5 @@
+// This plugin with metrics, traces and an open dashboard, for bench/observing.js.
+
 import http from 'node:http'
 import { metrics, trace } from '@opentelemetry/api'
 import { InMemoryMetricExporter, MeterProvider, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics'

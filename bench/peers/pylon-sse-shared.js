@@ -1,3 +1,5 @@
+// This plugin with a backplane, for bench/backplane.js.
+
 import { pylonSse } from 'pylon-sse'
 import { jetStream } from 'pylon-sse/jetstream'
 import { postgres } from 'pylon-sse/postgres'

@@ -1,3 +1,5 @@
+// This plugin.
+
 import pylonSse from 'pylon-sse'
 
 /** This plugin with its defaults, history included, but without keepalives: the other peers send none. */

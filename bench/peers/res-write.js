@@ -1,3 +1,5 @@
+// The peer res.write loop.
+
 import { History } from './history.js'
 import { roomsOf } from './rooms.js'
 

@@ -1,3 +1,5 @@
+// The peer socket.write, which shows the least that Node's sockets cost.
+
 import { roomsOf } from './rooms.js'
 
 /**

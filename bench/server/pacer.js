@@ -1,3 +1,5 @@
+// Publishes events on a schedule.
+
 import { now } from '../machine/clock.js'
 
 /** Longest time that one turn of the event loop may publish overdue events, µs. */

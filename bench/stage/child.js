@@ -1,3 +1,5 @@
+// The child processes of a measurement. Calls to them are answered by calls.js.
+
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 

@@ -1,3 +1,5 @@
+// The stage of a measurement: a server and its clients, in processes of their own.
+
 import { sleep } from '../machine/clock.js'
 import { othersShare, timesOf } from '../machine/machine.js'
 import { MemoryGuard } from '../machine/memory-guard.js'

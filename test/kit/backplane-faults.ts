@@ -1,3 +1,6 @@
+// Faults of real engines: what clients get while an engine is killed, frozen or cut off, the same for all engines. Logs
+// that go back in time are in engine-losses.ts.
+
 import type { Test } from 'tap'
 import type { Backplane, BackplaneLimits } from '../../lib/backplane/backplane.js'
 import type { PylonSseOptions } from '../../lib/index.js'

@@ -1,3 +1,5 @@
+// A listener for tests of backplanes, which keeps what it is told.
+
 import type {
   Backplane,
   BackplaneEntry,

@@ -1,3 +1,6 @@
+// Finds programs that tests need, such as a Redis server: a test without its program is skipped, and fails with
+// CI=true.
+
 import { accessSync, constants } from 'node:fs'
 import { delimiter, isAbsolute, join } from 'node:path'
 import type { Test } from 'tap'

@@ -1,3 +1,5 @@
+// The example on several processes, for tests of example-app/cluster.js.
+
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import http from 'node:http'

@@ -1,3 +1,5 @@
+// Databases for the example: PGlite, and a Postgres if there is one.
+
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { PGlite } from '@electric-sql/pglite'

@@ -1,3 +1,5 @@
+// The page of the example in a browser, as tests use it.
+
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core'
 import type { Test } from 'tap'
 import { PATIENCE } from './patience.js'

@@ -1,3 +1,5 @@
+// The example with several people in it, each with a tab.
+
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import type { Test } from 'tap'
 import { emptyDatabase } from './board-database.js'

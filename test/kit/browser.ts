@@ -1,3 +1,5 @@
+// EventSources in pages of real browsers.
+
 import { EventSource, type EventSourceFetchInit } from 'eventsource'
 import type { Test } from 'tap'
 import { Watch } from './watch.js'

@@ -1,3 +1,5 @@
+// The real browsers that tests run in. How each is started is in chromium.ts and firefox.ts.
+
 import type { Browser } from 'playwright-core'
 import type { Test } from 'tap'
 import { launchChromium } from './chromium.js'

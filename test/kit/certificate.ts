@@ -1,3 +1,5 @@
+// A certificate for servers with TLS.
+
 import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -1,3 +1,5 @@
+// Starts Chromium.
+
 import { type Browser, chromium } from 'playwright-core'
 import type { Test } from 'tap'
 import { findBinary, requireBinary } from './binary.js'

@@ -1,3 +1,5 @@
+// pylon-sse/client as a module for browsers.
+
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 

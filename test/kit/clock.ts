@@ -1,3 +1,5 @@
+// A clock for tests, which goes on only when they say so.
+
 import type { Test } from 'tap'
 
 export interface Clock {

@@ -1,3 +1,5 @@
+// Processes that run an app with a backplane, for tests of several processes. What runs in them is cluster-process.js.
+
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'

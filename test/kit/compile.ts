@@ -1,3 +1,5 @@
+// Compiles TypeScript programs, such as the recipes.
+
 import { join, relative } from 'node:path'
 import ts from 'typescript'
 import { exampleFile } from './example.js'

@@ -1,3 +1,5 @@
+// The connections of a server, as the server sees them.
+
 import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { Watch } from './watch.js'

@@ -1,3 +1,5 @@
+// Many readers in a process of their own, which is crowd-process.js.
+
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'

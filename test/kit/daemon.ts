@@ -1,3 +1,5 @@
+// Starts and stops servers that are not Node programs.
+
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'

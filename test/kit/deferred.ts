@@ -1,3 +1,5 @@
+// Promises that are settled from outside, and a gate that holds code back until the test opens it.
+
 import { deferred } from '../../lib/entries/testing/deferred.js'
 
 export { type Deferred, deferred } from '../../lib/entries/testing/deferred.js'

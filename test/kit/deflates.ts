@@ -1,3 +1,5 @@
+// Calls of zlib, which tests count, and can hold back.
+
 import { syncBuiltinESMExports } from 'node:module'
 import zlib from 'node:zlib'
 import type { Test } from 'tap'

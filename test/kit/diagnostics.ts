@@ -1,3 +1,5 @@
+// Keeps the messages of a diagnostics channel.
+
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Test } from 'tap'
 import type { SseDiagnostics } from '../../lib/index.js'

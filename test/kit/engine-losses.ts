@@ -1,3 +1,6 @@
+// Losses of real engines: what clients get when an engine's log goes back in time, or is replaced. Faults that lose
+// nothing are in backplane-faults.ts.
+
 import type { Test } from 'tap'
 import {
   dataOf,

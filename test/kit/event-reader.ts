@@ -1,3 +1,5 @@
+// The stream reader of pylon-sse/testing, for events as they are on the wire.
+
 import { type Head as LibHead, StreamReader } from '../../lib/entries/testing/stream-reader.js'
 import { PATIENCE } from './patience.js'
 

@@ -1,3 +1,5 @@
+// A log with events of given sizes.
+
 import assert from 'node:assert/strict'
 import { EventLog } from '../../lib/log/event-log.js'
 import type { LogEntry } from '../../lib/log/log-entry.js'

@@ -1,3 +1,5 @@
+// Starts Firefox.
+
 import { type Browser, firefox } from 'playwright-core'
 import type { Test } from 'tap'
 import { findBinary, requireBinary } from './binary.js'

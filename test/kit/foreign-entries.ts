@@ -1,3 +1,5 @@
+// Entries of an engine that this package has not written.
+
 import { headers, type MsgHdrs } from '@nats-io/transport-node'
 
 /** An entry as an engine keeps it: three texts. */

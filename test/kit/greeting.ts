@@ -1,3 +1,5 @@
+// The first block of a stream, apart from the client's id.
+
 import type { EventReader } from './event-reader.js'
 
 /** What the body of a stream begins with: told from what it says of the client itself. */

@@ -1,3 +1,5 @@
+// A client over HTTP/2.
+
 import http2 from 'node:http2'
 import net from 'node:net'
 import { EventReader } from './event-reader.js'

@@ -1,3 +1,5 @@
+// Measures the heap.
+
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 

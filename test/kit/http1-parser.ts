@@ -1,3 +1,5 @@
+// A parser of HTTP/1.1 responses, byte by byte, for tests that must see the framing.
+
 import type { Head } from './event-reader.js'
 
 /** A request that was sent, and where its answer goes. */

@@ -1,3 +1,5 @@
+// A client over app.inject.
+
 import type { FastifyInstance } from 'fastify'
 import type { Connection } from '../../lib/entries/testing/connection.js'
 import { openInject } from '../../lib/entries/testing/inject.js'

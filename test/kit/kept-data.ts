@@ -1,3 +1,5 @@
+// Backups of a server's files.
+
 import { cp, mkdir, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 

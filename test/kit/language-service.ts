@@ -1,3 +1,5 @@
+// The language service of TypeScript, for tests of what editors show.
+
 import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
 

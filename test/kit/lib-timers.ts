@@ -1,3 +1,5 @@
+// The timers that lib/ sets, so that tests find those that are left.
+
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 

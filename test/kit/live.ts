@@ -1,3 +1,5 @@
+// pylon-sse/client as tests use it, against a server of their own.
+
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Test } from 'tap'
 import {

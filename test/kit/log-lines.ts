@@ -1,3 +1,5 @@
+// The lines that an app logs.
+
 import { Watch } from './watch.js'
 
 export interface LogLine {

@@ -1,3 +1,5 @@
+// Starts a JetStream cluster.
+
 import type { Test } from 'tap'
 import { eventually } from './backplane-faults.js'
 import { type NatsServer, startNats } from './nats-server.js'

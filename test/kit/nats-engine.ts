@@ -1,3 +1,5 @@
+// NATS for the tests that are the same for all engines.
+
 import type { Test } from 'tap'
 import { jetStream } from '../../lib/backplane/nats/jetstream.js'
 import { controlsOf } from './backplane-faults.js'

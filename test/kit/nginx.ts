@@ -1,3 +1,5 @@
+// Starts nginx.
+
 import type { Test } from 'tap'
 import { requireBinary } from './binary.js'
 import { startDaemon } from './daemon.js'

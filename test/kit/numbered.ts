@@ -1,3 +1,5 @@
+// Events with ascending numbers, so that a test sees gaps and duplicates.
+
 import type { FastifyInstance } from 'fastify'
 import type { EventReader, SseEvent } from './event-reader.js'
 

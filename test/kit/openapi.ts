@@ -1,3 +1,5 @@
+// OpenAPI documents of apps with the plugin.
+
 import swagger from '@fastify/swagger'
 import fastify, { type FastifyInstance } from 'fastify'
 import type { Test } from 'tap'

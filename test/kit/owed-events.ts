@@ -1,3 +1,5 @@
+// Checks that each client gets the events that it is owed, or a resync.
+
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Process, range } from './backplane-faults.js'

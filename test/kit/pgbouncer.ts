@@ -1,3 +1,5 @@
+// Starts PgBouncer.
+
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chown, writeFile } from 'node:fs/promises'

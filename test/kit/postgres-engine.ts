@@ -1,3 +1,5 @@
+// Postgres for the tests that are the same for all engines.
+
 import tap from 'tap'
 import type { Backplane, BackplaneLimits } from '../../lib/backplane/backplane.js'
 import { type PostgresOptions, postgres } from '../../lib/backplane/postgres/postgres.js'

@@ -1,3 +1,5 @@
+// Starts the proxies that docs/deployment.md has configurations for.
+
 import type { Test } from 'tap'
 import { findBinary, requireBinary } from './binary.js'
 import { startDaemon } from './daemon.js'

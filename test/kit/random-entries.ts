@@ -1,3 +1,5 @@
+// Random entries of an engine, the same for the same seed.
+
 import { messageOf, type StoredEntry } from './foreign-entries.js'
 
 /** Numbers from 0 up to 1, the same for the same seed (mulberry32). */

@@ -1,3 +1,5 @@
+// Loads the programs of docs/examples into the process of a test.
+
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'

@@ -1,3 +1,5 @@
+// Starts a Redis Cluster.
+
 import { Cluster } from 'ioredis'
 import type { Test } from 'tap'
 import { eventually } from './backplane-faults.js'

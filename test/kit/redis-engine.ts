@@ -1,3 +1,5 @@
+// Redis for the tests that are the same for all engines.
+
 import type { Test } from 'tap'
 import { redisStreams } from '../../lib/backplane/redis/redis-streams.js'
 import { controlsOf } from './backplane-faults.js'

@@ -1,3 +1,5 @@
+// Starts a Redis Sentinel with its servers.
+
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'

@@ -1,3 +1,5 @@
+// A proxy between a browser and a server, which tests can replace.
+
 import net from 'node:net'
 import type { Test } from 'tap'
 import { deferred } from './deferred.js'

@@ -1,3 +1,5 @@
+// An app with the plugin, and clients of it: what most tests begin with.
+
 import { mkdtemp, rm } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'

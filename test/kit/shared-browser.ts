@@ -1,3 +1,5 @@
+// One browser for all tests of a process.
+
 import type { Browser } from 'playwright-core'
 import tap, { type Test } from 'tap'
 

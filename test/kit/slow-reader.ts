@@ -1,3 +1,5 @@
+// A client that reads slowly.
+
 import { type ConnectOptions, connect, type SseClient } from './sse-client.js'
 import type { Target } from './stream-request.js'
 

@@ -1,3 +1,5 @@
+// A disk that runs full.
+
 import { execFile } from 'node:child_process'
 import { chown, mkdir, mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

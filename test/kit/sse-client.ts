@@ -1,3 +1,5 @@
+// A client over a socket, which sees each byte.
+
 import net from 'node:net'
 import tls from 'node:tls'
 import { deferred } from './deferred.js'

@@ -1,3 +1,5 @@
+// Tabs of a browser, simulated in the process of a test.
+
 import type { Test } from 'tap'
 import type { Address, SseOptions } from '../../lib/entries/client/client.js'
 import { Live } from './live.js'

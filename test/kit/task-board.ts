@@ -1,3 +1,5 @@
+// The example as a server under test.
+
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'

@@ -1,3 +1,5 @@
+// A TCP proxy that tests can cut, freeze and slow down.
+
 import { once } from 'node:events'
 import net from 'node:net'
 import type { Test } from 'tap'

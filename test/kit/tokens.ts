@@ -1,3 +1,5 @@
+// Tokens for the recipes with logins, valid ones and others.
+
 import { createHmac } from 'node:crypto'
 import type { FastifyInstance, FastifyServerOptions } from 'fastify'
 import type { Test } from 'tap'

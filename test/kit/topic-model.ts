@@ -1,3 +1,5 @@
+// A naive model of topics and patterns, to compare lib/log/topic.ts with.
+
 import fc from 'fast-check'
 
 /** Whether a pattern matches a topic, written without a thought for speed. */

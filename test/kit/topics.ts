@@ -1,3 +1,5 @@
+// Requests for topics.
+
 import type { SseClient } from '../../lib/index.js'
 import type { StreamRequest } from './stream-request.js'
 

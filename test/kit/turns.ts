@@ -1,3 +1,5 @@
+// Turns of the event loop.
+
 import type { Socket } from 'node:net'
 
 /**

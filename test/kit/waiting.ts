@@ -1,3 +1,5 @@
+// Waits until requests wait: for an event, or for a run of another process.
+
 import type { Test } from 'tap'
 import { LongPolls } from '../../lib/hub/clients/long-polls.js'
 import { AwaitedRuns } from '../../lib/hub/runs/awaited-runs.js'

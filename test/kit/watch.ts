@@ -1,3 +1,5 @@
+// The waits of pylon-sse/testing, for the package's own tests.
+
 import { Watch as LibWatch } from '../../lib/entries/testing/watch.js'
 import { PATIENCE } from './patience.js'
 
