@@ -4,6 +4,7 @@ import { End, SseError } from './errors.js'
 import type { SseEvent } from './event.js'
 import type { Address, Link, Query, Sink } from './link.js'
 import type { ConnectionOptions, HeaderFields } from './options.js'
+import type { Transport } from './status.js'
 import { streamParser } from './stream-parser.js'
 import { Watchdog } from './watchdog.js'
 
@@ -30,7 +31,7 @@ export class Connection implements Link {
   #attempt = new AbortController()
   #isClosed = false
   #isOpen = false
-  #transport: 'stream' | 'pages' = 'stream'
+  #transport: Transport = 'stream'
   /** Whether no byte of the stream has come, so that pages are tried. */
   #isHeldBack = false
   /** Reconnection time, ms. */

@@ -1,15 +1,15 @@
 import { Connection } from './connection.js'
-import { type Channel, environment, type Locks } from './environment.js'
+import { environment } from './environment.js'
 import type { SseEvent } from './event.js'
 import type { Address, Link, Sink } from './link.js'
 import { matches } from './match.js'
+import { Membership } from './membership.js'
 import type { ConnectionOptions } from './options.js'
 import { RecentEvents } from './recent-events.js'
-import type { ConnectionStatus } from './status.js'
+import type { ConnectionStatus, Transport } from './status.js'
 import type { Message, Shared, Told } from './tab-message.js'
 
-/** How often a tab looks whether the leading one still answers, ms; after how many looks in vain it takes over. */
-const LOOK_EVERY = 3000
+/** After how many looks in vain a tab takes over from the one that leads. */
 const MAX_LOOKS = 3
 
 /** Joins the tabs that share a connection. @throws what the browser does where it forbids locks */
@@ -32,46 +32,48 @@ export async function openShared(
 class SharedConnection implements Link {
   lastEventId: string | undefined
   clientId: string | undefined
-  readonly #id = Math.random().toString(36).slice(2)
   readonly #url: Address
   readonly #options: ConnectionOptions
   readonly #sink: Sink
   readonly #topics: ReadonlySet<string>
-  readonly #key: string
-  readonly #locks: Locks
+  readonly #membership: Membership
   readonly #recent = new RecentEvents()
   /** The topics of all tabs, where it leads. */
   readonly #union = new Set<string>()
   /** Who waits to be let in, and what they have had, where it leads. */
   readonly #waiting = new Map<string, string | undefined>()
-  #channel: Channel | undefined
-  /** Aborts when it leaves the others. */
-  #stay = new AbortController()
   #own: Connection | undefined
   #isOpen = false
+  /** How its own connection gets events. */
+  #transport: Transport = 'stream'
   #leader: string | undefined
   #hasJoined = false
   #hasEverJoined = false
   #isClosed = false
   #looks = 0
-  #timer: ReturnType<typeof setInterval> | undefined
-  #releaseTab = () => {}
 
   constructor(url: Address, options: ConnectionOptions, sink: Sink, topics: ReadonlySet<string>, key: string) {
     this.#url = url
     this.#options = options
     this.#sink = sink
     this.#topics = topics
-    this.#key = key
-    this.#locks = environment.navigator!.locks!
     this.lastEventId = options.lastEventId
-    this.#listen('addEventListener')
-    void this.#enter()
+    this.#membership = new Membership(key, topics, {
+      hear: (message) => this.#hear(message),
+      announced: () => this.#announced(),
+      lead: (signal) => this.#lead(signal),
+      deposed: () => {
+        this.#stepDown()
+        this.#announced()
+      },
+      left: () => this.#stepDown(),
+      look: () => this.#look()
+    })
   }
 
   /** Its topics have changed. */
   restart(): void {
-    void this.#announce()
+    void this.#membership.announce()
   }
 
   close(): void {
@@ -80,84 +82,15 @@ class SharedConnection implements Link {
     this.#sink.tell({ state: 'closed', reason: 'closed', error: undefined })
   }
 
-  #listen(method: 'addEventListener' | 'removeEventListener'): void {
-    const { document } = environment
-    /* c8 ignore next 5: a worker, in part */
-    environment[method]?.('pagehide', this.#leave)
-    environment[method]?.('pageshow', this.#comeBack)
-    document?.[method]?.('freeze', this.#leave)
-    document?.[method]?.('resume', this.#comeBack)
-  }
-
-  async #enter(): Promise<void> {
-    this.#stay = new AbortController()
-    const { signal } = this.#stay
-    const channel = new environment.BroadcastChannel!(this.#key)
-    this.#channel = channel
-    channel.onmessage = ({ data }) => this.#hear(data)
-    this.#timer = setInterval(() => this.#look(), LOOK_EVERY)
-    this.#looks = 0
-    await this.#announce()
-    if (!signal.aborted) this.#seekLead(signal, { signal })
-  }
-
-  /** Before the page is put aside: it would hold the lock, and answer nobody. */
-  readonly #leave = (): void => {
-    this.#tell({ is: 'bye' })
-    this.#stay.abort()
-    clearInterval(this.#timer)
-    this.#channel?.close()
-    this.#channel = undefined
-    this.#stepDown()
-    this.#releaseTab()
-  }
-
-  readonly #comeBack = (): void => {
-    if (this.#channel === undefined && !this.#isClosed) void this.#enter()
-  }
-
-  /** Holds a lock whose name tells its topics, and then says so. */
-  async #announce(): Promise<void> {
-    const { signal } = this.#stay
-    const releaseOld = this.#releaseTab
-    const name = `${this.#key} tab ${JSON.stringify([this.#id, ...this.#topics])}`
-    await new Promise<void>((held) => {
-      const holding = this.#locks.request(name, { signal }, () => {
-        held()
-        return new Promise((release) => {
-          this.#releaseTab = release
-        })
-      })
-      holding.catch(() => held())
-    })
-    releaseOld()
-    if (signal.aborted) return
+  #announced(): void {
     if (this.#own === undefined) this.#tell({ is: 'hello', cursor: this.lastEventId })
-    else await this.#unite()
-  }
-
-  /** Waits for the lock of who leads, or takes it from one that does not answer. */
-  #seekLead(signal: AbortSignal, options: { signal?: AbortSignal; steal?: boolean }): void {
-    const holding = this.#locks.request(`${this.#key} leader`, options, async () => {
-      await this.#lead(signal)
-      return new Promise((release) => {
-        if (signal.aborted) release()
-        signal.addEventListener('abort', () => release())
-      })
-    })
-    holding.catch(() => {
-      if (signal.aborted) return
-      // Another tab has taken it.
-      this.#stepDown()
-      this.#seekLead(signal, { signal })
-      this.#tell({ is: 'hello', cursor: this.lastEventId })
-    })
+    else void this.#unite()
   }
 
   async #lead(signal: AbortSignal): Promise<void> {
     await this.#unite()
     if (signal.aborted) return
-    this.#leader = this.#id
+    this.#leader = this.#membership.id
     this.#waiting.clear()
     this.#tell({ is: 'leader' })
     const { lastEventId } = this
@@ -182,16 +115,16 @@ class SharedConnection implements Link {
     this.#isOpen = false
     this.#hasJoined = false
     this.#leader = undefined
+    this.#looks = 0
     own?.close()
   }
 
   /** Asks the browser for the topics of all tabs, and hears those that are new. */
   async #unite(): Promise<void> {
-    const prefix = `${this.#key} tab `
-    const { held = [] } = await this.#locks.query()
-    const names = held.flatMap(({ name }) => (name?.startsWith(prefix) ? [name.slice(prefix.length)] : []))
-    const topics = new Set(names.flatMap((name): string[] => JSON.parse(name).slice(1)))
-    const hasGrown = [...topics].some((topic) => !this.#union.has(topic))
+    const topics = await this.#membership.topicsOfAll()
+    // A topic of a tab that has gone, and comes back, is still heard unless it has connected anew meanwhile.
+    const isHeard = (topic: string) => this.#union.has(topic) || this.#own?.asked.has(topic)
+    const hasGrown = [...topics].some((topic) => !isHeard(topic))
     this.#union.clear()
     for (const topic of topics) this.#union.add(topic)
     if (this.#own === undefined) return
@@ -228,6 +161,7 @@ class SharedConnection implements Link {
   #share(status: ConnectionStatus): void {
     const { clientId } = this.#own!
     this.clientId = clientId
+    if (status.state === 'open') this.#transport = status.transport
     const hasError = 'error' in status && status.error !== undefined
     // Not all that is thrown can be sent.
     this.#tell({
@@ -247,8 +181,7 @@ class SharedConnection implements Link {
 
   #end(): void {
     this.#isClosed = true
-    this.#listen('removeEventListener')
-    this.#leave()
+    this.#membership.end()
   }
 
   /** Lets those in that wait, once it is known where they begin. */
@@ -258,7 +191,7 @@ class SharedConnection implements Link {
     for (const [to, had] of this.#waiting) {
       const isNew = had === undefined || had === cursor
       const tail = isNew ? [] : this.#recent.after(had)
-      this.#tell({ is: 'joined', to, cursor, tail, clientId: this.clientId })
+      this.#tell({ is: 'joined', to, cursor, tail, transport: this.#transport, clientId: this.clientId })
     }
     this.#waiting.clear()
   }
@@ -277,7 +210,7 @@ class SharedConnection implements Link {
       void this.#unite()
     } else if (message.is === 'ping' && this.#own !== undefined) {
       this.#tell({ is: 'pong' })
-    } else if (message.is === 'joined' && message.to === this.#id && this.#own === undefined) {
+    } else if (message.is === 'joined' && message.to === this.#membership.id && this.#own === undefined) {
       this.#leader = from
       this.#join(message)
     } else if (from === this.#leader && message.is === 'event' && this.#hasJoined) {
@@ -287,10 +220,10 @@ class SharedConnection implements Link {
     }
   }
 
-  #join({ cursor, tail, clientId }: Extract<Message, { is: 'joined' }>): void {
+  #join({ cursor, tail, transport, clientId }: Extract<Message, { is: 'joined' }>): void {
     const common = { id: cursor, topic: undefined }
     const isAhead = this.#recent.has(cursor)
-    this.#follow({ state: 'open', transport: 'stream' }, clientId)
+    this.#follow({ state: 'open', transport }, clientId)
     this.#hasJoined = true
     if (!this.#hasEverJoined && (tail !== undefined || this.lastEventId === undefined)) {
       this.#sink.receive({ ...common, event: 'connected', data: {} })
@@ -336,10 +269,10 @@ class SharedConnection implements Link {
     this.#tell({ is: 'ping' })
     if (this.#looks <= MAX_LOOKS) return
     this.#looks = 0
-    this.#seekLead(this.#stay.signal, { steal: true })
+    this.#membership.takeLead()
   }
 
   #tell(told: Told): void {
-    this.#channel?.postMessage({ ...told, from: this.#id })
+    this.#membership.tell(told)
   }
 }

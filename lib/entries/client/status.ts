@@ -11,13 +11,16 @@ export type CloseReason =
   /** The answer was another 4xx. */
   | 'refused'
 
+/** `'pages'`: something on the way holds streams back, and the client asks for JSON pages instead. */
+export type Transport = 'stream' | 'pages'
+
 /** How the connection does. A new object with each change. */
 export type SseStatus =
   | { readonly state: 'connecting' }
   | {
       readonly state: 'open'
-      /** `'pages'`: something on the way holds streams back, and the client asks for JSON pages instead. */
-      readonly transport: 'stream' | 'pages'
+      /** How events come. */
+      readonly transport: Transport
       /** Whether `load` runs, and events wait for it. */
       readonly loading: boolean
       /** With `shared`: whether this tab has the connection, or hears by another one. */

@@ -1,5 +1,5 @@
 import type { SseEvent } from './event.js'
-import type { ConnectionStatus } from './status.js'
+import type { ConnectionStatus, Transport } from './status.js'
 
 // What tabs that share a connection tell each other.
 
@@ -22,6 +22,7 @@ export type Message = { readonly from: string } & (
   | {
       readonly is: 'joined'
       readonly clientId: string | undefined
+      readonly transport: Transport
       readonly to: string
       readonly cursor: string
       readonly tail: Shared[] | undefined

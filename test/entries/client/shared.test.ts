@@ -194,6 +194,7 @@ t.test('tabs are let in where the one that leads reads pages, and begins with a 
   const first = await open()
   const second = await open()
   await second.live.take(1)
+  for (const { live } of [first, second]) t.match(live.connection.status, { state: 'open', transport: 'pages' })
   s.app.sse.broadcast('after')
   for (const { live } of [first, second]) {
     t.strictSame(await live.take(2), [live.data[0], 'after'])
