@@ -1,4 +1,5 @@
-// What the client may weigh, with its dependency, minified and gzipped.
+// What the client may weigh, with its dependency, minified and gzipped. eventsource-parser is held at 3.0.6: later versions are
+// faster by up to 550 bytes more, for streams that no page reads.
 const toModule = (config) => ({ ...config, format: 'esm', target: 'es2022' })
 
 export default [
@@ -7,7 +8,7 @@ export default [
     path: 'dist/entries/client/client.js',
     import: '{ connect }',
     ignore: ['./iterate.js', './pages.js', './shared.js', './validate.js'],
-    limit: '5.12 kB',
+    limit: '5 kB',
     gzip: true,
     modifyEsbuildConfig: toModule
   },

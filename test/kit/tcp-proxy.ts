@@ -16,30 +16,20 @@ export class TcpProxy {
   #target: number
   readonly #sockets = new Set<net.Socket>()
   #isCut = false
+  /** What it does when it passes on again, while it holds all bytes back. */
+  #held: (() => void)[] | undefined
   readonly #server = net.createServer((near) => {
     if (this.#isCut) {
       near.destroy()
       return
     }
-    const far = net.connect(this.#target, '127.0.0.1')
-    for (const [one, other] of [
-      [near, far],
-      [far, near]
-    ] as const) {
-      this.#sockets.add(one)
-      one.on('error', () => {})
-      one.on('close', () => {
-        this.#sockets.delete(one)
-        other.destroy()
-      })
+    if (this.#held === undefined) this.#join(near)
+    else {
+      // Nobody answers, and nobody says so.
+      this.#sockets.add(near)
+      near.on('error', () => {})
+      this.#held.push(() => this.#join(near))
     }
-    near.pipe(far)
-    if (this.#rate === Number.POSITIVE_INFINITY) {
-      far.pipe(near)
-      far.on('data', (bytes: Buffer) => {
-        this.passed += bytes.length
-      })
-    } else this.#passSlowly(far, near)
   })
 
   private constructor(target: number) {
@@ -74,8 +64,41 @@ export class TcpProxy {
     for (const socket of this.#sockets) socket.destroy()
   }
 
+  /** Passes nothing on, in silence: connections stay, and those to come are taken and not answered. */
+  hold(): void {
+    this.#held = []
+    for (const socket of this.#sockets) socket.pause()
+  }
+
   mend(): void {
     this.#isCut = false
+    if (this.#held === undefined) return
+    for (const socket of this.#sockets) socket.resume()
+    for (const join of this.#held) join()
+    this.#held = undefined
+  }
+
+  #join(near: net.Socket): void {
+    if (near.destroyed) return
+    const far = net.connect(this.#target, '127.0.0.1')
+    for (const [one, other] of [
+      [near, far],
+      [far, near]
+    ] as const) {
+      this.#sockets.add(one)
+      one.on('error', () => {})
+      one.on('close', () => {
+        this.#sockets.delete(one)
+        other.destroy()
+      })
+    }
+    near.pipe(far)
+    if (this.#rate === Number.POSITIVE_INFINITY) {
+      far.pipe(near)
+      far.on('data', (bytes: Buffer) => {
+        this.passed += bytes.length
+      })
+    } else this.#passSlowly(far, near)
   }
 
   #passSlowly(from: net.Socket, to: net.Socket): void {

@@ -131,6 +131,7 @@ class SharedConnection implements Link {
     if (hasGrown) {
       // What has come until now holds nothing of the new topics.
       this.#recent.clear()
+      if (this.lastEventId !== undefined) this.#begin(this.lastEventId)
       this.#isOpen = false
       this.#own.restart()
     }

@@ -99,6 +99,8 @@ t.test('a tab that is behind gets the rest, and one that nobody can tell what it
   third.thaw()
   t.strictSame(await third.live.take(1), [1])
   third.freeze()
+  s.app.sse.broadcast('meanwhile')
+  await second.live.until('meanwhile')
   // What comes with a new topic makes all that came before incomplete.
   second.live.connection.topics.add('new')
   s.app.sse.broadcast(2)
@@ -159,6 +161,49 @@ t.test('the topics of a tab that has gone come to no other', async (t) => {
   t.strictSame(await first.live.take(1), ['a'])
   t.strictSame(await third.live.take(1), ['a'])
   t.equal(s.app.sse.clientCount, 1)
+})
+
+t.test('a tab that was frozen, and has a topic that no other tab has, comes back without a resync', async (t) => {
+  const s = await serve(t, { sse: SSE })
+  const tabs = new Tabs(t)
+  const first = await tabs.open(`${s.url}/events`, { topics: ['a'] })
+  const second = await tabs.open(`${s.url}/events`, { topics: ['own'] })
+  const before = first.live.statuses.length
+  second.freeze()
+  // When the first one has heard that, it knows the second one's topics no more.
+  const third = await tabs.open(`${s.url}/events`, { topics: ['a'] })
+  for (const topic of ['own', 'a']) s.app.sse.broadcast(topic, { topic })
+  await third.live.until('a')
+  second.thaw()
+  s.app.sse.broadcast('last')
+  for (const { live } of [first, second, third]) await live.until('last')
+  t.strictSame(second.live.data, ['own', 'last'])
+  t.strictSame(first.live.data, ['a', 'last'])
+  t.equal(first.live.statuses.length, before, 'the connection has not been made anew')
+})
+
+t.test('a tab that was frozen while its topic was not heard is told so', async (t) => {
+  const s = await serve(t, { sse: SSE })
+  const tabs = new Tabs(t)
+  const first = await tabs.open(`${s.url}/events`, { topics: ['a'] })
+  const second = await tabs.open(`${s.url}/events`, { topics: ['own'] })
+  s.app.sse.broadcast(1)
+  for (const { live } of [first, second]) await live.until(1)
+  second.freeze()
+  const third = await tabs.open(`${s.url}/events`, { topics: ['a'] })
+  const opened = first.live.states.filter((state) => state === 'open').length
+  for (const client of s.app.sse.clients) client.close()
+  await first.live.opened(opened + 1)
+  for (const topic of ['own', undefined]) s.app.sse.broadcast('meanwhile', { topic })
+  await third.live.until('meanwhile')
+  second.thaw()
+  await second.live.take(2)
+  s.app.sse.broadcast('last')
+  for (const { live } of [first, second, third]) await live.until('last')
+  t.strictSame(
+    second.live.events.map(({ event, data }) => (event === 'resync' ? event : data)),
+    [1, 'resync', 'last']
+  )
 })
 
 t.test('a tab that is ahead of the one that leads is told so, and then gets all that follows', async (t) => {

@@ -1,13 +1,12 @@
-// Five tabs that share one connection, in Chromium and Firefox: `npx tap run test/by-hand/tabs-in-browsers.ts --disable-coverage`.
-
 import type { FastifyInstance } from 'fastify'
 import type { Browser, Page } from 'playwright-core'
 import t, { type Test } from 'tap'
-import { BROWSERS } from '../kit/browsers.js'
-import { clientBundle } from '../kit/client-bundle.js'
-import { startNginx } from '../kit/nginx.js'
-import { type Served, serve } from '../kit/server.js'
-import { TcpProxy } from '../kit/tcp-proxy.js'
+import { BROWSERS } from '../../kit/browsers.js'
+import { launchChromiumWithProcesses } from '../../kit/chromium.js'
+import { clientBundle } from '../../kit/client-bundle.js'
+import { startNginx } from '../../kit/nginx.js'
+import { type Served, serve } from '../../kit/server.js'
+import { TcpProxy } from '../../kit/tcp-proxy.js'
 
 // A browser takes long to start on a busy machine.
 t.setTimeout(300_000)
@@ -169,6 +168,23 @@ function testIn(name: string, browser: Browser): void {
     t.equal(s.app.sse.clientCount, 1)
   })
 
+  t.test(`in ${name} tabs notice that the network is silent, and miss nothing when it passes on again`, async (t) => {
+    const s = await serve(t, {
+      sse: { retry: 10, keepAliveInterval: 500, authorizeTopics: () => true },
+      setup: addPage
+    })
+    const proxy = await TcpProxy.to(t, s.port!)
+    const profile = await Profile.open(t, browser, `http://127.0.0.1:${proxy.port}`, 'maxRetryDelay: 100')
+    s.app.sse.broadcast(1)
+    await profile.until(1)
+    proxy.hold()
+    for (const page of profile.tabs) await page.waitForFunction(`live.status.state !== 'open'`)
+    s.app.sse.broadcast(2)
+    proxy.mend()
+    await profile.until(2)
+    t.strictSame(await profile.heard(), Array(5).fill([1, 2]))
+  })
+
   t.test(`in ${name} tabs go over to pages where nginx holds the stream back, and to the stream again`, async (t) => {
     const s = await serve(t, { sse: { retry: 10, authorizeTopics: () => true }, setup: addPage })
     const site = `server {
@@ -184,8 +200,7 @@ function testIn(name: string, browser: Browser): void {
     const proxy = await TcpProxy.to(t, port)
     const profile = await Profile.open(t, browser, `http://127.0.0.1:${proxy.port}`, 'openTimeout: 1000')
     const transports = () => Promise.all(profile.tabs.map((page) => page.evaluate('live.status.transport')))
-    // A tab that joins while the leading one reads pages says that it has a stream: a fault that is open.
-    t.ok((await transports()).includes('pages'))
+    t.strictSame(await transports(), Array(5).fill('pages'))
     s.app.sse.broadcast(1)
     await profile.until(1)
     // The proxy is out of the way now, and the time has come to try.
@@ -202,6 +217,30 @@ function testIn(name: string, browser: Browser): void {
   })
 }
 
+for (const [name, launch] of Object.entries(BROWSERS)) {
+  const browser = await launch(t)
+  if (browser !== undefined) testIn(name, browser)
+}
+
+t.test('in Chromium another tab takes over when the process of the leading one crashes', async (t) => {
+  const browser = await launchChromiumWithProcesses(t)
+  if (browser === undefined) return
+  const s = await serve(t, { sse: { retry: 10, authorizeTopics: () => true }, setup: addPage })
+  const profile = await Profile.open(t, browser, s.url)
+  s.app.sse.broadcast(1)
+  await profile.until(1)
+  const [leading] = profile.tabs.splice(await profile.leader(), 1)
+  const crash = new Promise((resolve) => leading!.once('crash', resolve))
+  const devtools = await leading!.context().newCDPSession(leading!)
+  devtools.send('Page.crash').catch(() => {})
+  await crash
+  s.app.sse.broadcast(2)
+  await profile.until(2)
+  s.app.sse.broadcast(3)
+  await profile.until(3)
+  t.strictSame(await profile.heard(), Array(4).fill([1, 2, 3]))
+})
+
 function addPage(app: Served['app']): void {
   const script = `
     import { connect } from '/client.js'
@@ -211,9 +250,4 @@ function addPage(app: Served['app']): void {
   const html = `<!doctype html><title>a page</title><script type="module">${script}</script>`
   app.get('/', (_request, reply) => reply.type('text/html').send(html))
   app.get('/client.js', (_request, reply) => reply.type('text/javascript').send(bundle))
-}
-
-for (const [name, launch] of Object.entries(BROWSERS)) {
-  const browser = await launch(t)
-  if (browser !== undefined) testIn(name, browser)
 }
