@@ -1,6 +1,7 @@
 import type { Test } from 'tap'
 import { card, focused, retype, says, shows } from '../kit/board-page.js'
 import type { BoardStage } from '../kit/board-stage.js'
+import { deferred } from '../kit/deferred.js'
 
 /** What becomes of a title that is being edited, and of the focus, while others change and delete its task. */
 export function conflicts(t: Test, stage: BoardStage): void {
@@ -81,13 +82,39 @@ export function editing(t: Test, stage: BoardStage): void {
     await ann.getByTestId('notice').getByRole('button', { name: 'Undo' }).click()
     await shows(t, bob, { todo: ['First', 'Second'] }, 'by the button')
     t.equal(await ann.evaluate('document.activeElement.textContent.trim().startsWith("First")'), true)
-    for (const title of ['First', 'Second']) await card(ann, title).getByTestId('task-delete').press('Enter')
+    for (const title of ['First', 'Second']) {
+      await card(ann, title).getByTestId('task-delete').press('Enter')
+      await card(ann, title).waitFor({ state: 'detached' })
+    }
     for (const page of [bob, ann]) await shows(t, page, {}, 'both deleted')
     t.equal(await ann.evaluate('document.activeElement.id'), 'todo', 'the heading of the column has the focus')
     await ann.keyboard.press('Control+z')
     await shows(t, bob, { todo: ['Second'] }, 'or by Ctrl+Z, the last one first')
     await ann.keyboard.press('Control+z')
     await shows(t, bob, { todo: ['First', 'Second'] }, 'and the one before')
+  })
+
+  t.test('deleting can be undone as soon as the task is gone, though the answer takes its time', async (t) => {
+    await stage.enterRoom(['Second', 'First'])
+    const released = deferred()
+    await ann.route(
+      '**/tasks/*',
+      async (route) => {
+        const response = await route.fetch()
+        await released.promise
+        await route.fulfill({ response })
+      },
+      { times: 1 }
+    )
+    const answered = ann.waitForEvent('requestfinished', (request) => request.method() === 'DELETE')
+    await card(ann, 'First').getByTestId('task-delete').press('Enter')
+    await shows(t, ann, { todo: ['Second'] }, 'the stream tells of it')
+    await ann.keyboard.press('Control+z')
+    await shows(t, bob, { todo: ['First', 'Second'] }, 'undone')
+    released.resolve()
+    await answered
+    await shows(t, ann, { todo: ['First', 'Second'] }, 'whatever the answer says then')
+    t.equal(await ann.getByRole('button', { name: 'Undo' }).count(), 0, 'it is not offered twice')
   })
 
   t.test(

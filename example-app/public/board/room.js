@@ -24,6 +24,8 @@ export class Room {
   #latest
   /** The tasks that have changed while the stream was away. */
   #missed = new Set()
+  /** By task: what offers to undo a deletion that this tab has asked for, as soon as the stream or the answer tells of it. */
+  #offers = new Map()
   #closed = false
 
   /**
@@ -89,7 +91,11 @@ export class Room {
 
   /** Loads the rows: at first, and when events have been missed. */
   async #load({ signal }) {
-    const { people, cursor, tasks } = await request('GET', this.#url, { signal })
+    const { people, cursor, tasks } = await request('GET', this.#url, { signal }).catch((error) => {
+      // It will be tried again. Where the browser has no connections left, only the person can help.
+      if (error.code === 'NO_ANSWER') notifyOf(error)
+      throw error
+    })
     const isFirst = this.#latest === undefined
     this.#latest = new Latest(cursor)
     const changed = this.#board.reset(tasks)
@@ -118,6 +124,7 @@ export class Room {
     this.#show(change)
     this.#outbox.confirm([id])
     if (this.live.state !== 'live') this.#missed.add(id)
+    if (kind === 'delete' && this.#offers.has(id)) return this.#offers.get(id)()
     // A card with an edit in progress stays, and its editor says that the task was deleted.
     const isGone = kind === 'delete' && before && !this.#board.isFocused(id)
     if (isGone && wasFocused && user !== this.#user) this.#offerUndo(id, `${user} deleted “${before.title}”`)
@@ -152,10 +159,15 @@ export class Room {
 
   async #remove(id) {
     const { title } = this.#board.taskOf(id)
+    const offer = () => {
+      if (this.#offers.delete(id)) this.#offerUndo(id, `Deleted “${title}”`)
+    }
+    this.#offers.set(id, offer)
     try {
       await this.#ask('DELETE', `/tasks/${id}`)
-      this.#offerUndo(id, `Deleted “${title}”`)
+      offer()
     } catch (error) {
+      this.#offers.delete(id)
       this.#fail(error)
     }
   }

@@ -2,7 +2,7 @@
 
 const PATIENCE = 10_000
 
-/** A request that failed. Without an answer of the server it has no `status` and no `code`. */
+/** A request that failed. Without an answer of the server it has no `status`; its `code` is `NO_ANSWER` if there was none in time. */
 export class RequestError extends Error {
   constructor(message, { status, code } = {}) {
     super(message)
@@ -28,6 +28,10 @@ export async function request(method, url, { body, signal } = {}) {
 function giveUp({ name }) {
   if (name !== 'TimeoutError')
     throw new RequestError('Nothing is saved: the server cannot be reached. Try again in a moment.')
-  // Over HTTP/1.1 a browser opens at most six connections to a site, and each room that is open keeps one.
-  throw new RequestError('No answer. If six rooms are open in this browser, close one: it has no more connections.')
+  // Over HTTP/1.1 a browser opens at most six connections to a site. Each room that is open keeps one, or each tab, where tabs
+  // cannot share them: they can over HTTPS and on localhost.
+  throw new RequestError(
+    'No answer. If this board is open in six tabs or more, close one: the browser may have no more connections.',
+    { code: 'NO_ANSWER' }
+  )
 }
