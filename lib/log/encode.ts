@@ -14,12 +14,12 @@ import { isTopic, TOPIC_TAKES } from './topic.js'
  * plugin or of EventSource.
  */
 export const RESERVED_NAMES: ReadonlyMap<string, string> = new Map([
-  ['connected', 'the plugin tells a client by it that its stream has begun'],
+  ['connected', 'the plugin sends it when a stream begins'],
   ['keepalive', 'the plugin sends it to clients that get nothing else'],
-  ['resync', 'the plugin tells a client by it that it has missed events'],
-  ['stay-away', 'the plugin tells a client by it not to come back'],
-  ['open', 'an EventSource has an event of that name when it has connected'],
-  ['error', 'an EventSource has an event of that name when its connection fails']
+  ['resync', 'the plugin sends it to clients that have missed events'],
+  ['stay-away', 'the plugin sends it to clients that are to stay away'],
+  ['open', 'EventSource fires an event of that name when it has connected'],
+  ['error', 'EventSource fires an event of that name when its connection fails']
 ])
 
 /** Returns why an app may not use an event name, as the end of a sentence; undefined if it may. */

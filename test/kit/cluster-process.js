@@ -1,25 +1,15 @@
-// JavaScript and the built package, because a process of its own would take seconds to learn TypeScript.
+// The process of an app that shares a backplane with others, which cluster.ts starts and calls.
 import { setTimeout as sleep } from 'node:timers/promises'
 import fastify from 'fastify'
 import pylonSse from 'pylon-sse'
-
-const engines = {
-  async redis(options) {
-    const { redisStreams } = await import('pylon-sse/redis-streams')
-    return redisStreams(options)
-  },
-  async nats(options) {
-    const { jetStream } = await import('pylon-sse/jetstream')
-    return jetStream(options)
-  }
-}
+import { engineBackplane } from './engine-backplane.js'
 
 /** Events after which it counts as being under load. */
 const FLOW = 20
 
 const [life, engine, options] = process.argv.slice(2)
 const app = fastify()
-await app.register(pylonSse, { backplane: await engines[engine](JSON.parse(options)), maxClientsPerIp: 10_000 })
+await app.register(pylonSse, { backplane: await engineBackplane(engine, options), maxClientsPerIp: 10_000 })
 await app.listen({ host: '127.0.0.1', port: 0 })
 
 let isRunning = false

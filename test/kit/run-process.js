@@ -2,21 +2,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import fastify from 'fastify'
 import pylonSse from 'pylon-sse'
-
-const engines = {
-  async redis(options) {
-    const { redisStreams } = await import('pylon-sse/redis-streams')
-    return redisStreams(options)
-  },
-  async nats(options) {
-    const { jetStream } = await import('pylon-sse/jetstream')
-    return jetStream(options)
-  }
-}
+import { engineBackplane } from './engine-backplane.js'
 
 const [engine, options] = process.argv.slice(2)
 const app = fastify()
-await app.register(pylonSse, { backplane: await engines[engine](JSON.parse(options)), runs: { silence: 900 } })
+await app.register(pylonSse, { backplane: await engineBackplane(engine, options), runs: { silence: 900 } })
 await app.ready()
 
 let given = 0

@@ -267,12 +267,12 @@ t.test(
   'a name that the plugin or EventSource has an event of is refused, and the message says whose it is',
   async (t) => {
     const owners: Record<string, string> = {
-      connected: 'the plugin tells a client by it that its stream has begun',
+      connected: 'the plugin sends it when a stream begins',
       keepalive: 'the plugin sends it to clients that get nothing else',
-      resync: 'the plugin tells a client by it that it has missed events',
-      'stay-away': 'the plugin tells a client by it not to come back',
-      open: 'an EventSource has an event of that name when it has connected',
-      error: 'an EventSource has an event of that name when its connection fails'
+      resync: 'the plugin sends it to clients that have missed events',
+      'stay-away': 'the plugin sends it to clients that are to stay away',
+      open: 'EventSource fires an event of that name when it has connected',
+      error: 'EventSource fires an event of that name when its connection fails'
     }
     for (const [event, owner] of Object.entries(owners)) {
       t.throws(() => readEventOptions({ event }), {

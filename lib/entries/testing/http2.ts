@@ -3,7 +3,7 @@
 import http2 from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Sink, Stream } from './connection.js'
-import { headersByName, type StreamRequest } from './request.js'
+import { headerPairs, headersByName, type StreamRequest } from './request.js'
 import type { Place } from './target.js'
 
 /** Opens the stream over HTTP/2, on a socket that is connected or about to be. `leave` closes the connection. */
@@ -40,7 +40,7 @@ export function openHttp2(
 }
 
 function headOf(raw: string[]): { status: number; rawHeaders: [string, string][] } {
-  const pairs = Array.from({ length: raw.length / 2 }, (_, i): [string, string] => [raw[2 * i]!, raw[2 * i + 1]!])
+  const pairs = headerPairs(raw)
   return {
     status: Number(pairs.find(([name]) => name === ':status')?.[1]),
     rawHeaders: pairs.filter(([name]) => !name.startsWith(':'))

@@ -47,3 +47,8 @@ export function headersByName(headers: [name: string, value: string][]): Record<
   }
   return all
 }
+
+/** Pairs of a name and a value, from a list in which they alternate, as Node's `rawHeaders`. */
+export function headerPairs(raw: readonly string[]): [name: string, value: string][] {
+  return Array.from({ length: raw.length / 2 }, (_, i) => [raw[2 * i]!, raw[2 * i + 1]!])
+}

@@ -6,7 +6,7 @@ import tls from 'node:tls'
 import type { Connection, Sink, Stream } from './connection.js'
 import { deferred } from './deferred.js'
 import { openHttp2 } from './http2.js'
-import { headersByName, type StreamRequest } from './request.js'
+import { headerPairs, headersByName, type StreamRequest } from './request.js'
 import type { Place } from './target.js'
 
 /** How a socket is opened. */
@@ -145,11 +145,7 @@ function openHttp1(
     headers: { host: place.authority, connection: 'keep-alive', ...headersByName(request.headers) }
   })
   outgoing.on('response', (response) => {
-    const { rawHeaders } = response
-    sink.receiveHead({
-      status: response.statusCode!,
-      rawHeaders: Array.from({ length: rawHeaders.length / 2 }, (_, i) => [rawHeaders[2 * i]!, rawHeaders[2 * i + 1]!])
-    })
+    sink.receiveHead({ status: response.statusCode!, rawHeaders: headerPairs(response.rawHeaders) })
     response
       .on('data', (bytes: Buffer) => sink.receive(bytes))
       .on('end', () => {
