@@ -13,6 +13,7 @@ import { foreignOptions } from './api/input/option-checks.js'
 import { type PylonSseOptions, resolveOptions } from './api/options.js'
 import type { Who } from './hub/clients/commands.js'
 import { Hub } from './hub/hub.js'
+import { hubs } from './hub/hubs.js'
 import type { RunOptions } from './hub/runs/run-options.js'
 import type { RunSource } from './hub/runs/source.js'
 import { closingAnswer } from './routes/closing-answer.js'
@@ -96,6 +97,7 @@ async function plugin(app: FastifyInstance, options: PylonSseOptions & RegisterO
   const requests = new RequestHandler(hub, connections, resolved)
   const sse = publicSide(hub, requests)
   hub.diagnostics.sse = sse
+  hubs.set(sse, hub)
   app.decorate(resolved.decorator, sse)
   app.addHook('onReady', async () => hub.start())
   app.addHook('preClose', async () => hub.beginClosing())

@@ -33,6 +33,8 @@ export class Audience {
   readonly hearsCommon: boolean
   /** Number of events with one of their topics since the audience was created. */
   heard = 0
+  /** Number of its holders, which `Audiences` counts. */
+  holders = 0
   #pending: LogEntry[] = NOTHING
   #cohorts: SmallSet<Cohort>
   /** Called once for the next event: long polls, which read the event from the log themselves. */
@@ -127,7 +129,7 @@ export class Audience {
 export class Audiences {
   /** The audience of clients that receive only events without a topic. It always exists. */
   readonly everyone = new Audience(0, [])
-  readonly #held = new Map<string, { audience: Audience; holders: number }>()
+  readonly #held = new Map<string, Audience>()
   readonly #exact = new Map<string, SmallSet<Audience>>()
   readonly #wildcards = new qlobber.QlobberDedup<Audience>(MATCHER)
   #wildcardCount = 0
@@ -150,27 +152,27 @@ export class Audiences {
    */
   hold(subscriptions: Iterable<string>, hearsCommon = true): Audience {
     const asked = [...subscriptions]
-    if (asked.length === 0 && hearsCommon) return this.everyone
+    if (asked.length === 0 && hearsCommon) return this.retain(this.everyone)
     const patterns = [...new Set(asked)].sort()
     const key = keyOf(patterns, hearsCommon)
     const held = this.#held.get(key)
-    if (held !== undefined) {
-      held.holders++
-      return held.audience
-    }
+    if (held !== undefined) return this.retain(held)
     const audience = new Audience(++this.#made, patterns, hearsCommon)
-    this.#held.set(key, { audience, holders: 1 })
+    this.#held.set(key, audience)
     for (const pattern of patterns) this.#subscribe(pattern, audience)
+    return this.retain(audience)
+  }
+
+  /** Adds a holder to an audience that is held. */
+  retain(audience: Audience): Audience {
+    audience.holders++
     return audience
   }
 
-  /** Removes a holder. Call it once for each `hold`. */
+  /** Removes a holder. Call it once for each `hold` and each `retain`. */
   release(audience: Audience): void {
-    if (audience === this.everyone) return
-    const key = keyOf(audience.patterns, audience.hearsCommon)
-    const held = this.#held.get(key)!
-    if (--held.holders > 0) return
-    this.#held.delete(key)
+    if (--audience.holders > 0 || audience === this.everyone) return
+    this.#held.delete(keyOf(audience.patterns, audience.hearsCommon))
     for (const pattern of audience.patterns) this.#unsubscribe(pattern, audience)
   }
 

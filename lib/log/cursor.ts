@@ -30,8 +30,8 @@ interface Change {
 const NONE: readonly Change[] = []
 
 /**
- * A client's place in the log: what it has had, what comes next, and how far it is behind. It is *live* while all that
- * its audience had heard at the last flush has been read through it; then the audience's news are all there is to read.
+ * The place in the log of a client that catches up: what it has had, what comes next, and how far it is behind. Live clients
+ * have none: they share the place of their cohort.
  */
 export class Cursor {
   readonly #context: CursorContext
@@ -42,10 +42,9 @@ export class Cursor {
   /** In order, between here and the head. */
   #changes: readonly Change[] = NONE
   #seq: number
-  #live = false
   /** How many of its audience's events have been read or missed, by the audience's own count, without the spared ones. */
   #had: number
-  /** The head when it ceased to be live. */
+  /** The head when its client ceased to read. */
   #mark: number | undefined
   /** Events up to there that it has yet to read: a replay or a burst, which does not count as falling behind. */
   #backlog = 0
@@ -54,20 +53,13 @@ export class Cursor {
 
   /**
    * @param clientId what `except` names it by
-   * @param subscriptions topics and patterns it hears, beside what has no topic
+   * @param audience whose events it reads; held until `release`
    * @param seq the last event it has
-   * @param hearsCommon whether it hears what has no topic, too
    */
-  constructor(
-    context: CursorContext,
-    clientId: string,
-    subscriptions: Iterable<string>,
-    seq: number,
-    hearsCommon = true
-  ) {
+  constructor(context: CursorContext, clientId: string, audience: Audience, seq: number) {
     this.#context = context
     this.#clientId = clientId
-    this.#audience = context.audiences.hold(subscriptions, hearsCommon)
+    this.#audience = context.audiences.retain(audience)
     this.#seq = seq
     this.#had = this.#heardBy(this.#audience, 0, seq)
   }
@@ -93,7 +85,7 @@ export class Cursor {
     return lag
   }
 
-  /** Events by which it has fallen further behind than `queueDepth` since it ceased to be live. */
+  /** Events by which it has fallen further behind than `queueDepth` since its client ceased to read. */
   get overdue(): number {
     if (this.#mark === undefined) return 0
     return Math.max(0, this.lag - this.#backlog - this.#context.queueDepth)
@@ -105,17 +97,9 @@ export class Cursor {
     for (const change of this.#changes) if (change.audience.hears(entry)) change.sparedFrom++
   }
 
-  /** Reads on, to `limit` at most, which is the head while it is live; nothing when there is nothing up to there. */
+  /** Reads on, to `limit` at most; nothing when there is nothing up to there. */
   next(limit: number): EventChunk | undefined {
     const { log, reader } = this.#context
-    if (this.#live) {
-      let chunk: EventChunk | undefined
-      // Asked once more by each of its clients, the reader would forget the answer that the next one wants.
-      while (chunk === undefined && this.#seq !== log.head) {
-        chunk = this.#move(reader.news(this.#audience, this.#seq), log.head)
-      }
-      return chunk
-    }
     for (;;) {
       this.#turn()
       const stop = Math.min(limit, this.#changes[0]?.after ?? limit)
@@ -123,24 +107,12 @@ export class Cursor {
       const chunk = this.#move(reader.history(this.#audience, this.#seq, stop), stop)
       if (chunk !== undefined) return chunk
     }
-    if (this.#seq === log.head) {
-      this.#live = true
-      this.#mark = undefined
-    }
+    if (this.#seq === log.head) this.#mark = undefined
     return undefined
-  }
-
-  /** Ceases to be live: another audience's news, or news not read at once, do not tell what it lacks. */
-  rest(): void {
-    if (!this.#live) return
-    // A live one that lacks nothing has stood still since its last event.
-    if (this.lag === 0) this.#seq = this.#context.log.head
-    this.#live = false
   }
 
   /** Nobody reads through it for a while: from now on it counts how far it falls behind. */
   pause(): void {
-    this.rest()
     if (this.#mark !== undefined) return
     this.#mark = this.#context.log.head
     this.#backlog = this.lag
@@ -152,7 +124,6 @@ export class Cursor {
    * @returns how many of its events are lost by that
    */
   giveUp(): number {
-    if (this.#live) return 0
     this.#skipEvicted()
     if (this.overdue > 0) this.#skip(this.lag - this.#context.queueDepth)
     const missed = this.#missed
@@ -163,7 +134,6 @@ export class Cursor {
   /** Goes on from the head, whatever lies between. */
   jump(): void {
     this.#turn(Number.POSITIVE_INFINITY)
-    this.#live = false
     this.#mark = undefined
     this.#seq = this.#context.log.head
     this.#backlog = 0
@@ -171,11 +141,10 @@ export class Cursor {
     this.#had = this.#heardBy(this.#audience, this.#sparedFrom, this.#seq)
   }
 
-  /** After `from` it hears other topics; what came before is read as it was. */
-  subscribe(subscriptions: Iterable<string>, from = this.#context.log.head): void {
+  /** After `from` it reads another audience's events; what came before is read as it was. */
+  subscribe(to: Audience, from = this.#context.log.head): void {
     const { audiences } = this.#context
-    const audience = audiences.hold(subscriptions, this.#audience.hearsCommon)
-    this.rest()
+    const audience = audiences.retain(to)
     this.#skipEvicted()
     if (this.#seq < from || this.#changes.length > 0) {
       const since = this.#heardBy(audience, 0, from)
@@ -190,7 +159,6 @@ export class Cursor {
 
   /** It no longer hears a topic, not even what it has yet to read of it. */
   unsubscribe(pattern: string): void {
-    this.rest()
     this.#skipEvicted()
     this.#audience = this.#without(pattern, this.#audience)
     const changes = this.#changes

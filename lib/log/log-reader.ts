@@ -26,11 +26,6 @@ export class LogReader {
   /** Cached chunks by audience and cursor, the newest last. */
   readonly #kept = new Map<string, EventChunk>()
   #keptBytes = 0
-  /** Arguments and result of the last call of `news`: the clients of a cohort make the same call one after another. */
-  #audience: Audience | undefined
-  #cursor = -1
-  #head = -1
-  #answer: EventChunk | undefined
 
   constructor(log: EventLog, everyone: Audience) {
     this.#log = log
@@ -38,17 +33,53 @@ export class LogReader {
   }
 
   /**
-   * Returns what is new for an audience after the cursor of a live client, which has received everything before: the
-   * log need not be searched. At most some 80 KiB, or one event.
+   * Returns what is new for an audience after the place of its live clients, which have received everything before: events
+   * without a topic, and pending events with one of its topics. The log need not be searched. At most some 80 KiB, or one
+   * event.
    */
   news(audience: Audience, cursor: number): EventChunk | undefined {
-    const { head } = this.#log
-    if (this.#audience === audience && this.#cursor === cursor && this.#head === head) return this.#answer
-    this.#answer = this.#gather(audience, cursor)
-    this.#audience = audience
-    this.#cursor = cursor
-    this.#head = head
-    return this.#answer
+    const { pending } = audience
+    let i = pending.length
+    while (i > 0 && pending[i - 1]!.seq > cursor) i--
+    const hasCommon = audience.hearsCommon && this.#log.lastUntopical > cursor
+    if (!hasCommon) {
+      if (i === pending.length) return undefined
+      // The usual case of an event with a topic. Nobody else needs this chunk.
+      if (i === pending.length - 1 && audience.cohortCount === 1) return new EventChunk([pending[i]!], this.#log.head)
+    }
+    const untopical = this.#log.untopicalAfter(hasCommon ? cursor : this.#log.head)
+    let common = untopical.next().value as LogEntry | undefined
+    if (i === pending.length && common !== undefined) {
+      // Audiences without events of their own need the same bytes, wherever they were before.
+      const from = common.seq - 1
+      if (audience !== this.#everyone || from !== cursor) return this.news(this.#everyone, from)
+    }
+    const key = `${audience.number}:${cursor}`
+    const kept = this.#kept.get(key)
+    if (kept !== undefined && (kept.isFull || kept.to === this.#log.head)) return kept
+    const entries: LogEntry[] = []
+    let bytes = 0
+    let slab: Buffer | undefined
+    while (i < pending.length || common !== undefined) {
+      let entry = pending[i]
+      if (common !== undefined && (entry === undefined || common.seq < entry.seq)) {
+        entry = common
+        common = untopical.next().value as LogEntry | undefined
+      } else {
+        i++
+      }
+      if (bytes >= MIN_BYTES && entry!.slab !== slab) {
+        return this.#keep(key, new EventChunk(entries, entries.at(-1)!.seq, true))
+      }
+      slab = entry!.slab
+      entries.push(entry!)
+      bytes += entry!.size
+    }
+    // An event without a topic may have left the log before it was offered.
+    if (entries.length === 0) return undefined
+    const chunk = new EventChunk(entries, this.#log.head)
+    // A single cohort asks only once.
+    return audience.cohortCount > 1 || audience === this.#everyone ? this.#keep(key, chunk) : chunk
   }
 
   /**
@@ -138,55 +169,6 @@ export class LogReader {
   clear(): void {
     this.#kept.clear()
     this.#keptBytes = 0
-    this.#audience = undefined
-    this.#answer = undefined
-  }
-
-  /**
-   * Merges the two lists that hold what is new for an audience: events without a topic, and pending events with one of
-   * its topics.
-   */
-  #gather(audience: Audience, cursor: number): EventChunk | undefined {
-    const { pending } = audience
-    let i = pending.length
-    while (i > 0 && pending[i - 1]!.seq > cursor) i--
-    const hasCommon = audience.hearsCommon && this.#log.lastUntopical > cursor
-    if (!hasCommon) {
-      if (i === pending.length) return undefined
-      // The usual case of an event with a topic. Nobody else needs this chunk.
-      if (i === pending.length - 1 && audience.cohortCount === 1) return new EventChunk([pending[i]!], this.#log.head)
-    }
-    const untopical = this.#log.untopicalAfter(hasCommon ? cursor : this.#log.head)
-    let common = untopical.next().value as LogEntry | undefined
-    if (i === pending.length && common !== undefined) {
-      // Audiences without events of their own need the same bytes, wherever they were before.
-      const from = common.seq - 1
-      if (audience !== this.#everyone || from !== cursor) return this.#gather(this.#everyone, from)
-    }
-    const key = `${audience.number}:${cursor}`
-    const kept = this.#kept.get(key)
-    if (kept !== undefined && (kept.isFull || kept.to === this.#log.head)) return kept
-    const entries: LogEntry[] = []
-    let bytes = 0
-    let slab: Buffer | undefined
-    while (i < pending.length || common !== undefined) {
-      let entry = pending[i]
-      if (common !== undefined && (entry === undefined || common.seq < entry.seq)) {
-        entry = common
-        common = untopical.next().value as LogEntry | undefined
-      } else {
-        i++
-      }
-      if (bytes >= MIN_BYTES && entry!.slab !== slab) {
-        return this.#keep(key, new EventChunk(entries, entries.at(-1)!.seq, true))
-      }
-      slab = entry!.slab
-      entries.push(entry!)
-      bytes += entry!.size
-    }
-    const chunk = new EventChunk(entries, this.#log.head)
-    // A single cohort reuses the result of the last call instead.
-    return audience.cohortCount > 1 || audience === this.#everyone ? this.#keep(key, chunk) : chunk
   }
 
   #keep(key: string, chunk: EventChunk): EventChunk {

@@ -69,7 +69,6 @@ class StubClient implements Cohort {
   #subscriptions: Set<string>
   /** All that its events subscribe by. */
   readonly #everHeld: Set<string>[] = []
-  #isLive = false
   #mark: number | undefined
   #missed = 0
   readonly #setup: Setup
@@ -79,8 +78,8 @@ class StubClient implements Cohort {
     this.#setup = setup
     this.#subscriptions = new Set(subscriptions)
     this.#everHeld.push(this.#subscriptions)
-    this.cursor = new Cursor(setup.context, this.id, subscriptions, seq)
-    this.#audience = this.cursor.audience
+    this.#audience = setup.audiences.hold(subscriptions)
+    this.cursor = new Cursor(setup.context, this.id, this.#audience, seq)
     this.#audience.join(this)
     for (const entry of setup.log.all.slice(seq)) this.expect(entry)
     this.check()
@@ -132,19 +131,15 @@ class StubClient implements Cohort {
     this.block()
   }
 
-  /** Reads as for an event to it alone, so many events before the head. A live one has no such events before it. */
+  /** Reads as for an event to it alone, so many events before the head. */
   readSome(chunks: number, short: number): void {
-    const { head } = this.#setup.log
-    this.read(chunks, this.#isLive ? head : Math.max(this.cursor.seq, head - short))
+    this.read(chunks, Math.max(this.cursor.seq, this.#setup.log.head - short))
   }
 
   next(limit = this.#setup.log.head): EventChunk | undefined {
     const chunk = this.cursor.next(limit)
     if (chunk === undefined) {
-      if (limit === this.#setup.log.head) {
-        this.#isLive = true
-        this.#mark = undefined
-      }
+      if (limit === this.#setup.log.head) this.#mark = undefined
       return undefined
     }
     const read = this.due.splice(0, chunk.entries.length)
@@ -159,9 +154,7 @@ class StubClient implements Cohort {
 
   block(): void {
     this.cursor.pause()
-    if (this.#isLive && this.due.length === 0) assert.equal(this.cursor.seq, this.#setup.log.head)
     this.isBlocked = true
-    this.#isLive = false
     this.#mark ??= this.#setup.log.head
     this.check()
   }
@@ -172,11 +165,9 @@ class StubClient implements Cohort {
   }
 
   giveUp(): number {
-    if (!this.#isLive) {
-      this.#loseEvicted()
-      const { queueDepth } = this.#setup.context
-      if (this.overdue > 0) this.#lose(this.due.length - queueDepth)
-    }
+    this.#loseEvicted()
+    const { queueDepth } = this.#setup.context
+    if (this.overdue > 0) this.#lose(this.due.length - queueDepth)
     const missed = this.cursor.giveUp()
     assert.equal(missed, this.#missed, 'missed')
     this.#missed = 0
@@ -188,14 +179,13 @@ class StubClient implements Cohort {
 
   /** From the next event on, or from the cursor on, where it has not begun to read. */
   subscribe(pattern: string): void {
-    if (!this.#isLive) this.#loseEvicted()
-    this.#isLive = false
+    this.#loseEvicted()
     this.#subscriptions = new Set(this.#subscriptions).add(pattern)
     this.#everHeld.push(this.#subscriptions)
-    if (this.isReading) {
-      this.cursor.subscribe(this.#subscriptions)
-    } else {
-      this.cursor.subscribe(this.#subscriptions, this.cursor.seq)
+    const audience = this.#setup.audiences.hold(this.#subscriptions)
+    this.cursor.subscribe(audience, this.isReading ? undefined : this.cursor.seq)
+    this.#setup.audiences.release(audience)
+    if (!this.isReading) {
       this.due = []
       for (const entry of this.#setup.log.all.slice(this.cursor.seq)) this.expect(entry)
     }
@@ -203,8 +193,7 @@ class StubClient implements Cohort {
   }
 
   unsubscribe(pattern: string): void {
-    if (!this.#isLive) this.#loseEvicted()
-    this.#isLive = false
+    this.#loseEvicted()
     for (const held of this.#everHeld) held.delete(pattern)
     this.due = this.due.filter(({ subscriptions, topic }) => hears(subscriptions, topic))
     this.cursor.unsubscribe(pattern)
@@ -213,13 +202,15 @@ class StubClient implements Cohort {
 
   leave(): void {
     this.#audience.leave(this)
+    this.#setup.audiences.release(this.#audience)
     this.cursor.release()
   }
 
   #move(): void {
     this.isTouched = false
     this.#audience.leave(this)
-    this.#audience = this.cursor.audience
+    this.#setup.audiences.release(this.#audience)
+    this.#audience = this.#setup.audiences.retain(this.cursor.audience)
     this.#audience.join(this)
     this.check()
     if (this.isReading && !this.isBlocked) this.read()
@@ -463,6 +454,6 @@ t.test('a client that jumps goes on from the head, and has missed nothing that i
   for (const audience of setup.audiences.of('b')) audience.hear(entry)
   t.equal(changing!.cursor.lag, 1, 'it hears what it has subscribed to meanwhile')
   t.equal(blocked!.cursor.lag, 0)
-  for (const { cursor } of [live!, blocked!, changing!]) cursor.release()
+  for (const client of [live!, blocked!, changing!]) client.leave()
   t.equal(setup.audiences.size, 0, 'no audience is held twice')
 })

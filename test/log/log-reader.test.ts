@@ -255,7 +255,7 @@ t.test('news are all that an audience hears after a cursor, once and in order', 
           for (;;) {
             const cursor = cursors[i]!
             const chunk = reader.news(audience, cursor)
-            assert.equal(reader.news(audience, cursor), chunk, 'who asks next is given the same')
+            if (cohorts > 1) assert.equal(reader.news(audience, cursor), chunk, 'the next cohort is given the same')
             if (chunk === undefined) break
             assert.ok(chunk.to > cursor && chunk.to <= log.head)
             setup.check(chunk, audience, cursor)
@@ -325,7 +325,6 @@ t.test('news that a single group of clients hears are not kept for others', asyn
   const other = setup.hold('b')
   setup.add(100, 'a')
   const chunk = setup.reader.news(audience, 0)
-  t.equal(setup.reader.news(audience, 0), chunk, 'it asks one after another')
   t.equal(setup.reader.news(other, 0), undefined)
   t.not(setup.reader.news(audience, 0), chunk)
 })

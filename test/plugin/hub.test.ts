@@ -138,20 +138,25 @@ t.test('whoever is cut amid a flush, everyone else is flushed', async (t) => {
   const { everyone } = new Audiences()
   for (const going of [[0], [4], [2], [1, 0], [2, 3], [3, 1, 4], [0, 1, 2, 3, 4]]) {
     const shard = new Shard(log, () => {})
-    const homes = new Map<number, { home: Home; place: number }>()
+    const homes = new Map<number, { home: Home; client: Client }>()
     const flushed: number[] = []
     const advance = (number: number) => {
       flushed.push(number)
       if (number !== 2) return
       for (const other of going) {
-        const { home, place } = homes.get(other)!
+        const { home, client } = homes.get(other)!
         homes.delete(other)
-        home.leave(place)
+        home.leave(client)
       }
     }
     for (let number = 0; number < 5; number++) {
-      const settleIn = (home: Home, place: number) => homes.set(number, { home, place })
-      shard.add({ number, settleIn, advance: () => advance(number) } as unknown as Client, everyone)
+      const client = {
+        number,
+        audience: everyone,
+        settleIn: (home: Home) => homes.set(number, { home, client }),
+        advance: () => advance(number)
+      } as unknown as Client
+      shard.add(client)
     }
     shard.touchAll()
     shard.flush(0)

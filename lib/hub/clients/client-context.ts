@@ -7,7 +7,9 @@ import type { EventEncoder } from '../../log/event-encoder.js'
 import type { Position } from '../../log/event-log.js'
 import type { SubscriptionLimits } from '../../log/topic.js'
 import type { Request, Response } from '../../wire/response.js'
+import type { Client } from './client.js'
 import type { Counters } from './counters.js'
+import type { Follower } from './follower.js'
 import type { Slot } from './ip-limit.js'
 import type { Until } from './last-event.js'
 
@@ -21,10 +23,18 @@ export interface CareLimits {
   readonly maxConnectionAge: number
 }
 
-/** Where a client is kept while it is connected, at a place of its own. */
+/** Where a client is kept while it is connected. */
 export interface Home {
-  /** Its client at a place leaves. */
-  leave(place: number): void
+  /** Whether its live clients have been offered all that is theirs. */
+  readonly isSettled: boolean
+  /** A client leaves. */
+  leave(client: Follower): void
+  /** A client that catches up has nothing left to read. @returns whether it is live from now on */
+  makeLive(client: Follower): boolean
+  /** A live client ceases to be live. @returns `seq` up to which it has been offered everything */
+  fallBehind(client: Follower): number
+  /** Events that a live client has yet to be offered. */
+  lagOf(client: Follower): number
 }
 
 /** The request that a client came by, for as long as the client is here. */
@@ -38,7 +48,7 @@ export interface Scope {
 }
 
 /** What the clients of a hub have in common. */
-export interface ClientContext<Member> extends CursorContext {
+export interface ClientContext extends CursorContext {
   readonly counters: Counters
   readonly diagnostics: Diagnostics
   readonly overflow: 'drop-oldest' | 'disconnect'
@@ -54,17 +64,17 @@ export interface ClientContext<Member> extends CursorContext {
   readonly encoder: EventEncoder
   readonly subscriptionLimits: SubscriptionLimits
   /** Those that wait for what their streams are busy with; also some that have ceased to. */
-  readonly busy: Set<Member>
+  readonly busy: Set<Follower>
   /** Called once, after the response headers have been sent. */
-  onOpen(client: Member): void
+  onOpen(client: Client): void
   /** Called when a client's audience has changed. */
-  onAudience(client: Member): void
+  onAudience(client: Follower): void
   /** Called once for every client, opened or not. */
-  onEnd(client: Member, reason: DisconnectReason): void
+  onEnd(client: Client, reason: DisconnectReason): void
   /** Called when its response has thrown, before `onEnd`. */
-  onFail(client: Member, error: unknown): void
+  onFail(client: Client, error: unknown): void
   /** Called when events are lost for a slow client. */
-  onLoss(client: Member, events: number): void
+  onLoss(client: Client, events: number): void
 }
 
 /** A log of its own, with those who read it. */

@@ -7,6 +7,7 @@ import { encodeKeepAlive } from '../../log/encode.js'
 import type { LogEntry } from '../../log/log-entry.js'
 import { takesRetry } from '../../wire/stream-request.js'
 import { inSlices, waitAtMost } from '../../wire/time-slices.js'
+import { Census } from './census.js'
 import { Client } from './client.js'
 import type { Arrival, ClientContext, Source } from './client-context.js'
 import { DisconnectNotices } from './disconnect-notices.js'
@@ -33,24 +34,25 @@ const NEIGHBOURS = 8
 
 /** What clients read, and count into. */
 export type ClientsContext = Pick<
-  ClientContext<Client>,
+  ClientContext,
   'log' | 'reader' | 'audiences' | 'counters' | 'diagnostics' | 'encoder'
 >
 
 /** The clients of this process, in shards. */
 export class Clients {
   readonly shards: readonly Shard[]
+  readonly census: Census
   readonly #options: ResolvedOptions
   readonly #housekeeping: Housekeeping
   readonly #notices: DisconnectNotices
-  readonly #context: ClientContext<Client>
+  readonly #context: ClientContext
   /** Connected or admitted. */
   readonly #byId = new Map<string, Client>()
   /** Admitted, but without their head yet. */
   readonly #waiting = new Set<Client>()
   readonly #busy = new Set<Client>()
   /** Those of clients that read another log. */
-  readonly #sourceContexts = new WeakMap<Source, ClientContext<Client>>()
+  readonly #sourceContexts = new WeakMap<Source, ClientContext>()
   #nextNumber = 0
   /** The keepalive for those whose cursor has not moved. */
   readonly #quietKeepAlive: Chunk
@@ -61,6 +63,7 @@ export class Clients {
     this.#options = options
     this.#quietKeepAlive = new OwnChunk([encodeKeepAlive(options.keepAlive === 'event')])
     this.shards = Array.from({ length: options.shards }, () => new Shard(context.log, (shard) => flushes.add(shard)))
+    this.census = new Census(this.shards)
     const drops = new DropReports((dropped) => {
       logger.warn({ dropped }, 'SSE: clients read too slowly and missed events')
     })
@@ -79,7 +82,7 @@ export class Clients {
       keepAliveAt: (cursor) => this.#keepAliveAt(cursor),
       subscriptionLimits: options,
       onOpen: (client) => this.#onOpen(client),
-      onAudience: (client) => this.#onAudience(client),
+      onAudience: (client) => this.#onAudience(client as Client),
       onEnd: (client, reason) => this.#onEnd(client, reason),
       onFail: (client, error) => this.#onFail(client, error),
       onLoss: (client, events) => {
@@ -113,7 +116,7 @@ export class Clients {
   /** Events by which the slowest is behind. */
   get slowestLag(): number {
     let slowest = 0
-    for (const client of this) slowest = Math.max(slowest, client.lag)
+    for (const shard of this.shards) slowest = Math.max(slowest, shard.slowestLag)
     return slowest
   }
 
@@ -201,7 +204,7 @@ export class Clients {
   }
 
   /** Who reads another log hears nothing but what it was let in for. */
-  #contextOf(source: Source): ClientContext<Client> {
+  #contextOf(source: Source): ClientContext {
     let context = this.#sourceContexts.get(source)
     if (context === undefined) {
       const limits = { ...this.#options, maxTopics: 1 }
@@ -237,13 +240,13 @@ export class Clients {
     // Before its head nobody knows its id.
     this.#byId.set(client.id, client)
     this.#context.counters.accepted++
-    this.#shardFor(client).add(client, client.audience)
+    this.#shardFor(client).add(client)
     client.scope.log.debug(logFields(client), 'SSE: client connected')
   }
 
   #onAudience(client: Client): void {
     client.moveOut()
-    this.#shardFor(client).add(client, client.audience)
+    this.#shardFor(client).add(client)
   }
 
   #onEnd(client: Client, reason: DisconnectReason): void {

@@ -1,10 +1,11 @@
-import type { Audience, Cohort } from '../../log/audience.js'
+import type { Audience } from '../../log/audience.js'
 import type { EventLog } from '../../log/event-log.js'
 import type { Client } from './client.js'
-import type { CareLimits, Home } from './client-context.js'
+import type { CareLimits } from './client-context.js'
+import { type CohortOwner, ShardCohort } from './cohort.js'
 
 /** A group of clients that is flushed in one turn of the event loop. */
-export class Shard {
+export class Shard implements CohortOwner {
   readonly #log: EventLog
   /** Asks for a flush of this shard, in a turn of its own. */
   readonly #wake: (shard: Shard) => void
@@ -29,9 +30,14 @@ export class Shard {
     return this.#size
   }
 
+  /** Its clients, by audience. */
+  get cohorts(): Iterable<ShardCohort> {
+    return this.#cohorts.values()
+  }
+
   /** Its clients, as they are now. */
   clients(): readonly Client[] {
-    return [...this.#cohorts.values()].flatMap((cohort) => cohort.list)
+    return [...this.#cohorts.values()].flatMap(({ clients }) => clients)
   }
 
   /** Its clients of one audience. */
@@ -39,23 +45,30 @@ export class Shard {
     return this.#cohorts.get(audience)?.size ?? 0
   }
 
+  /** Events by which its slowest client is behind. */
+  get slowestLag(): number {
+    let slowest = 0
+    for (const cohort of this.#cohorts.values()) slowest = Math.max(slowest, cohort.slowestLag)
+    return slowest
+  }
+
   /** `seq` of the newest event that it has offered to its clients. */
   get offered(): number {
     return this.#woken ? this.#offered : this.#log.head
   }
 
-  add(client: Client, audience: Audience): void {
-    const cohort = this.#cohorts.get(audience)
-    if (cohort !== undefined) cohort.add(client)
-    else {
-      const first = new ShardCohort(this, audience, client)
-      this.#cohorts.set(audience, first)
-      audience.join(first)
+  add(client: Client): void {
+    const { audience } = client
+    let cohort = this.#cohorts.get(audience)
+    if (cohort === undefined) {
+      cohort = new ShardCohort(this, audience, client.source)
+      this.#cohorts.set(audience, cohort)
+      audience.join(cohort)
     }
+    cohort.add(client)
     this.#size++
   }
 
-  /** One of a cohort's clients has left. */
   left(cohort: ShardCohort): void {
     this.#size--
     if (cohort.size > 0) return
@@ -72,7 +85,6 @@ export class Shard {
     this.#askForFlush()
   }
 
-  /** There is an event for a cohort of it. */
   touch(cohort: ShardCohort): void {
     this.#touched.push(cohort)
     this.#askForFlush()
@@ -128,83 +140,5 @@ export class Shard {
     // What came before this event has been offered, or there would be a flush to come already.
     this.#offered = this.#log.head - 1
     this.#wake(this)
-  }
-}
-
-/** The clients of a shard that are of one audience, one after another: each knows its place, and leaves it in one step. */
-class ShardCohort implements Cohort, Home {
-  readonly audience: Audience
-  readonly #shard: Shard
-  readonly #clients: Client[]
-  /** Amid a flush, how many have had their turn: those in the first places. */
-  #flushed = 0
-  /** Whether it is to be flushed for an event of its audience's topics. */
-  isTouched = false
-
-  constructor(shard: Shard, audience: Audience, first: Client) {
-    this.#shard = shard
-    this.audience = audience
-    this.#clients = [first]
-    first.settleIn(this, 0)
-  }
-
-  /** Clients in it. */
-  get size(): number {
-    return this.#clients.length
-  }
-
-  /** Its clients. It changes with them. */
-  get list(): readonly Client[] {
-    return this.#clients
-  }
-
-  /** Goes from the last place to the first: a client that is moved to a freed place has been visited already. */
-  *[Symbol.iterator](): Generator<Client> {
-    const clients = this.#clients
-    for (let i = clients.length - 1; i >= 0; i--) {
-      const client = clients[i]
-      if (client !== undefined) yield client
-    }
-  }
-
-  add(client: Client): void {
-    client.settleIn(this, this.#clients.length)
-    this.#clients.push(client)
-  }
-
-  leave(place: number): void {
-    let free = place
-    if (free < this.#flushed) {
-      // The last one has yet to have its turn in a flush: one that has had it makes room for it.
-      this.#flushed--
-      this.#move(this.#flushed, free)
-      free = this.#flushed
-    }
-    this.#move(this.#clients.length - 1, free)
-    this.#clients.pop()
-    this.#shard.left(this)
-  }
-
-  touch(): void {
-    if (this.isTouched) return
-    this.isTouched = true
-    this.#shard.touch(this)
-  }
-
-  flush(now: number): void {
-    const clients = this.#clients
-    this.#flushed = 0
-    while (this.#flushed < clients.length) clients[this.#flushed++]!.advance(now)
-    this.#flushed = 0
-    if (!this.isTouched) return
-    this.isTouched = false
-    this.audience.settle()
-  }
-
-  #move(from: number, to: number): void {
-    if (from === to) return
-    const client = this.#clients[from]!
-    this.#clients[to] = client
-    client.settleIn(this, to)
   }
 }

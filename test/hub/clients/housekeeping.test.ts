@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import type { Client } from '../../../lib/hub/clients/client.js'
-import type { CareLimits } from '../../../lib/hub/clients/client-context.js'
+import type { CareLimits, Home } from '../../../lib/hub/clients/client-context.js'
 import { Housekeeping } from '../../../lib/hub/clients/housekeeping.js'
 import { Shard } from '../../../lib/hub/clients/shard.js'
 import { Audiences } from '../../../lib/log/audience.js'
@@ -17,7 +17,7 @@ class StubShard extends Shard {
     super(log, () => {})
     for (const number of numbers) {
       const tend = (now: number, limits: CareLimits) => this.visits.push({ client: number, now, limits })
-      this.add({ number, tend, settleIn() {} } as unknown as Client, everyone)
+      this.add({ number, audience: everyone, tend, settleIn() {} } as unknown as Client)
     }
   }
 
@@ -147,16 +147,18 @@ t.test('clients that come and go amid a round keep nobody from being looked afte
   const timers = new StubTimers(t)
   const visits: number[] = []
   const shard = new Shard(log, () => {})
-  const places = new Map<number, { leave(place: number): void; place: number }>()
+  const leaves = new Map<number, () => void>()
   const join = (number: number) => {
-    const settleIn = (home: { leave(place: number): void }, place: number) =>
-      places.set(number, { leave: (at) => home.leave(at), place })
-    shard.add({ number, settleIn, tend: () => visits.push(number) } as unknown as Client, everyone)
+    const client = {
+      audience: everyone,
+      settleIn: (home: Home) => leaves.set(number, () => home.leave(client)),
+      tend: () => visits.push(number)
+    } as unknown as Client
+    shard.add(client)
   }
   const leave = (number: number) => {
-    const { leave, place } = places.get(number)!
-    places.delete(number)
-    leave(place)
+    leaves.get(number)!()
+    leaves.delete(number)
   }
   for (const number of upTo(64)) join(number)
   caretakerOf([shard], { keepAliveInterval: 30_000 }).start()
@@ -171,7 +173,7 @@ t.test('clients that come and go amid a round keep nobody from being looked afte
   for (const number of unseen) t.ok(visits.includes(number), `${number}`)
   visits.length = 0
   timers.turn(32)
-  t.strictSame(new Set(visits), new Set(places.keys()))
+  t.strictSame(new Set(visits), new Set(leaves.keys()))
 })
 
 t.test('a short limit spreads its rounds over fewer turns, and a long one waits no longer than a second', async (t) => {

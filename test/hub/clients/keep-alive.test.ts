@@ -1,4 +1,5 @@
 import t from 'tap'
+import type { SseClient } from '../../../lib/index.js'
 import { stopClock } from '../../kit/clock.js'
 import { Connections } from '../../kit/connections.js'
 import { gate } from '../../kit/deferred.js'
@@ -26,11 +27,13 @@ t.test('a client gets a comment each time that it has got nothing for the interv
   }
 })
 
+/** Those whose `onConnect` is under way. */
+const isHeld = new WeakSet<SseClient>()
+
 const events: Record<string, (s: Served) => void> = {
   'an event': ({ app }) => app.sse.broadcast('event'),
   'an event of its own': ({ app }) => {
-    const [, busy] = app.sse.clients
-    busy!.send('event')
+    for (const client of app.sse.clients) if (!isHeld.has(client)) client.send('event')
   }
 }
 
@@ -39,15 +42,18 @@ for (const [what, send] of Object.entries(events)) {
     const clock = stopClock(t)
     const held = gate()
     const s = await serve(t, {
-      // One shard, which is where clients keep their order. Those held get no broadcasts.
+      // One shard, which looks after those that are live first. Those held get no broadcasts.
       sse: {
         shards: 1,
         keepAliveInterval: INTERVAL,
-        onConnect: (_client, { url }) => (url.includes('held') ? held.pass() : undefined)
+        onConnect: (client, { url }) => {
+          if (!url.includes('held')) return
+          isHeld.add(client)
+          return held.pass()
+        }
       }
     })
-    // Clients are looked after one after the other, so once a client before it and then one behind it have theirs, it
-    // has had its turn.
+    // Clients are looked after one after the other, so once those that are held have theirs, it has had its turn.
     const before = await s.connect({ query: { held: '' } })
     const busy = await s.connect()
     clock.advance(100)

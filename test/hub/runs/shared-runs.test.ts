@@ -98,6 +98,8 @@ for (const [name, begin] of Object.entries(engines)) {
       await first.take(2)
       await first.close()
       for (const { open } of gates) open()
+      // A process that has not read it from the engine yet does not know the id, and answers with `resync`.
+      await known(here, 'resumed', 2)
       const second = await here.listen('resumed', first.lastEventId)
       await second.waitForEnd()
       t.strictSame(told(second), [
