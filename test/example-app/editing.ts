@@ -81,7 +81,7 @@ export function editing(t: Test, stage: BoardStage): void {
     t.equal(await focused(ann), 'task')
     await ann.getByTestId('notice').getByRole('button', { name: 'Undo' }).click()
     await shows(t, bob, { todo: ['First', 'Second'] }, 'by the button')
-    t.equal(await ann.evaluate('document.activeElement.textContent.trim().startsWith("First")'), true)
+    await card(ann, 'First').and(ann.locator(':focus')).waitFor()
     for (const title of ['First', 'Second']) {
       await card(ann, title).getByTestId('task-delete').press('Enter')
       await card(ann, title).waitFor({ state: 'detached' })

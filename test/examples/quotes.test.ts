@@ -75,7 +75,7 @@ t.test('ARCHITECTURE.md names only files and folders that exist', async (t) => {
       return paths.map((path) => `/${folder}/${path}`)
     })
   )
-  const paths = [...folders.map((folder) => `/${folder}`), '/package.json', ...below.flat()]
+  const paths = [...folders.map((folder) => `/${folder}`), '/package.json', '/biome.json', ...below.flat()]
   const text = await readFile(new URL('ARCHITECTURE.md', root), 'utf8')
   const named = [...text.matchAll(/`([\w./-]+(?:\.(?:ts|js|json|md)|\/))`/g)].map(([, name]) => name!)
   t.ok(named.length > 50, `${named.length} names`)
