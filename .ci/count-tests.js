@@ -1,10 +1,10 @@
-// Counts the tests in a TAP report: those that the files declare, whatever their number of assertions.
+// Counts the tests in a TAP report, not their assertions.
 import { readFileSync } from 'node:fs'
 
 const counts = { passed: 0, failed: 0, skipped: 0 }
 let failedInFile = 0
 for (const line of readFileSync(process.argv[2], 'utf8').split('\n')) {
-  // A file is a point at the margin, after its tests, each of which is a point that is indented once.
+  // A file is a point without indentation, after its tests, which are points with one indentation.
   const point = /^( {4})?(not )?ok \d+ - .*?(#\s*(?:SKIP|TODO)\b.*)?$/i.exec(line)
   if (!point) continue
   const [, isTest, hasFailed, isSkipped] = point
@@ -12,7 +12,7 @@ for (const line of readFileSync(process.argv[2], 'utf8').split('\n')) {
   else if (isTest && hasFailed) failedInFile++
   else if (isTest) counts.passed++
   else {
-    // One that breaks outside its tests has failed, too.
+    // A file that fails outside its tests counts as one failure.
     counts.failed += hasFailed ? Math.max(failedInFile, 1) : 0
     failedInFile = 0
   }

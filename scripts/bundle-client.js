@@ -1,4 +1,4 @@
-// Makes the client one file, dist/client.min.js, for `<script type="module">` in pages that have no bundler.
+// Bundles the client into one file, dist/client.min.js, for pages that have no bundler.
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 

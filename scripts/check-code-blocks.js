@@ -5,10 +5,10 @@
  *
  * A folder in the arguments stands in place of this repository.
  *
- * Blocks that quote docs/examples are as right as the programs that they quote, so those are checked: all JavaScript of
- * docs/examples. Programs with a tsconfig.json of their own are compiled by test/examples/compiled.test.ts. Every other
- * block of js or ts is a module of its own. What it takes from its surroundings, such as `app`, is declared in
- * scripts/code-block-context.d.ts. A block that cannot be checked says why: `<!-- unchecked: REASON -->`.
+ * Of blocks that quote docs/examples the programs are checked: all JavaScript there. Programs with a tsconfig.json of
+ * their own are compiled by test/examples/compiled.test.ts. Every other block of js or ts is checked as a module. What it
+ * takes from its surroundings, such as `app`, is declared in scripts/code-block-context.d.ts. A block that cannot be
+ * checked says why: `<!-- unchecked: REASON -->`.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
@@ -22,7 +22,7 @@ const EXAMPLES = join(DOCS, 'examples')
 const CONTEXT = join(REPOSITORY, 'scripts/code-block-context.d.ts')
 const BLOCK =
   /(?:<!-- (?<kind>\w+): .+? -->\n)?^(?<margin> *)```(?<language>js|ts|json)\n(?<code>[\s\S]*?)^\k<margin>```$/gm
-/** What JavaScript has no types for: bodies, parameters and queries of requests, and schemas that Fastify gives back. */
+/** Errors that are ignored in JavaScript: bodies, parameters and queries of requests have no types there. */
 const UNTYPED = /\b[Tt]ype 'unknown'|Spread types may only be created from object types/
 
 const problems = []
@@ -63,7 +63,7 @@ function outdent(code, margin) {
   return code.replaceAll(new RegExp(`^${margin}`, 'gm'), '')
 }
 
-/** The JavaScript of docs/examples, but for programs that are compiled. */
+/** The JavaScript of docs/examples, except for programs that are compiled. */
 function programs() {
   if (!existsSync(EXAMPLES)) return []
   return readdirSync(EXAMPLES, { recursive: true })
@@ -81,7 +81,7 @@ function checkTypes(rootNames) {
     allowJs: true,
     checkJs: true,
     jsx: ts.JsxEmit.ReactJSX,
-    // Functions in JavaScript do not say what they take.
+    // Functions in JavaScript do not declare the types of parameters.
     noImplicitAny: false,
     strictNullChecks: false,
     skipLibCheck: true,
@@ -111,7 +111,7 @@ function checkTypes(rootNames) {
   }
 }
 
-/** The package's entry points, by their sources, so that nothing has to be built first. */
+/** The sources of the package's entry points, so that nothing has to be built first. */
 function sources() {
   const { name, exports } = JSON.parse(readFileSync(join(REPOSITORY, 'package.json'), 'utf8'))
   const entries = Object.entries(exports).filter(([, { types }]) => types !== undefined)

@@ -1,6 +1,6 @@
 /**
- * Refuses to publish while package.json still has OWNER where the account belongs that holds the repository. The URLs
- * there are the only ones with it: npm's page resolves README's links and picture by `repository`.
+ * Refuses to publish while package.json has OWNER in place of the account that holds the repository. No other file names
+ * the account: npm resolves the links and pictures of README by `repository`.
  */
 import { readFileSync } from 'node:fs'
 

@@ -1,8 +1,8 @@
 /**
- * Puts the programs of docs/examples into the pages that quote them, so that text and program cannot differ.
+ * Copies the programs of docs/examples into the pages that quote them, so that the two cannot differ.
  *
  *   node scripts/quote-examples.js          writes the quotes
- *   node scripts/quote-examples.js --check  fails where a page is not up to date
+ *   node scripts/quote-examples.js --check  fails if a page is not up to date
  *
  * A folder in the arguments stands in place of this repository.
  *
@@ -12,8 +12,8 @@
  *   <!-- example: chat/server.js#login -->
  *
  * A region stands between the lines `// #region login` and `// #endregion` (`#` or `<!-- … -->` in other languages).
- * A block of code that belongs to no program says why: `<!-- fragment: a signature, not a program -->`, or, if its types
- * cannot be checked either, `<!-- unchecked: REASON -->`; see check-code-blocks.js.
+ * A block of code that is not part of a program says why: `<!-- fragment: a signature, not a program -->`, or, if its
+ * types cannot be checked either, `<!-- unchecked: REASON -->`; see check-code-blocks.js.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, extname, join, relative } from 'node:path'
@@ -105,7 +105,7 @@ function blockOf(what, page) {
   return [`<!-- example: ${what} -->`, `\`\`\`${language}`, ...title, ...lines, '```'].join('\n')
 }
 
-/** The lines of a file, or of a region of it without its indentation; not those that mark regions. */
+/** The lines of a file, or of a region of it without its indentation, without the lines that mark regions. */
 function linesOf(text, region) {
   const lines = []
   const open = []

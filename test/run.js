@@ -13,7 +13,7 @@ const needed = readFileSync(new URL('programs.txt', import.meta.url), 'utf8')
 const missing = needed.map((line) => line.split(' ')).filter(([program]) => !isInPath(program))
 const isComplete = process.env.CI === 'true' || missing.length === 0
 const coverage = isComplete ? [] : ['--disable-coverage']
-// The plugins that .taprc names. A run that has to build them first does not use them yet.
+// tap builds the plugins that .taprc names. A run that has to build them first does not use them yet.
 if (!existsSync(BUILT)) {
   runTap('build')
   writeFileSync(BUILT, '')
@@ -27,7 +27,7 @@ if (!isComplete) {
   const packages = missing.map(([, debianPackage]) => debianPackage).join(' ')
   console.log(`Not tried, nor coverage measured: tests that need ${programs}. On Debian: apt install ${packages}`)
 }
-// None, where a signal ended it.
+// Null if a signal has ended tap.
 process.exitCode = status ?? 1
 
 function runTap(...args) {
