@@ -1,60 +1,61 @@
+// The position of one client that catches up. Live clients share the position of their cohort (hub/clients/cohort.ts).
+
 import type { Audience, Audiences } from './audience.js'
 import type { EventChunk } from './chunk.js'
 import type { EventLog } from './event-log.js'
 import type { LogEntry } from './log-entry.js'
 import type { LogReader } from './log-reader.js'
 
-/** What the cursors of a hub read. */
+/** What all cursors of a hub share. */
 export interface CursorContext {
   readonly log: EventLog
   readonly reader: LogReader
   readonly audiences: Audiences
-  /** Events that a client may fall behind. */
+  /** Number of events that a client may fall behind. */
   readonly queueDepth: number
 }
 
-/** A change of audience that lies ahead. Counts are by an audience's own. */
+/** A change of audience ahead of the cursor. The counts are those of the audiences (`#total`). */
 interface Change {
-  /** The last event before it. */
+  /** `seq` of the last event before the change. */
   readonly after: number
   audience: Audience
-  /** Events since that this audience heard, and the client did not: `except` named it. */
+  /** Number of the audience's events since the change whose `except` names the client. */
   sparedFrom: number
-  /** What its audience had heard by then. */
+  /** Count of the new audience at the change. */
   since: number
-  /** What the audience before it had. */
+  /** Count of the previous audience at the change. */
   until: number
 }
 
-/** Shared by all that have none, which is nearly all. */
+/** Shared by all cursors without changes, which are nearly all. */
 const NONE: readonly Change[] = []
 
 /**
- * The place in the log of a client that catches up: what it has had, what comes next, and how far it is behind. Live clients
- * have none: they share the place of their cohort.
+ * The position of a client in the log: what it has received, what comes next, and how far it is behind. It only moves forward.
  */
 export class Cursor {
   readonly #context: CursorContext
   readonly #clientId: string
   #audience: Audience
-  /** Events that it heard, and the client did not: `except` named it. */
+  /** Number of the audience's events whose `except` names the client. */
   #sparedFrom = 0
-  /** In order, between here and the head. */
+  /** Changes between the cursor and the head, in order. */
   #changes: readonly Change[] = NONE
   #seq: number
-  /** How many of its audience's events have been read or missed, by the audience's own count, without the spared ones. */
+  /** Count of the audience at the cursor, without the spared events. */
   #had: number
-  /** The head when its client ceased to read. */
+  /** The head at the time of `pause`. */
   #mark: number | undefined
-  /** Events up to there that it has yet to read: a replay or a burst, which does not count as falling behind. */
+  /** Number of events up to `#mark` that are unread: a replay or a burst, which does not count as falling behind. */
   #backlog = 0
-  /** Events given up, but not reported yet. */
+  /** Number of events that are lost but not reported yet. */
   #missed = 0
 
   /**
-   * @param clientId what `except` names it by
-   * @param audience whose events it reads; held until `release`
-   * @param seq the last event it has
+   * @param clientId the client's id, which `except` of an event may name
+   * @param audience held until `release`
+   * @param seq the last event that the client has received
    */
   constructor(context: CursorContext, clientId: string, audience: Audience, seq: number) {
     this.#context = context
@@ -64,12 +65,12 @@ export class Cursor {
     this.#had = this.#heardBy(this.#audience, 0, seq)
   }
 
-  /** `seq` of the last event it has had, or has been told it missed. */
+  /** `seq` of the last event that the client has received or lost. */
   get seq(): number {
     return this.#seq
   }
 
-  /** Whose events it reads once it is at the head. */
+  /** The audience at the head of the log. */
   get audience(): Audience {
     return this.#changes.at(-1)?.audience ?? this.#audience
   }
@@ -78,26 +79,26 @@ export class Cursor {
     return this.#changes.at(-1)?.sparedFrom ?? this.#sparedFrom
   }
 
-  /** Events it has yet to read. */
+  /** Number of unread events. */
   get lag(): number {
     let lag = this.#total(this.audience, this.#spared) - this.#had
     for (const { until, since } of this.#changes) lag += until - since
     return lag
   }
 
-  /** Events by which it has fallen further behind than `queueDepth` since its client ceased to read. */
+  /** Number of events past `queueDepth` that it has fallen behind since `pause`. */
   get overdue(): number {
     if (this.#mark === undefined) return 0
     return Math.max(0, this.lag - this.#backlog - this.#context.queueDepth)
   }
 
-  /** An event has been appended that leaves its client out. */
+  /** Counts an event whose `except` names the client. */
   spare(entry: LogEntry): void {
     if (this.#audience.hears(entry)) this.#sparedFrom++
     for (const change of this.#changes) if (change.audience.hears(entry)) change.sparedFrom++
   }
 
-  /** Reads on, to `limit` at most; nothing when there is nothing up to there. */
+  /** Returns the next chunk, up to `limit`, and moves behind it; undefined if there is none. */
   next(limit: number): EventChunk | undefined {
     const { log, reader } = this.#context
     for (;;) {
@@ -111,7 +112,7 @@ export class Cursor {
     return undefined
   }
 
-  /** Nobody reads through it for a while: from now on it counts how far it falls behind. */
+  /** Starts to count how far the client falls behind, until it has reached the head. */
   pause(): void {
     if (this.#mark !== undefined) return
     this.#mark = this.#context.log.head
@@ -119,9 +120,9 @@ export class Cursor {
   }
 
   /**
-   * Gives up what is too old to be read: past `queueDepth`, or evicted from the log.
+   * Skips the unread events past `queueDepth`, and those that the log has evicted.
    *
-   * @returns how many of its events are lost by that
+   * @returns the number of events lost since the last call
    */
   giveUp(): number {
     this.#skipEvicted()
@@ -131,7 +132,7 @@ export class Cursor {
     return missed
   }
 
-  /** Goes on from the head, whatever lies between. */
+  /** Moves to the head of the log. The events in between are not counted as lost. */
   jump(): void {
     this.#turn(Number.POSITIVE_INFINITY)
     this.#mark = undefined
@@ -141,7 +142,7 @@ export class Cursor {
     this.#had = this.#heardBy(this.#audience, this.#sparedFrom, this.#seq)
   }
 
-  /** After `from` it reads another audience's events; what came before is read as it was. */
+  /** Changes the audience for events after `from`. Earlier ones are read as they were. */
   subscribe(to: Audience, from = this.#context.log.head): void {
     const { audiences } = this.#context
     const audience = audiences.retain(to)
@@ -157,7 +158,7 @@ export class Cursor {
     this.#recount()
   }
 
-  /** It no longer hears a topic, not even what it has yet to read of it. */
+  /** Removes a topic or pattern, also for unread events. */
   unsubscribe(pattern: string): void {
     this.#skipEvicted()
     this.#audience = this.#without(pattern, this.#audience)
@@ -165,27 +166,27 @@ export class Cursor {
     this.#changes = NONE
     for (const change of changes) {
       change.audience = this.#without(pattern, change.audience)
-      // One that no longer makes a difference is none.
+      // Without a difference there is no change any more.
       if (change.audience === this.audience) this.#context.audiences.release(change.audience)
       else this.#changes = [...this.#changes, change]
     }
     this.#recount()
   }
 
-  /** It is of no more use. */
+  /** Releases its audiences. Call it once, at the end. */
   release(): void {
     for (const { audience } of this.#changes) this.#context.audiences.release(audience)
     this.#context.audiences.release(this.#audience)
     this.#changes = NONE
   }
 
-  /** Events that an audience has ever heard, without so many that the client was spared. */
+  /** Total number of events of an audience, without the spared ones. */
   #total(audience: Audience, spared: number): number {
     const common = audience.hearsCommon ? this.#context.log.untopicalCount : 0
     return audience.heard + common - spared
   }
 
-  /** Those up to a place, after which the log holds all. */
+  /** The same up to `seq`. The log must hold all later events. */
   #heardBy(audience: Audience, spared: number, seq: number): number {
     return this.#total(audience, spared) - this.#context.reader.count(audience, seq, this.#clientId)
   }
@@ -198,7 +199,7 @@ export class Cursor {
     return without
   }
 
-  /** Its audiences are others: counts what is ahead of it from the log. */
+  /** Counts the unread events anew, after a change of audiences. */
   #recount(): void {
     const mark = this.#mark ?? 0
     let [audience, spared] = [this.#audience, this.#sparedFrom]
@@ -217,7 +218,7 @@ export class Cursor {
     this.#backlog += Math.max(0, this.#heardBy(audience, spared, mark) - had)
   }
 
-  /** Makes the changes that it has come to. */
+  /** Applies the changes that the cursor has reached. */
   #turn(upTo = this.#seq): void {
     for (let [change] = this.#changes; change !== undefined && change.after <= upTo; [change] = this.#changes) {
       this.#context.audiences.release(this.#audience)
@@ -238,7 +239,7 @@ export class Cursor {
     this.#miss(lag - this.lag)
   }
 
-  /** Leaves out so many of the next events. */
+  /** Skips the next events, this number of them. */
   #skip(events: number): void {
     const { log, reader } = this.#context
     for (let left = events; left > 0; ) {
@@ -263,7 +264,7 @@ export class Cursor {
     this.#backlog = Math.max(0, this.#backlog - events)
   }
 
-  /** @returns what the client gets of the chunk */
+  /** Moves behind a chunk. @returns the client's part of it */
   #move(chunk: EventChunk | undefined, otherwise: number): EventChunk | undefined {
     const own = chunk?.for(this.#clientId)
     const events = own?.entries.length ?? 0

@@ -1,46 +1,45 @@
+// What a client needs only while it is not live. When that is so is described in follower.ts.
+
 import type { Audience } from '../../log/audience.js'
 import type { Chunk, EventChunk } from '../../log/chunk.js'
 import { Cursor, type CursorContext } from '../../log/cursor.js'
 import { Outbox } from './outbox.js'
 import { PendingResync, type Resync } from './pending-resync.js'
 
-// What a client needs only while it is not live: while it replays, its socket is full, `onConnect` runs, or its
-// subscriptions have just changed.
-
-/** What a client's reading goes to. */
+/** Where a catch-up writes to. */
 export interface CatchUpTarget {
-  /** Whether it takes more now. */
+  /** Whether more may be written now. */
   readonly takesMore: boolean
-  /** Gives it events of the log. */
+  /** Writes events of the log. */
   give(chunk: EventChunk, now: number): void
-  /** Gives it an event of its own. */
+  /** Writes an event for this client alone. */
   giveDirect(chunk: Chunk, now: number): void
-  /** Tells it what it has missed, and that it goes on after `seq`. */
+  /** Sends a `resync`, after which it continues behind `seq`. */
   tellResync(resync: Resync, seq: number, now: number): void
-  /** It has lost events by reading too slowly. */
+  /** Called when the client has lost events by reading too slowly. */
   overflow(): void
-  /** Events are lost for it. */
+  /** Called with the number of events that the client has lost. */
   onLoss(events: number): void
 }
 
-/** What comes between what the cursors of a hub read, and the limits of one client. */
+/** What a cursor reads, and the limits of the outbox. */
 export interface CatchUpContext extends CursorContext {
   readonly maxEventBytes: number
 }
 
-/** The way of one client to the head of the log: its own cursor, events to it alone, and the resync it has yet to be told. */
+/** Brings one client to the head of the log: its cursor, the events for it alone, and the `resync` that it has yet to be sent. */
 export class CatchUp {
   readonly cursor: Cursor
   readonly #context: CatchUpContext
   readonly #target: CatchUpTarget
-  /** Made when needed, like the next: most need none. */
+  /** Created when needed, as is `#resync`: most clients need neither. */
   #outbox: Outbox | undefined
   #resync: PendingResync | undefined
   #isReleased = false
 
   /**
-   * @param clientId what `except` names the client by
-   * @param seq the last event that the client has
+   * @param clientId the client's id, which `except` of an event may name
+   * @param seq the last event that the client has received
    */
   constructor(context: CatchUpContext, target: CatchUpTarget, clientId: string, audience: Audience, seq: number) {
     this.#context = context
@@ -48,28 +47,28 @@ export class CatchUp {
     this.cursor = new Cursor(context, clientId, audience, seq)
   }
 
-  /** Whether a resync has yet to be told. */
+  /** Whether a `resync` has yet to be sent. */
   get hasResync(): boolean {
     return this.#resync?.untold !== undefined
   }
 
-  /** Whether neither a resync nor an event to the client alone waits. */
+  /** Whether neither a `resync` nor an event for the client alone waits. */
   get isEmpty(): boolean {
     return !this.hasResync && this.#outbox?.first === undefined
   }
 
-  /** Whether nothing is left to read or to tell. */
+  /** Whether nothing is left to read or to send. */
   get isDone(): boolean {
     return this.isEmpty && this.cursor.seq === this.#context.log.head
   }
 
-  /** Gives the client what comes next, as long as it takes more. @param readsLog whether it is given what is in the log, too */
+  /** Writes what comes next, until no more may be written. @param readsLog whether to read the log, too */
   read(now: number, readsLog: boolean): void {
     const { cursor } = this
     const target = this.#target
     const given = cursor.giveUp()
     if ((given > 0 || this.#resync !== undefined) && this.#pendingResync.confirm(given)) target.overflow()
-    // Amid a write it may be read on, to the end, by code of a plugin that sends something to the client.
+    // A write may run code of a plugin that sends to this client, which catches up within that call.
     while (target.takesMore && !this.#isReleased) {
       const resync = this.#resync?.untold
       if (resync !== undefined) {
@@ -90,13 +89,13 @@ export class CatchUp {
     }
   }
 
-  /** Adds an event to this client alone, which goes out when the client has had what follows up to `after`. */
+  /** Queues an event for this client alone, which is written once the client has received the log up to `after`. */
   push(chunk: Chunk, after: number): void {
     this.#outbox ??= new Outbox(this.#context.queueDepth, this.#context.maxEventBytes)
     this.#outbox.push({ after, chunk })
   }
 
-  /** After `push`: drops the oldest events to this client alone, where there are too many. */
+  /** Call it after `push`: drops the oldest events for this client alone if there are too many. */
   trim(): void {
     const dropped = this.#outbox!.trim()
     if (dropped === 0) return
@@ -104,24 +103,24 @@ export class CatchUp {
     this.#target.overflow()
   }
 
-  /** The client's socket is full: counts what it will have lost by now. */
+  /** Counts the events that the client will lose once its socket drains. */
   expectLosses(): void {
     const { overdue } = this.cursor
     if (overdue > 0 && this.#pendingResync.expect(overdue)) this.#target.overflow()
   }
 
-  /** The client goes on from the head of the log, and is told so. */
+  /** Skips to the head of the log and sends a `resync`. */
   skip(resync: Resync): void {
     this.cursor.jump()
     this.askFor(resync)
   }
 
-  /** Has the client told of a resync before it reads on. */
+  /** Sends a `resync` before the client reads on. */
   askFor(resync: Resync): void {
     this.#pendingResync.replace(resync)
   }
 
-  /** It is of no more use. */
+  /** Releases the cursor's audiences. */
   release(): void {
     this.#isReleased = true
     this.#outbox?.clear()

@@ -1,8 +1,10 @@
+// Who is connected, for the dashboard, which takes a snapshot every second.
+
 import type { Client } from './client.js'
 import type { ShardCohort } from './cohort.js'
 import type { Shard } from './shard.js'
 
-/** Who is here, at a glance: it costs what the cohorts and the clients that are behind do, and not what all clients do. */
+/** Statistics of all clients. Their cost depends on the number of cohorts and of slow clients, not on the number of clients. */
 export class Census {
   readonly #shards: readonly Shard[]
 
@@ -10,7 +12,7 @@ export class Census {
     this.#shards = shards
   }
 
-  /** Subscribers of each topic and pattern. */
+  /** Number of subscribers by topic and pattern. */
   topics(): Map<string, number> {
     const counts = new Map<string, number>()
     for (const { audience, size } of this.#cohorts()) {
@@ -19,13 +21,13 @@ export class Census {
     return counts
   }
 
-  /** So many clients, the slowest first. */
+  /** Returns the slowest clients first, `max` at most. */
   slowest(max: number): { client: Client; lag: number }[] {
     const clients: Client[] = []
     let live = 0
     for (const cohort of this.#cohorts()) {
       for (const client of cohort.behind) clients.push(client)
-      // One of them is as good as another: they are all at the head of the log, or soon will be.
+      // Which ones does not matter: all live clients are at the head of the log, or will be after the next flush.
       const some = cohort.someLive(max - live)
       live += some.length
       clients.push(...some)

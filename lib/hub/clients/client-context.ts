@@ -1,3 +1,5 @@
+// What clients share with their hub, and what a client is created from: interfaces only.
+
 import type { Diagnostics } from '../../api/diagnostics.js'
 import type { DisconnectReason } from '../../api/errors.js'
 import type { Logger } from '../../api/input/logger.js'
@@ -13,31 +15,31 @@ import type { Follower } from './follower.js'
 import type { Slot } from './ip-limit.js'
 import type { Until } from './last-event.js'
 
-/** Limits of a quiet or stuck client, ms; `Infinity` for none. */
+/** Limits that housekeeping enforces, ms; `Infinity` for none. */
 export interface CareLimits {
-  /** Without a write for so long, it gets a keepalive. */
+  /** A client gets a keepalive after this time without a write. */
   readonly keepAliveInterval: number
-  /** Without taking bytes for so long, it is cut. */
+  /** A client is cut after this time without taking bytes. */
   readonly stallTimeout: number
-  /** Connected for so long, its stream is ended. */
+  /** A stream is ended after this time. */
   readonly maxConnectionAge: number
 }
 
-/** Where a client is kept while it is connected. */
+/** The cohort of a client, as the client sees it. */
 export interface Home {
-  /** Whether its live clients have been offered all that is theirs. */
+  /** Whether its live clients have received all of their events. */
   readonly isSettled: boolean
-  /** A client leaves. */
+  /** Removes a client. */
   leave(client: Follower): void
-  /** A client that catches up has nothing left to read. @returns whether it is live from now on */
+  /** Makes a client live that has nothing left to read. @returns whether it could */
   makeLive(client: Follower): boolean
-  /** A live client ceases to be live. @returns `seq` up to which it has been offered everything */
+  /** Takes a client from the live ones. @returns `seq` up to which it has received everything */
   fallBehind(client: Follower): number
-  /** Events that a live client has yet to be offered. */
+  /** Number of events that a live client has yet to receive. */
   lagOf(client: Follower): number
 }
 
-/** The request that a client came by, for as long as the client is here. */
+/** The request of a client, for as long as the client is connected. */
 export interface Scope {
   /** Runs a callback of the app in the request's own context. */
   run<Result>(callback: () => Result): Result
@@ -47,23 +49,23 @@ export interface Scope {
   readonly log: Logger
 }
 
-/** What the clients of a hub have in common. */
+/** What all clients of a hub share. */
 export interface ClientContext extends CursorContext {
   readonly counters: Counters
   readonly diagnostics: Diagnostics
   readonly overflow: 'drop-oldest' | 'disconnect'
   readonly maxEventBytes: number
-  /** Whether the app closes: clients then read when they are told to, a slice of time a turn, and not when they drain. */
+  /** Whether the app closes. Clients then no longer read on when their socket drains, but in time slices (`Clients.close`). */
   isClosing: boolean
-  /** Reconnection time that clients are given, ms. */
+  /** Reconnection time that clients are sent, ms; undefined for none. */
   readonly retry: number | undefined
-  /** Interval of keepalives as clients are told of it, ms; 0 for none. */
+  /** Interval of keepalives that clients are told, ms; 0 for none. */
   readonly keepAlive: number
-  /** A keepalive; with a cursor, where the log has moved on. */
+  /** Returns a keepalive; with a cursor if the log has advanced. */
   keepAliveAt(cursor: string | undefined): Chunk
   readonly encoder: EventEncoder
   readonly subscriptionLimits: SubscriptionLimits
-  /** Those that wait for what their streams are busy with; also some that have ceased to. */
+  /** Clients whose streams are compressing a chunk. It may contain some that no longer are. */
   readonly busy: Set<Follower>
   /** Called once, after the response headers have been sent. */
   onOpen(client: Client): void
@@ -77,29 +79,29 @@ export interface ClientContext extends CursorContext {
   onLoss(client: Client, events: number): void
 }
 
-/** A log of its own, with those who read it. */
+/** A log, with its readers. */
 export type Source = Pick<CursorContext, 'log' | 'reader' | 'audiences' | 'queueDepth'>
 
-/** What a request becomes a client with. */
+/** What a client is created from. */
 export interface Arrival {
   readonly ip: string | undefined
-  /** Whose events it reads, where not the hub's. */
+  /** The log that it reads; undefined for the hub's. */
   readonly source: Source | undefined
   readonly topics: ReadonlySet<string>
-  /** Whether it is told what the app subscribes it to. */
+  /** Whether it is told of topics that the app adds. */
   readonly tellsSubscriptions: boolean
-  /** Whether it hears what has no topic, too. */
+  /** Whether it also receives events without a topic. */
   readonly everyone: boolean
-  /** After which event its stream ends, if after any. */
+  /** The event after which its stream ends. */
   readonly until: Until | undefined
-  /** What the app has to say of it. */
+  /** Initial `client.state`. */
   readonly state: object | undefined
   readonly position: Position
-  /** Whether it has shown a last event id that is to tell its place. */
+  /** Whether the request had a last event id. */
   readonly resumes: boolean
-  /** What it holds while it is here. */
+  /** Its slot of the limit by address. */
   readonly slot: Slot
-  /** Whether it gets gzip. */
+  /** Whether its stream is compressed by gzip. */
   readonly compressed: boolean
   readonly scope: Scope
   readonly req: Request

@@ -1,3 +1,5 @@
+// A client as the app sees it: its identity, its state, its subscriptions and the methods of `SseClient`.
+
 import { randomUUID } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { CloseOptions, SseClient } from '../../api/api.js'
@@ -11,25 +13,24 @@ import { endSignalOf } from './end-signal.js'
 import { Expiry } from './expiry.js'
 import { Follower } from './follower.js'
 
-/** A client as the app sees it. */
 export class Client extends Follower implements SseClient {
-  /** Its place in the order of arrival, from 0. */
+  /** Number in the order of arrival, from 0. */
   readonly number: number
   readonly id: string
   readonly ip: string | undefined
-  /** Whether it gets gzip. */
+  /** Whether its stream is compressed by gzip. */
   readonly compressed: boolean
-  /** Where the app's callbacks run. */
+  /** The context in which the app's callbacks run. */
   readonly scope: Scope
   #topics: ReadonlySet<string>
-  /** Topics that the app has subscribed it to, where it asks to be told of them. */
+  /** Topics that the app has added. Only for a client that asks to be told of them. */
   readonly #given: Set<string> | undefined
   readonly #arrivedAt = Date.now()
   #state: SseClient['state'] | undefined
   #expiry: Expiry | undefined
 
   constructor(context: ClientContext, number: number, arrival: Arrival) {
-    // A copy in one piece: what `randomUUID` gives is a tree of pieces, which takes ten times the memory.
+    // A flat copy: the string of `randomUUID` is a tree of parts, which takes ten times the memory.
     const id = Buffer.from(randomUUID(), 'latin1').toString('latin1')
     super(context, id, arrival)
     const { ip, topics, tellsSubscriptions, state, compressed, scope } = arrival
@@ -86,7 +87,7 @@ export class Client extends Follower implements SseClient {
       this.#topics = topics
       this.hear(topics, 'subscribe')
     }
-    // Also of one that it has asked for: it may pass on to others what it has not.
+    // Also for a topic that it has requested: one connection may serve several tabs, of which others have not.
     if (this.#given !== undefined && !this.#given.has(topic)) {
       this.#given.add(topic)
       this.deliver(new OwnChunk([encodeSubscription(topic, true)]))
@@ -112,8 +113,8 @@ export class Client extends Follower implements SseClient {
   /**
    * Ends the stream because the app closes, before the response headers have been sent.
    *
-   * @param retry gives a reconnection time, ms, where a request with such headers is told one
-   * @returns whether it has been answered; Fastify answers it otherwise
+   * @param retry returns the reconnection time, ms, for a request with such headers, or undefined for an error response
+   * @returns whether the request has been answered. Fastify answers it otherwise.
    */
   turnAway(retry: (headers: IncomingHttpHeaders) => number | undefined): boolean {
     this.finish('shutdown')

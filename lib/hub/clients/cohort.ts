@@ -1,33 +1,37 @@
+// The clients of one audience in a shard, and the place in the log that the live ones share. Which cohorts a flush visits is
+// decided in shard.ts.
+
 import type { Audience, Cohort } from '../../log/audience.js'
 import type { EventChunk } from '../../log/chunk.js'
 import type { Client } from './client.js'
 import type { Home, Source } from './client-context.js'
 
-/** What a cohort tells its shard. */
+/** The shard of a cohort, as the cohort sees it. */
 export interface CohortOwner {
-  /** There is an event for the cohort. */
+  /** Requests a flush of the cohort. */
   touch(cohort: ShardCohort): void
-  /** One of its clients has left. */
+  /** Called when a client has left the cohort. */
   left(cohort: ShardCohort): void
 }
 
 /**
- * The clients of one audience in a shard. Those that are *live* have had all that is theirs up to one place in the log, which
- * they share; a flush gives them the same bytes, one after another. The others catch up, each with a cursor of its own.
+ * The clients of one audience in a shard. The *live* ones have received all of their events up to the same place in the log; a
+ * flush writes the same bytes to each of them. The others catch up, each with a cursor of its own.
  */
 export class ShardCohort implements Cohort, Home {
   readonly audience: Audience
   readonly #owner: CohortOwner
   readonly #source: Pick<Source, 'log' | 'reader'>
-  /** The live ones. Each knows its index. */
+  /** The live clients. `place` of each is its index. */
   readonly #live: Client[] = []
+  /** The clients that catch up. */
   readonly #behind = new Set<Client>()
-  /** `seq` up to which the live ones have been offered everything. */
+  /** `seq` up to which the live clients have received everything. */
   #seq = 0
-  /** What is being offered to them, and how many have had it: those at the first indexes. */
+  /** The chunk that is being written to the live clients, and how many have received it: those with the lowest indexes. */
   #chunk: EventChunk | undefined
   #offered = 0
-  /** Whether it is to be flushed for an event of its audience's topics. */
+  /** Whether an event of the audience's topics waits for the next flush. */
   isTouched = false
 
   constructor(owner: CohortOwner, audience: Audience, source: Pick<Source, 'log' | 'reader'>) {
@@ -36,27 +40,27 @@ export class ShardCohort implements Cohort, Home {
     this.#source = source
   }
 
-  /** Clients in it. */
+  /** Number of clients. */
   get size(): number {
     return this.#live.length + this.#behind.size
   }
 
-  /** Its clients, as they are now. */
+  /** A list of the clients. It does not change with them. */
   get clients(): readonly Client[] {
     return [...this.#live, ...this.#behind]
   }
 
-  /** Those that are not live. */
+  /** The clients that catch up. */
   get behind(): Iterable<Client> {
     return this.#behind
   }
 
-  /** So many of those that are live, at most. */
+  /** Some live clients, `max` at most. */
   someLive(max: number): readonly Client[] {
     return this.#live.slice(0, max)
   }
 
-  /** Goes from the last index to the first: a client that is moved to a freed index has been visited already. */
+  /** Visits the live clients from the last index to the first: a client that is moved to a freed index was visited before. */
   *[Symbol.iterator](): Generator<Client> {
     const live = this.#live
     for (let i = live.length - 1; i >= 0; i--) {
@@ -66,14 +70,14 @@ export class ShardCohort implements Cohort, Home {
     yield* this.#behind
   }
 
-  /** Events by which its slowest client is behind. */
+  /** Number of events that the slowest client has yet to receive. */
   get slowestLag(): number {
     let slowest = 0
     for (const { lag } of this.isSettled ? this.#behind : this) slowest = Math.max(slowest, lag)
     return slowest
   }
 
-  /** Whether its live clients have been offered all that is theirs. */
+  /** Whether the live clients have received all of their events. */
   get isSettled(): boolean {
     if (this.#chunk !== undefined) return false
     const { pending, hearsCommon } = this.audience
@@ -82,7 +86,7 @@ export class ShardCohort implements Cohort, Home {
     return !hearsCommon || this.#source.log.lastUntopical <= this.#seq
   }
 
-  /** Takes a client in, which catches up. */
+  /** Adds a client, which has to catch up. */
   add(client: Client): void {
     this.#behind.add(client)
     client.settleIn(this)
@@ -93,7 +97,7 @@ export class ShardCohort implements Cohort, Home {
     this.#owner.left(this)
   }
 
-  /** @returns false where the others have yet to be offered what this one has had: the next flush takes it in */
+  /** @returns false if the live clients have yet to receive what this one has; the next flush makes it live */
   makeLive(client: Client): boolean {
     if (this.#chunk !== undefined || (this.#live.length > 0 && !this.isSettled)) return false
     this.#seq = this.#source.log.head
@@ -120,14 +124,14 @@ export class ShardCohort implements Cohort, Home {
     this.#owner.touch(this)
   }
 
-  /** Offers its clients what the log has for them. */
+  /** Writes to the clients what the log has for them. */
   flush(now: number): void {
     this.isTouched = false
-    // This may be called amid an offer, where an event is broadcast that would evict others.
+    // A flush may start within another one, when a broadcast within a write is about to evict events.
     this.#offerOn(now)
     while (this.#live.length > 0 && !this.isSettled) {
       this.#chunk = this.#source.reader.news(this.audience, this.#seq)
-      // What has left the log meanwhile was larger than the log itself.
+      // The event has been evicted already.
       if (this.#chunk === undefined) this.#seq = this.#source.log.head
       else this.#offerOn(now)
     }
@@ -135,7 +139,7 @@ export class ShardCohort implements Cohort, Home {
     this.audience.settle()
   }
 
-  /** Gives the chunk to the live clients that have yet to get it. A client that goes leaves its index to another. */
+  /** Writes the chunk to the live clients that have not received it. Clients may leave meanwhile. */
   #offerOn(now: number): void {
     const live = this.#live
     while (this.#chunk !== undefined && this.#offered < live.length) live[this.#offered++]!.take(this.#chunk, now)
@@ -144,7 +148,7 @@ export class ShardCohort implements Cohort, Home {
     this.#offered = 0
   }
 
-  /** `seq` up to which a live client has been offered everything. */
+  /** `seq` up to which a live client has received everything. */
   #seqOf({ place }: Client): number {
     if (this.isSettled) return this.#source.log.head
     return this.#chunk !== undefined && place < this.#offered ? this.#chunk.to : this.#seq
@@ -153,7 +157,8 @@ export class ShardCohort implements Cohort, Home {
   #removeLive(place: number): void {
     let free = place
     if (free < this.#offered) {
-      // The last one has yet to be offered the chunk: one that has had it takes the free index, and the last one takes its.
+      // The clients that have received the chunk stay at the lowest indexes: the last of them fills the gap, and the last
+      // of all takes its index.
       this.#offered--
       this.#move(this.#offered, free)
       free = this.#offered

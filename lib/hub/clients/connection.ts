@@ -9,24 +9,24 @@ import type { Arrival, CareLimits, ClientContext } from './client-context.js'
 import type { Slot } from './ip-limit.js'
 
 /**
- * One connection: its response, its clock, whether it takes bytes, and the ways in which it ends. What it is given is decided in
- * `Client`. Hot: the fields that every flush looks at come first, close together in memory.
+ * One connection: its response, its timestamps, backpressure, and the ways in which it ends. What is written to it is decided in
+ * follower.ts. This class is hot: the fields that every flush reads come first, close together in memory.
  */
 export abstract class Connection implements StreamListener {
   protected readonly context: ClientContext
-  /** Whether its socket is full. */
+  /** Whether the socket is full. */
   #isBlocked = false
   #ended = false
   #isPaused = false
   #opened = false
   readonly #stream: EventStream
-  /** When it was last written to, ms on the clock of `performance.now()`. Whole ones: others take memory of their own. */
+  /** Time of the last write, ms, by `performance.now()`. A whole number, since V8 allocates memory for others. */
   #lastWrite = 0
-  /** When it was last seen to have taken bytes, or to have none to take, same clock. */
+  /** Last time at which the client was seen to have taken bytes, or to have none to take. Same clock. */
   #takenAt = 0
-  /** When the response headers were sent, same clock. */
+  /** Time at which the response headers were sent. Same clock. */
   #openedAt = 0
-  /** Thousandths of `maxConnectionAge` by which it ends earlier, so that clients that came at once do not all go at once. */
+  /** Thousandths of `maxConnectionAge` by which it ends earlier: clients that came together should not return together. */
   readonly #ageCut = Math.floor(Math.random() * 200)
   readonly #slot: Slot
   #endReason: DisconnectReason | undefined
@@ -38,32 +38,32 @@ export abstract class Connection implements StreamListener {
     this.#stream = compressed ? new GzipStream(req, res, this) : new EventStream(req, res, this)
   }
 
-  /** Whether it has ended, on either side. */
+  /** Whether the stream has ended, on either side. */
   get closed(): boolean {
     return this.#ended
   }
 
-  /** When the response headers were sent, ms on the clock of `performance.now()`. */
+  /** Time at which the response headers were sent, ms, by `performance.now()`. */
   get openedAt(): number {
     return this.#openedAt
   }
 
-  /** Whether the network is through with the stream. */
+  /** Whether the response has closed. */
   get gone(): boolean {
     return this.#stream.gone
   }
 
-  /** Whether it takes more bytes now. */
+  /** Whether more may be written now. */
   get takesMore(): boolean {
     return !this.#isBlocked && !this.#ended
   }
 
-  /** Whether it is given nothing until `resume`. */
+  /** Whether nothing is written until `resume`. */
   get isPaused(): boolean {
     return this.#isPaused
   }
 
-  /** Whether the response headers have been sent, and it takes more bytes now. */
+  /** Whether the response headers have been sent, and more may be written now. */
   protected get isReady(): boolean {
     return this.#opened && this.takesMore
   }
@@ -80,22 +80,24 @@ export abstract class Connection implements StreamListener {
     return this.#stream
   }
 
-  /** Gives the client all that there is for it, as far as its socket takes the bytes. */
+  /** Writes everything that there is for the client, until its socket is full. */
   protected abstract flush(): void
-  /** Gives the client a keepalive. */
+  /** Writes a keepalive. */
   protected abstract keepAlive(now: number): void
-  /** The response headers have been sent. */
+  /** Called once the response headers have been sent. */
   protected abstract onOpened(): void
-  /** It takes no more bytes for now, as with a full socket. */
+  /** Called when nothing more may be written for now: the socket is full, or a chunk is being compressed. */
   protected abstract onBlocked(): void
-  /** It takes bytes again. */
+  /** Called when more may be written again. */
   protected abstract onUnblocked(): void
-  /** It is over. */
+  /** Called once, when the stream has ended. */
   protected abstract onEnded(reason: DisconnectReason): void
+  /** Called when the socket is full after the wait for compression. */
   abstract onFull(): void
+  /** Called when the response has thrown. */
   protected abstract onResponseFailed(error: unknown): void
 
-  /** Sends the response headers and a first chunk; calls `opened` then, or never if the client goes before. */
+  /** Sends the response headers and a first chunk. Calls `opened` then, or never if the client disconnects before. */
   protected openWith(headers: Headers, first: Chunk, opened: () => void): void {
     this.#stream.open(headers, first, () => {
       this.#opened = true
@@ -106,14 +108,14 @@ export abstract class Connection implements StreamListener {
     })
   }
 
-  /** Keeps a quiet connection alive, cuts a stuck one, and ends an old one. */
+  /** Sends a keepalive if the connection is quiet, cuts it if it is stuck, and ends it if it is too old. */
   tend(now: number, { keepAliveInterval, stallTimeout, maxConnectionAge }: CareLimits): void {
-    // It may take bytes, if fewer than make it drain.
+    // A slow client may take bytes without a `drain`.
     if (this.#stream.hasTaken()) this.#takenAt = Math.ceil(now)
     if (now - this.#takenAt >= stallTimeout) this.cutFor('stalled')
     else if (now - this.#openedAt >= maxConnectionAge * (1 - this.#ageCut / 1000)) this.end('aged')
     else if (this.#isQuiet(now, keepAliveInterval)) {
-      // What was broadcast within this turn keeps the connection alive, too.
+      // Events that were broadcast in this turn keep the connection alive, too.
       this.flush()
       if (this.#isQuiet(now, keepAliveInterval)) this.keepAlive(now)
     }
@@ -122,51 +124,51 @@ export abstract class Connection implements StreamListener {
   /**
    * Ends the stream properly.
    *
-   * @param farewell what the client is told last, if anything
+   * @param farewell what the last block tells the client; none by default
    */
   end(reason: DisconnectReason, farewell?: Farewell): void {
     if (this.#ended) return
-    // What was broadcast or sent before belongs to the stream that ends here.
+    // Everything that was broadcast or sent before belongs to this stream.
     this.flush()
     this.#stream.hurry()
     this.endHere(reason, farewell)
   }
 
-  /** As `end`, without what it has yet to read. */
+  /** As `end`, without the events that it has yet to read. */
   protected endHere(reason: DisconnectReason, farewell?: Farewell): void {
     this.finish(reason)
     const last = farewell === undefined ? undefined : new OwnChunk([encodeFarewell(farewell)])
     if (last !== undefined && this.#opened) this.context.counters.bytes += last.size
-    // When the app closes, `Clients` cuts those that take too long: thousands of timers would fall into one turn.
+    // When the app closes, `Clients` cuts those that take too long: thousands of timers would fire in one turn.
     this.#stream.end(last, reason !== 'shutdown')
   }
 
-  /** Cuts the connection. */
+  /** Destroys the connection. */
   protected cutFor(reason: DisconnectReason): void {
     this.finish(reason)
     this.#stream.destroy()
   }
 
-  /** Cuts it for the closing of the app, where its last bytes are not out. */
+  /** Destroys the connection because the app closes, if its last bytes are still unsent. */
   cut(): void {
     if (!this.gone) this.cutFor('shutdown')
   }
 
-  /** Resolves when the network is through with the stream. */
+  /** Resolves when the response has closed. */
   whenGone(): Promise<void> {
     return new Promise((resolve) => {
       this.#onGone = resolve
     })
   }
 
-  /** Treats the socket as full until `resume`: the client falls behind as one does that does not read. */
+  /** Treats the socket as full until `resume`: the client falls behind as if it did not read. */
   pause(): void {
     if (this.#ended || this.#isPaused) return
     this.#isPaused = true
     this.#block()
   }
 
-  /** Lets the client read on. */
+  /** Ends the pause. */
   resume(): void {
     if (!this.#isPaused) return
     this.#isPaused = false
@@ -198,7 +200,7 @@ export abstract class Connection implements StreamListener {
     if (!this.#stream.write(chunk)) this.#block()
   }
 
-  /** The only way out. Has no effect the second time. */
+  /** Every end of a stream passes through here. Has no effect the second time. */
   protected finish(reason: DisconnectReason): void {
     if (this.#ended) return
     this.#ended = true
@@ -209,7 +211,7 @@ export abstract class Connection implements StreamListener {
 
   #block(): void {
     this.#isBlocked = true
-    // Its response may have thrown.
+    // The response may have thrown.
     if (!this.#ended) this.onBlocked()
   }
 

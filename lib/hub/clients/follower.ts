@@ -1,3 +1,6 @@
+// What a client receives from the log: with its cohort while it is live, by a cursor of its own otherwise. The connection
+// itself is in connection.ts, the client's public side in client.ts.
+
 import type { DisconnectReason, ResyncReason } from '../../api/errors.js'
 import type { Audience } from '../../log/audience.js'
 import { type Chunk, type EventChunk, OwnChunk } from '../../log/chunk.js'
@@ -11,32 +14,32 @@ import { Connection } from './connection.js'
 import { type Until, upToLast } from './last-event.js'
 import type { Resync } from './pending-resync.js'
 
-/** Events that a client gets at once when the app closes, whatever they cost; for more, its time must not be over. */
+/** Number of events that a client may still read when the app closes and its time is over. */
 const FEW = 16
 
 /**
- * A connection that follows the log. It owns no queue of broadcast events. A *live* one has had all that is there for it, and is
- * given what is new with its cohort. Any other catches up by a cursor of its own: while it replays, while its socket is full,
- * before `onConnect` is through, and where its subscriptions have just changed.
+ * A connection that follows the log. It has no queue of broadcast events. A *live* follower has received all of its events so
+ * far, and receives new ones together with its cohort. Any other follower catches up by a cursor of its own: during a replay,
+ * while its socket is full, until `onConnect` has resolved, and after a change of its subscriptions.
  */
 export abstract class Follower extends Connection implements CatchUpTarget {
-  /** Its way to the head of the log; nothing while it is live. */
+  /** Undefined while the follower is live. */
   #catchUp: CatchUp | undefined
-  /** Whether it reads the log: not before `onConnect` is through. */
+  /** Whether it reads the log: false until `onConnect` has resolved. */
   #reading = false
-  /** After which event its stream ends, if after any. */
+  /** The event after which the stream ends. */
   readonly #until: Until | undefined
-  /** `seq` of the last id it was told. */
+  /** `seq` of the last event id that was sent to it. */
   #told: number
-  /** Its index among the live clients of its cohort. */
+  /** Its index among the live clients of its cohort. The cohort sets it. */
   place = 0
   #home: Home | undefined
   #audience: Audience
   abstract readonly id: string
-  /** Whether it came with a cursor that was good, and has missed nothing since. */
+  /** Whether it resumed from a valid last event id and has missed nothing since. */
   resumed: boolean
 
-  /** @param id what `except` names it by */
+  /** @param id the client's id, which `except` of an event may name */
   constructor(context: ClientContext, id: string, arrival: Arrival) {
     super(context, arrival)
     const { topics, everyone, until, position, resumes } = arrival
@@ -49,46 +52,46 @@ export abstract class Follower extends Connection implements CatchUpTarget {
     this.#until = until
   }
 
-  /** Whose events it hears. */
+  /** Its subscriptions, which it shares with all clients that have equal ones. */
   get audience(): Audience {
     return this.#audience
   }
 
-  /** What it reads. */
+  /** The log that it reads. */
   get source(): Pick<Source, 'log' | 'reader'> {
     return this.context
   }
 
-  /** Whether a log is the one that it reads. */
+  /** Whether it reads this log. */
   reads(log: EventLog): boolean {
     return this.context.log === log
   }
 
-  /** Events of its audience that it is behind, without those that are lost for it. */
+  /** Number of its events that it has yet to receive, without those that it will lose. */
   get lag(): number {
     const overdue = this.#catchUp?.cursor.overdue ?? 0
     return overdue > 0 ? this.context.queueDepth : this.#unread
   }
 
-  /** Takes the response over and sends the headers; calls `opened` then, or never if the client goes before. */
+  /** Takes over the response and sends the headers. Calls `opened` then, or never if the client disconnects before. */
   open(headers: Headers, opened: () => void): void {
     const { log, retry, keepAlive } = this.context
-    // A cursor told before the resync would hide the gap, if the client were cut off between the two.
+    // If the client got an id before the resync and were cut off in between, it would resume without noticing the gap.
     const id = this.#catchUp!.hasResync ? undefined : log.cursorAt(this.#told)
     const first = new OwnChunk([encodeConnected({ retry, id, client: this.id, keepAlive })])
     this.openWith(headers, first, opened)
   }
 
-  /** Events are lost for it. */
+  /** Called with the number of events that it has lost. */
   abstract onLoss(events: number): void
 
-  /** It is about to be told of a resync. */
+  /** Called before a `resync` is sent. */
   protected abstract onResync(reason: ResyncReason, missed: number | null): void
 
-  /** It is about to read the log. */
+  /** Called before it starts to read the log. */
   protected abstract onStart(): void
 
-  /** Lets broadcasts flow. */
+  /** Starts to read the log, once `onConnect` has resolved. */
   start(): void {
     if (this.closed) return
     this.#reading = true
@@ -96,29 +99,29 @@ export abstract class Follower extends Connection implements CatchUpTarget {
     this.flush()
   }
 
-  /** It is kept there from now on. */
+  /** Sets the cohort that it belongs to. */
   settleIn(home: Home): void {
     this.#home = home
   }
 
-  /** It is kept nowhere any more. */
+  /** Leaves its cohort. */
   moveOut(): void {
     this.#home?.leave(this)
     this.#home = undefined
   }
 
-  /** An event has been appended that leaves it out. */
+  /** Counts an event whose `except` names it. */
   spare(entry: LogEntry): void {
     if (!this.closed) this.#catchUp?.cursor.spare(entry)
   }
 
-  /** It is live, and this is new for its cohort. */
+  /** Receives what is new for its cohort. Call it only while it is live. */
   take(chunk: EventChunk, now: number): void {
     const own = chunk.for(this.id)
     if (own !== undefined) this.give(own, now)
   }
 
-  /** It catches up, and the log has something for its cohort. */
+  /** Reads on by its own cursor. Call it only while it is not live. */
   advance(now: number): void {
     if (this.isBlocked) this.#catchUp!.expectLosses()
     else if (this.#reading) this.#read(now)
@@ -151,7 +154,7 @@ export abstract class Follower extends Connection implements CatchUpTarget {
     if (this.context.overflow === 'disconnect') this.cutFor('overflow')
   }
 
-  /** As `send`, of an event that is encoded already. */
+  /** As `send`, for an event that is already encoded. */
   deliver(chunk: Chunk): boolean {
     if (this.closed) return false
     if (this.#catchUp === undefined && this.#home!.isSettled) {
@@ -165,7 +168,7 @@ export abstract class Follower extends Connection implements CatchUpTarget {
     return !this.closed
   }
 
-  /** Has it hear other topics. What came before is read as it was, but for a topic that it leaves. */
+  /** Changes its topics. Events before the change are read as they were, except for those of a topic that it leaves. */
   protected hear(topics: ReadonlySet<string>, change: 'subscribe' | { unsubscribe: string }): void {
     const catchUp = this.#fallBehind()
     const { audiences } = this.context
@@ -174,13 +177,13 @@ export abstract class Follower extends Connection implements CatchUpTarget {
     this.#audience = audience
     const { cursor } = catchUp
     if (change !== 'subscribe') cursor.unsubscribe(change.unsubscribe)
-    // In `onConnect` it is as if it had asked for it: a replay, and what came while it waited, hold the topic.
+    // A topic that `onConnect` adds counts as requested: the replay, and the events that came meanwhile, include it.
     else cursor.subscribe(audience, this.#reading ? undefined : cursor.seq)
     this.context.onAudience(this)
     if (change === 'subscribe' && !this.#reading) this.#checkPast(catchUp)
   }
 
-  /** The process has missed events of others, nobody knows which: it goes on from the head, and is told so. */
+  /** Skips to the head of the log and sends a `resync`: the process has missed events, and nobody knows which. */
   skipGap(): void {
     if (this.closed) return
     this.#skip(this.#fallBehind(), { reason: 'backplane', missed: null })
@@ -189,17 +192,17 @@ export abstract class Follower extends Connection implements CatchUpTarget {
   }
 
   /**
-   * Ends the stream for the closing of the app, once it has read everything.
+   * Ends the stream because the app closes, once the client has received everything.
    *
-   * @param isLate whether it ends where it is, from where it will resume
+   * @param isLate whether it ends now in any case. The client resumes from there.
    */
   leave(farewell: { retry: number }, isLate: boolean): void {
     if (this.closed) return
     this.resume()
     const isNear = this.#unread <= FEW
-    // Late, there is no time for a backlog of megabytes.
+    // When it is late, there is no time for a backlog of megabytes.
     if (isNear || !isLate) this.flush()
-    // While the app closes, that is no more than the chunk that is being compressed: clients do not read on by it.
+    // While the app closes, `hurry` compresses no more than the current chunk: clients do not read on by themselves.
     if (isNear || isLate) this.stream.hurry()
     if (isNear) this.flush()
     if (!this.closed && (this.#hasRead || isLate)) this.endHere('shutdown', farewell)
@@ -209,7 +212,7 @@ export abstract class Follower extends Connection implements CatchUpTarget {
     this.#catchUp?.cursor.pause()
   }
 
-  /** Reads on at once, if it has yet to read what follows `seq`, which is about to leave the log. */
+  /** Reads on at once if it has yet to read events up to `seq`, which are about to be evicted. */
   hurry(seq: number): void {
     if (this.#catchUp !== undefined && this.#catchUp.cursor.seq < seq) this.stream.hurry()
     if (!this.stream.isBusy) this.context.busy.delete(this)
@@ -224,8 +227,7 @@ export abstract class Follower extends Connection implements CatchUpTarget {
 
   protected keepAlive(now: number): void {
     const { log, keepAliveAt } = this.context
-    // Where its topics are quiet and the log is not, its last event id would grow old while it listens, and the
-    // log may forget what it has evicted since.
+    // If its topics are quiet and others are not, its last event id would grow so old that the log no longer knows it.
     const seq = this.#reading ? log.head : this.#told
     this.write(keepAliveAt(seq === this.#told ? undefined : log.cursorAt(seq)), now)
     this.#told = seq
@@ -233,7 +235,7 @@ export abstract class Follower extends Connection implements CatchUpTarget {
 
   protected onBlocked(): void {
     const { cursor } = this.#fallBehind()
-    // While it compresses it does not read too slowly.
+    // While a chunk is being compressed, the client is not too slow.
     if (this.stream.isBusy) this.context.busy.add(this)
     else cursor.pause()
   }
@@ -249,19 +251,19 @@ export abstract class Follower extends Connection implements CatchUpTarget {
     this.context.audiences.release(this.#audience)
   }
 
-  /** Events that it has yet to read. */
+  /** Number of events that it has yet to read. */
   get #unread(): number {
     return this.#catchUp?.cursor.lag ?? this.#home?.lagOf(this) ?? 0
   }
 
-  /** Whether it has been given everything that is there for it; bytes of it may wait for its socket. */
+  /** Whether everything has been written. Bytes may still wait for the socket. */
   get #hasRead(): boolean {
     if (this.stream.isBusy) return false
     if (this.#catchUp === undefined) return this.#home!.isSettled
     return this.#catchUp.isEmpty && (!this.#reading || this.#unread === 0)
   }
 
-  /** Ceases to be live, where it is. */
+  /** Gives it a cursor of its own, if it is live. */
   #fallBehind(): CatchUp {
     this.#catchUp ??= new CatchUp(this.context, this, this.id, this.#audience, this.#home!.fallBehind(this))
     return this.#catchUp
@@ -276,7 +278,7 @@ export abstract class Follower extends Connection implements CatchUpTarget {
     this.#catchUp = undefined
   }
 
-  /** In `onConnect` it may have subscribed to what has had events since it was here, which the log has evicted. */
+  /** Sends a `resync` if events of a topic that `onConnect` added have been evicted since its last event id. */
   #checkPast(catchUp: CatchUp): void {
     if (catchUp.hasResync) return
     const lost = this.context.reader.lostAfter(this.#told, this.#audience)
