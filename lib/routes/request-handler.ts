@@ -165,6 +165,8 @@ export class RequestHandler {
       const arrival = { ...reading, ip: request.ip, slot, compressed, scope, req: request.raw, res: reply.raw }
       reply.headers(STREAM_HEAD)
       client = this.#hub.clients.admit(arrival)
+      // The topics of another route are the app's choice, whatever the request asks for.
+      if (tellsSubscriptions && !isOwnRoute) for (const topic of topics) client.subscribe(topic)
       sendStream({ client, scope, onConnect, hub: this.#hub, options: this.#options, isOwnRoute }, request, reply)
       return
     }

@@ -49,6 +49,54 @@ async function testPages(browser: Browser): Promise<void> {
     }
   )
 
+  t.test(
+    'changing-topics: a page hears other topics without a reconnect, and changes those of no other user',
+    async (t) => {
+      const [example] = (await startExamples(t, ['changing-topics/server.js'])).examples
+      const open = async (name: string) => {
+        const context = await browser.newContext()
+        t.teardown(() => context.close())
+        const page = await context.newPage()
+        let streams = 0
+        page.on('request', (request) => {
+          if (new URL(request.url()).pathname === '/events') streams++
+        })
+        const ids = new Promise<string>((resolve) =>
+          page.on('request', (request) => {
+            if (request.url().endsWith('/events/topics')) resolve(request.postDataJSON().client)
+          })
+        )
+        await page.goto(`${example!.url}/?name=${name}`)
+        await page.waitForSelector('text=/^open$/')
+        const post = (path: string, body: object): Promise<number> =>
+          page.evaluate(
+            ([path, body]) => {
+              const headers = { 'content-type': 'application/json' }
+              return fetch(path!, { method: 'POST', headers, body: body! }).then(({ status }) => status)
+            },
+            [path, JSON.stringify(body)]
+          )
+        const change = async (topic: string, act: (selector: string) => Promise<void>) => {
+          const changed = page.waitForResponse((response) => response.url().endsWith('/events/topics'))
+          await act(`input[value="${topic}"]`)
+          t.equal((await changed).status(), 204)
+        }
+        return { page, ids, post, change, streams: () => streams }
+      }
+      const [ann, bob] = [await open('ann'), await open('bob')]
+      for (const topic of ['1', '2']) await ann.change(topic, (box) => ann.page.check(box))
+      await ann.change('1', (box) => ann.page.uncheck(box))
+      const client = await ann.ids
+      t.equal(await bob.post('/events/topics', { client, add: ['orders.3'], remove: ['orders.2'] }), 204)
+      t.equal(await ann.post('/events/topics', { client, add: ['user.bob'], remove: [] }), 403)
+      for (const id of [1, 3, 2]) await bob.post(`/orders/${id}`, { state: 'paid' })
+      await ann.page.waitForSelector('li >> text="2: paid"')
+      t.equal(await ann.page.locator('li').count(), 1)
+      t.equal(await bob.page.locator('li').count(), 0)
+      t.strictSame([ann.streams(), bob.streams()], [1, 1])
+    }
+  )
+
   t.test('http2: more than six tabs of a browser get events at the same time', async (t) => {
     if (requireBinary(t, 'openssl') === undefined) return
     const { key, cert } = await certificate()

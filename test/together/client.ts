@@ -1,5 +1,6 @@
 // Run in one process: to start one for each file would take longer than its tests.
 import t from 'tap'
+import '../entries/client/changing-topics.test.js'
 import '../entries/client/connecting.test.js'
 import '../entries/client/consuming.test.js'
 import '../entries/client/faults.test.js'

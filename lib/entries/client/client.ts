@@ -4,6 +4,7 @@ import { type CursorStorage, environment, resolve } from './environment.js'
 import type { AnyEvent, DataSchema, DeclaredEvents, Resync, SseEvent, WithOwnEvents } from './event.js'
 import type { Address, Link, Sink } from './link.js'
 import { ALL, Listeners, STATUS } from './listeners.js'
+import { checkOptions } from './option-checks.js'
 import type { EventNames, SseOptions } from './options.js'
 import type { ConnectionStatus, SseStatus } from './status.js'
 import { SseTopics } from './topics.js'
@@ -13,7 +14,7 @@ export type { CursorStorage } from './environment.js'
 export { SseError, type SseErrorCode } from './errors.js'
 export type { AnyEvent, DataSchema, DeclaredEvents, Resync, SseEvent, WithOwnEvents } from './event.js'
 export type { Address } from './link.js'
-export type { ConnectionOptions, EventNames, HeaderFields, LoadContext, SseOptions } from './options.js'
+export type { ConnectionOptions, EventNames, HeaderFields, LoadContext, SseOptions, TopicChange } from './options.js'
 export type { CloseReason, SseStatus } from './status.js'
 export type { SseTopics } from './topics.js'
 
@@ -23,7 +24,7 @@ export type { SseTopics } from './topics.js'
  * @param url of the stream, relative to the page; or a function that gives it, called for each request
  * @param options see `SseOptions`
  * @returns what to listen to, at once; `status` tells how the connection does
- * @throws TypeError where the URL is none
+ * @throws TypeError where the URL is none, or an option is unknown or of the wrong type
  * @example
  * const live = connect('/events', { topics: ['orders.42'], load: async ({ signal }) => show(await getOrders(signal)) })
  * live.on('order.paid', (order, { id, topic }) => update(order))
@@ -61,6 +62,7 @@ export class SseConnection<Events extends object = DeclaredEvents>
 
   /** As `connect` does. */
   constructor(url: Address, options: AnyOptions = {}) {
+    checkOptions(options as never)
     const { topics = [], signal, shared, sharedKey = '' } = options
     this.#options = options
     this.#key = `pylon-sse ${typeof url === 'function' ? '' : resolve(url)}`
@@ -142,9 +144,7 @@ export class SseConnection<Events extends object = DeclaredEvents>
     const early: SseEvent[] = []
     const off = this.subscribe((event) => early.push(event as SseEvent))
     // Loaded by those alone who use it.
-    const iterator = import('./iterate.js')
-      .then(({ iterate }) => iterate<Events>(this, early, this.#maxBuffered))
-      .finally(off)
+    const iterator = import('./iterate.js').then(({ iterate }) => iterate<Events>(this, early, this.#maxBuffered, off))
     return { next: async () => (await iterator).next(), return: async () => (await iterator).return() }
   }
 

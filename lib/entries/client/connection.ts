@@ -19,8 +19,8 @@ export class Connection implements Link {
   lastEventId: string | undefined
   /** Its id on the server, for the option `except` of broadcasts. */
   clientId: string | undefined
-  /** The topics of its last request: some of them may be wanted no more. */
-  asked: ReadonlySet<string> = new Set()
+  /** The topics that it has asked for: some of them may be wanted no more. */
+  asked = new Set<string>()
   /** What the app on the server has subscribed it to, where it asks to be told. */
   readonly given = new Set<string>()
   readonly #url: Address
@@ -28,6 +28,10 @@ export class Connection implements Link {
   readonly #sink: Sink
   readonly #topics: ReadonlySet<string>
   readonly #tellsGiven: boolean
+  /** Topics that `changeTopics` has asked for, until the server tells that it has subscribed the client to them. */
+  readonly #changed = new Set<string>()
+  /** The attempt whose topics are being changed. */
+  #changing: AbortSignal | undefined
   #attempt = new AbortController()
   #isClosed = false
   #isOpen = false
@@ -64,10 +68,12 @@ export class Connection implements Link {
     void this.#run()
   }
 
-  /** Connects anew, at once, from where it is. */
+  /** Its topics have changed: they are changed on the server, or it connects anew, at once, from where it is. */
   restart(): void {
-    if (this.#wake === undefined) this.#attempt.abort(AGAIN)
-    else this.#wake()
+    const { changeTopics } = this.#options
+    if (this.#wake !== undefined) this.#wake()
+    else if (changeTopics && this.#isOpen && this.clientId !== undefined) void this.#change(changeTopics)
+    else this.#attempt.abort(AGAIN)
   }
 
   close(): void {
@@ -90,6 +96,7 @@ export class Connection implements Link {
       const isHeldBack = this.#isHeldBack
       this.#isHeldBack = false
       this.given.clear()
+      this.#changed.clear()
       try {
         await (isHeldBack ? this.#readPages(signal) : this.#read(signal))
       } catch (thrown) {
@@ -100,16 +107,46 @@ export class Connection implements Link {
       this.#isOpen = false
       this.#watchdog.stop()
       if (this.#isClosed) return
-      // Its answer can still be read.
-      if (error instanceof End && error.error !== undefined) return this.#end(error)
+      if (error instanceof End) {
+        // An answer that ends it can still be read.
+        if (error.error === undefined) this.#attempt.abort()
+        return this.#end(error)
+      }
       this.#attempt.abort()
-      if (error instanceof End) return this.#end(error)
       if (error === AGAIN) continue
       if (error !== undefined) this.#sink.fail(error)
       if (this.#isHeldBack) continue
       await this.#sleep(this.#delay ?? this.#backoff(), error, this.#delay === undefined)
       this.#delay = undefined
     }
+  }
+
+  async #change(changeTopics: NonNullable<ConnectionOptions['changeTopics']>): Promise<void> {
+    const { signal } = this.#attempt
+    if (this.#changing === signal) return
+    this.#changing = signal
+    try {
+      // Several changes in a row are one.
+      await undefined
+      while (!signal.aborted) {
+        const add = [...this.#topics].filter((topic) => !this.asked.has(topic))
+        // What the app has given stays, where others hear it, too.
+        const remove = [...this.asked].filter((topic) => !this.#topics.has(topic) && !this.given.has(topic))
+        if (!add.length && !remove.length) break
+        // Its events may come before the answer.
+        for (const topic of add) this.#changed.add(topic) && this.asked.add(topic)
+        await changeTopics({ clientId: this.clientId!, add, remove, signal })
+        for (const topic of remove) this.asked.delete(topic)
+      }
+      // Who waits for the new topics hears them now.
+      if (!signal.aborted) this.#sink.receive({ event: 'keepalive', id: undefined, topic: undefined, data: {} })
+    } catch (error) {
+      if (!signal.aborted) {
+        this.#sink.fail(error)
+        this.#attempt.abort(AGAIN)
+      }
+    }
+    if (this.#changing === signal) this.#changing = undefined
   }
 
   #backoff(): number {
@@ -146,17 +183,11 @@ export class Connection implements Link {
   }
 
   readonly #onWake = ({ type, persisted }: { type: string; persisted?: boolean }): void => {
-    if (type === 'visibilitychange' && isHidden()) {
-      if (this.#options.pauseWhenHidden) this.#attempt.abort(AGAIN)
-      return
-    }
-    if (this.#wake !== undefined) {
-      if (this.#isWakeable) this.#wake()
-      return
-    }
+    const hides = type === 'visibilitychange' && isHidden()
     // What was open before the network went, or before the page was put aside, is most often dead.
-    const isDoubtful = type === 'online' || persisted === true || this.#watchdog.left < 0
-    if (this.#isOpen && isDoubtful) this.#attempt.abort(AGAIN)
+    const isDoubtful = type === 'online' || persisted || this.#watchdog.left < 0
+    if (hides ? this.#options.pauseWhenHidden : this.#isOpen && isDoubtful) this.#attempt.abort(AGAIN)
+    else if (!hides && this.#isWakeable) this.#wake?.()
   }
 
   async #read(signal: AbortSignal): Promise<void> {
@@ -167,9 +198,13 @@ export class Connection implements Link {
     if (!type?.startsWith('text/event-stream') || response.body === null) {
       throw new SseError('content-type', `The answer is no event stream, but ${type}.`, { response })
     }
-    const parser = streamParser(this.given, {
+    const parser = streamParser({
       onRetry: (ms) => {
         this.#retry = ms
+      },
+      onSubscription: (topic, isSubscribed) => {
+        if (!isSubscribed) this.given.delete(topic)
+        else if (!this.#changed.delete(topic)) this.given.add(topic)
       },
       onEvent: (event) => {
         if (!signal.aborted) this.#receive(event)

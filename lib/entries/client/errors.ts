@@ -8,11 +8,11 @@ export type SseErrorCode = 'status' | 'content-type' | 'silent' | 'invalid-data'
 /** An error of the client's own. What `fetch`, `load` or a callback throws is told as it is. */
 export class SseError extends Error {
   override readonly name = 'SseError'
-  readonly code: SseErrorCode
+  declare readonly code: SseErrorCode
   /** The answer, where there is one; its body has not been read if the connection is closed by it. */
-  readonly response: Response | undefined
+  declare readonly response: Response | undefined
   /** What a Standard Schema says of data that it refuses. */
-  readonly issues: readonly unknown[] | undefined
+  declare readonly issues: readonly unknown[] | undefined
 
   constructor(
     code: SseErrorCode,
@@ -33,8 +33,8 @@ export class SseError extends Error {
 
 /** Thrown inside the client where a connection ends for good. */
 export class End {
-  readonly reason: CloseReason
-  readonly error: unknown
+  declare readonly reason: CloseReason
+  declare readonly error: unknown
 
   constructor(reason: CloseReason, error?: unknown) {
     this.reason = reason

@@ -6,11 +6,13 @@ import { type AnyEvent, resyncEvent, type SseEvent, type WithOwnEvents } from '.
  *
  * @param buffer those that have come already: it is theirs from now on
  * @param maxBuffered how many it holds; past that it loses the oldest, and gives a `resync` in their place
+ * @param offEarly ends what has filled the buffer
  */
 export function iterate<Events extends object>(
   live: SseConnection<Events>,
   buffer: SseEvent[],
-  maxBuffered: number
+  maxBuffered: number,
+  offEarly: () => void
 ): AsyncGenerator<AnyEvent<WithOwnEvents<Events>>, void, void> {
   let missed = 0
   let wake = () => {}
@@ -26,6 +28,7 @@ export function iterate<Events extends object>(
     buffer.push(event as SseEvent)
     trim()
   })
+  offEarly()
   const offStatus = live.onStatus(() => wake())
   trim()
   const events = async function* (): AsyncGenerator<SseEvent, void, void> {

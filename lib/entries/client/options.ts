@@ -14,6 +14,18 @@ export interface LoadContext {
   readonly reason: 'connect' | Resync['reason']
 }
 
+/** How `topics` have changed, for `changeTopics`. */
+export interface TopicChange {
+  /** The client's id on the server. */
+  readonly clientId: string
+  /** Topics that the client does not hear yet. */
+  readonly add: readonly string[]
+  /** Topics that it still hears. */
+  readonly remove: readonly string[]
+  /** Aborts when the connection has ended: the next one asks for all topics. */
+  readonly signal: AbortSignal
+}
+
 /** How the connection itself is made. */
 export interface ConnectionOptions {
   /**
@@ -21,6 +33,12 @@ export interface ConnectionOptions {
    * changed later: see `topics` of the connection.
    */
   topics?: Iterable<string> | undefined
+  /**
+   * Asks the server to change the topics of the open connection, and resolves when it has: by a POST, say, as docs/client.md shows.
+   * Events of the new topics come from then on. If it throws, that is told as an `error`, and the client connects anew. Several
+   * changes in a row are one call; two never overlap. Default: the client connects anew from where it is.
+   */
+  changeTopics?: ((change: TopicChange) => unknown) | undefined
   /** Headers of each request, or a function that gives them, called for each request: a fresh token, say. Default: none. */
   headers?: Value<HeaderFields> | undefined
   /** Whether cookies are sent, as `fetch` takes it. Default: `'same-origin'`. */

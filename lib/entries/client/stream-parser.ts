@@ -5,16 +5,16 @@ import type { SseEvent } from './event.js'
 interface Reader {
   /** The reconnection time, ms. */
   onRetry(ms: number): void
+  /** The app on the server has subscribed the client to a topic, or has ended that. */
+  onSubscription(topic: string, isSubscribed: boolean): void
   onEvent(event: SseEvent): void
 }
 
 /**
  * Parses a stream of the plugin's, with what its comments tell (docs/wire.md): an event's topic, whether its data are text, and what
  * the app on the server has subscribed the client to.
- *
- * @param given what that is: it is kept there
  */
-export function streamParser(given: Set<string>, { onRetry, onEvent }: Reader): EventSourceParser {
+export function streamParser({ onRetry, onSubscription, onEvent }: Reader): EventSourceParser {
   let topic: string | undefined
   let isText = false
   return createParser({
@@ -25,8 +25,8 @@ export function streamParser(given: Set<string>, { onRetry, onEvent }: Reader): 
       const [word, rest] = [comment.slice(0, at), comment.slice(at + 1)]
       if (comment === 'text') isText = true
       else if (word === 'topic') topic = rest
-      else if (word === 'subscribed') given.add(rest)
-      else if (word === 'unsubscribed') given.delete(rest)
+      else if (word === 'subscribed') onSubscription(rest, true)
+      else if (word === 'unsubscribed') onSubscription(rest, false)
     },
     onEvent: ({ id, event = 'message', data }) => {
       const received = { event, data: isText ? data : parse(data), id, topic }

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { connect, SseError } from '../../../lib/entries/client/client.js'
+import { connect, SseError, type SseOptions } from '../../../lib/entries/client/client.js'
 import { answering, CONNECTED, Live, status, stream } from '../../kit/live.js'
 import { serve } from '../../kit/server.js'
 import { Arrivals } from '../../kit/topics.js'
@@ -66,6 +66,31 @@ t.test('another fetch may be given, and the credentials that it sends', async (t
 
 t.test('a URL that is none is refused at once', async (t) => {
   t.throws(() => connect('/events'), TypeError, 'there is no page that it is relative to')
+})
+
+t.test('an option that there is none of, or of another type, is refused at once', async (t) => {
+  for (const [options, name, takes, got] of [
+    [{ topic: ['a'] }, 'topic', 'nothing', 'object'],
+    [{ topics: 'a' }, 'topics', 'object', 'string'],
+    [{ load: 'state' }, 'load', 'function', 'string'],
+    [{ headers: 'x: y' }, 'headers', 'object|function', 'string'],
+    [{ storage: 'session' }, 'storage', 'boolean|object', 'string'],
+    [{ retryDelay: '1s' }, 'retryDelay', 'number', 'string'],
+    [{ shared: 1 }, 'shared', 'boolean', 'number'],
+    [{ sharedKey: 7 }, 'sharedKey', 'string', 'number']
+  ] as const) {
+    const message = new RegExp(
+      `^The option '${name}' takes ${takes.replace('|', '[|]')}, but has got ${got}[.] Options:.* load:function `
+    )
+    t.throws(() => connect('http://127.0.0.1/', options as object), { constructor: TypeError, message })
+  }
+  const options: Record<keyof SseOptions, undefined> = {
+    ...{ topics: undefined, load: undefined, isStale: undefined, changeTopics: undefined, headers: undefined },
+    ...{ credentials: undefined, fetch: undefined, onUnauthorized: undefined, shared: undefined, sharedKey: undefined },
+    ...{ signal: undefined, storage: undefined, lastEventId: undefined, schemas: undefined, retryDelay: undefined },
+    ...{ maxRetryDelay: undefined, openTimeout: undefined, pauseWhenHidden: undefined, maxBuffered: undefined }
+  }
+  connect('http://127.0.0.1/', options).close()
 })
 
 t.test('a relative URL is one of the page, or of the worker', async (t) => {

@@ -149,6 +149,18 @@ t.test(
   }
 )
 
+t.test('the topics of a route come to all tabs, though one of them asks for one, too', async (t) => {
+  const s = await serve(t, {
+    sse: { retry: 10 },
+    setup: (app) => app.get('/room', (request, reply) => app.sse.stream(request, reply, { topics: ['room.1'] }))
+  })
+  const tabs = new Tabs(t)
+  const first = await tabs.open(`${s.url}/room`)
+  const second = await tabs.open(`${s.url}/room`, { topics: ['room.1'] })
+  for (const topic of ['room.1', undefined]) s.app.sse.broadcast(topic ?? 'all', { topic })
+  for (const { live } of [first, second]) t.strictSame(await live.take(2), ['room.1', 'all'])
+})
+
 t.test('the topics of a tab that has gone come to no other', async (t) => {
   const s = await serve(t, { sse: SSE })
   const tabs = new Tabs(t)
