@@ -64,7 +64,7 @@ export class LogWriter {
     if (except !== undefined) this.#clients.spare(except, entry)
     if (topic === undefined) {
       for (const shard of this.#clients.shards) shard.touchAll()
-      this.#longPolls.wakeCommon()
+      this.#longPolls.wakeTopicless()
     } else {
       for (const audience of this.#audiences.of(topic)) audience.hear(entry)
     }

@@ -30,7 +30,7 @@ export class Audience {
   /** Their topics and patterns, sorted. Empty if they receive only events without a topic. */
   readonly patterns: readonly string[]
   /** Whether they also receive events without a topic. */
-  readonly hearsCommon: boolean
+  readonly hearsTopicless: boolean
   /** Number of events with one of their topics since the audience was created. */
   heard = 0
   /** Number of its holders, which `Audiences` counts. */
@@ -42,10 +42,10 @@ export class Audience {
   readonly #exact = new Set<string>()
   readonly #wildcards: qlobber.QlobberTrue | undefined
 
-  constructor(number: number, patterns: readonly string[], hearsCommon = true) {
+  constructor(number: number, patterns: readonly string[], hearsTopicless = true) {
     this.number = number
     this.patterns = patterns
-    this.hearsCommon = hearsCommon
+    this.hearsTopicless = hearsTopicless
     const wildcards = patterns.filter(isWildcard)
     if (wildcards.length > 0) this.#wildcards = new qlobber.QlobberTrue(MATCHER)
     for (const pattern of wildcards) this.#wildcards!.add(pattern)
@@ -117,7 +117,7 @@ export class Audience {
 
   /** Whether its clients receive an event, apart from the one that `except` names. */
   hears({ topic }: LogEntry): boolean {
-    if (topic === undefined) return this.hearsCommon
+    if (topic === undefined) return this.hearsTopicless
     return this.#exact.has(topic) || this.#wildcards?.test(topic) === true
   }
 }
@@ -148,16 +148,16 @@ export class Audiences {
   /**
    * Returns the audience of a set of subscriptions and adds a holder to it. Call `release` for each holder.
    *
-   * @param hearsCommon whether its clients also receive events without a topic
+   * @param hearsTopicless whether its clients also receive events without a topic
    */
-  hold(subscriptions: Iterable<string>, hearsCommon = true): Audience {
+  hold(subscriptions: Iterable<string>, hearsTopicless = true): Audience {
     const asked = [...subscriptions]
-    if (asked.length === 0 && hearsCommon) return this.retain(this.everyone)
+    if (asked.length === 0 && hearsTopicless) return this.retain(this.everyone)
     const patterns = [...new Set(asked)].sort()
-    const key = keyOf(patterns, hearsCommon)
+    const key = keyOf(patterns, hearsTopicless)
     const held = this.#held.get(key)
     if (held !== undefined) return this.retain(held)
-    const audience = new Audience(++this.#made, patterns, hearsCommon)
+    const audience = new Audience(++this.#made, patterns, hearsTopicless)
     this.#held.set(key, audience)
     for (const pattern of patterns) this.#subscribe(pattern, audience)
     return this.retain(audience)
@@ -172,7 +172,7 @@ export class Audiences {
   /** Removes a holder. Call it once for each `hold` and each `retain`. */
   release(audience: Audience): void {
     if (--audience.holders > 0 || audience === this.everyone) return
-    this.#held.delete(keyOf(audience.patterns, audience.hearsCommon))
+    this.#held.delete(keyOf(audience.patterns, audience.hearsTopicless))
     for (const pattern of audience.patterns) this.#unsubscribe(pattern, audience)
   }
 
@@ -207,6 +207,6 @@ export class Audiences {
 }
 
 /** Unambiguous, since no pattern is empty or contains a line break. */
-function keyOf(patterns: readonly string[], hearsCommon: boolean): string {
-  return hearsCommon ? patterns.join('\n') : `\n${patterns.join('\n')}`
+function keyOf(patterns: readonly string[], hearsTopicless: boolean): string {
+  return hearsTopicless ? patterns.join('\n') : `\n${patterns.join('\n')}`
 }

@@ -1,4 +1,5 @@
-// The position of one client that catches up. Live clients share the position of their cohort (hub/clients/cohort.ts).
+// The position in the log of one client that catches up, and where it loses its oldest events (`dropOldest`). Live clients share
+// the position of their cohort (hub/clients/cohort.ts).
 
 import type { Audience, Audiences } from './audience.js'
 import type { EventChunk } from './chunk.js'
@@ -124,7 +125,7 @@ export class Cursor {
    *
    * @returns the number of events lost since the last call
    */
-  giveUp(): number {
+  dropOldest(): number {
     this.#skipEvicted()
     if (this.overdue > 0) this.#skip(this.lag - this.#context.queueDepth)
     const missed = this.#missed
@@ -182,8 +183,8 @@ export class Cursor {
 
   /** Total number of events of an audience, without the spared ones. */
   #total(audience: Audience, spared: number): number {
-    const common = audience.hearsCommon ? this.#context.log.untopicalCount : 0
-    return audience.heard + common - spared
+    const topicless = audience.hearsTopicless ? this.#context.log.topiclessCount : 0
+    return audience.heard + topicless - spared
   }
 
   /** The same up to `seq`. The log must hold all later events. */
@@ -194,7 +195,7 @@ export class Cursor {
   #without(pattern: string, audience: Audience): Audience {
     const { audiences } = this.#context
     const left = audience.patterns.filter((held) => held !== pattern)
-    const without = audiences.hold(left, audience.hearsCommon)
+    const without = audiences.hold(left, audience.hearsTopicless)
     audiences.release(audience)
     return without
   }

@@ -12,7 +12,7 @@ import { TopicIndex } from './topic-index.js'
  */
 export class EventIndex {
   /** The events without a topic. */
-  readonly #untopical = new SeqList()
+  readonly #topicless = new SeqList()
   readonly #topics = new TopicIndex()
   /** Events with `except`, by the client id that it names. */
   readonly #excepting = new Map<string, SeqList>()
@@ -34,7 +34,7 @@ export class EventIndex {
 
   /** Adds the newest event. */
   add({ seq, topic, except }: LogEntry): void {
-    if (topic === undefined) this.#untopical.push(seq)
+    if (topic === undefined) this.#topicless.push(seq)
     else this.#topics.add(topic, seq)
     if (except === undefined) return
     const list = this.#excepting.get(except)
@@ -44,7 +44,7 @@ export class EventIndex {
 
   /** Drops the oldest event. */
   drop({ seq, topic, except }: LogEntry): void {
-    if (topic === undefined) this.#untopical.dropBelow(seq + 1)
+    if (topic === undefined) this.#topicless.dropBelow(seq + 1)
     else {
       this.#topics.drop(topic, seq)
       this.#lastTopicalDropped = seq
@@ -56,9 +56,9 @@ export class EventIndex {
   }
 
   /** Returns the events that an audience receives, as lists that have no event in common. */
-  listsOf({ patterns, hearsCommon }: Audience): readonly SeqList[] {
+  listsOf({ patterns, hearsTopicless }: Audience): readonly SeqList[] {
     const lists = this.#topics.listsOf(patterns)
-    return hearsCommon ? [this.#untopical, ...lists] : lists
+    return hearsTopicless ? [this.#topicless, ...lists] : lists
   }
 
   /** Forgets everything about the events up to `seq`. Call it after all events have been dropped. */
@@ -68,18 +68,18 @@ export class EventIndex {
   }
 
   /** Whether events of an audience after a cursor have been dropped. The cursor must not be below `knownFrom`. */
-  hasDropped({ patterns, hearsCommon }: Audience, cursor: number): boolean {
-    return (hearsCommon && this.#untopical.lastDropped > cursor) || this.#topics.hasDropped(patterns, cursor)
+  hasDropped({ patterns, hearsTopicless }: Audience, cursor: number): boolean {
+    return (hearsTopicless && this.#topicless.lastDropped > cursor) || this.#topics.hasDropped(patterns, cursor)
   }
 
   /** Whether all events dropped after a cursor had no topic. */
-  hasDroppedUntopicalOnly(cursor: number): boolean {
+  hasDroppedTopiclessOnly(cursor: number): boolean {
     return this.#lastTopicalDropped <= cursor
   }
 
   /** The events without a topic after a cursor, in order. */
-  untopicalAfter(cursor: number): Generator<number> {
-    return this.#untopical.after(cursor)
+  topiclessAfter(cursor: number): Generator<number> {
+    return this.#topicless.after(cursor)
   }
 
   /** The events after a cursor whose `except` names a client, in order. */

@@ -59,8 +59,8 @@ export class EventLog {
   /** `seq` by id, of events whose id the app has given. Other ids contain the `seq`. */
   readonly #ownIds = new Map<string, number>()
   readonly #slabs: SlabWriter
-  #untopicalCount = 0
-  #lastUntopical = 0
+  #topiclessCount = 0
+  #lastTopicless = 0
 
   constructor({ epoch, replay, events, bytes, first = 1, slabBytes }: EventLogOptions) {
     this.#head = first - 1
@@ -99,13 +99,13 @@ export class EventLog {
   }
 
   /** Number of events without a topic that were ever appended. */
-  get untopicalCount(): number {
-    return this.#untopicalCount
+  get topiclessCount(): number {
+    return this.#topiclessCount
   }
 
   /** `seq` of the newest event without a topic; 0 if there was none. */
-  get lastUntopical(): number {
-    return this.#lastUntopical
+  get lastTopicless(): number {
+    return this.#lastTopicless
   }
 
   /** Time since the oldest event held was appended, ms, with a precision of 100 ms; `null` if there is none. */
@@ -145,8 +145,8 @@ export class EventLog {
   }
 
   /** The events without a topic after a cursor, in order. */
-  *untopicalAfter(cursor: number): Generator<LogEntry> {
-    for (const seq of this.index.untopicalAfter(cursor)) yield this.at(seq)
+  *topiclessAfter(cursor: number): Generator<LogEntry> {
+    for (const seq of this.index.topiclessAfter(cursor)) yield this.at(seq)
   }
 
   /** Returns what `oldest` will be once an event of this size is appended. The newest event is always held. */
@@ -194,8 +194,8 @@ export class EventLog {
     this.#head = seq
     if (ownId !== undefined) this.#ownIds.set(ownId.trim(), seq)
     if (topic === undefined) {
-      this.#untopicalCount++
-      this.#lastUntopical = seq
+      this.#topiclessCount++
+      this.#lastTopicless = seq
     }
     this.index.add(entry)
     return entry

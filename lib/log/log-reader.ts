@@ -41,17 +41,17 @@ export class LogReader {
     const { pending } = audience
     let i = pending.length
     while (i > 0 && pending[i - 1]!.seq > cursor) i--
-    const hasCommon = audience.hearsCommon && this.#log.lastUntopical > cursor
-    if (!hasCommon) {
+    const hasTopicless = audience.hearsTopicless && this.#log.lastTopicless > cursor
+    if (!hasTopicless) {
       if (i === pending.length) return undefined
       // The usual case of an event with a topic. Nobody else needs this chunk.
       if (i === pending.length - 1 && audience.cohortCount === 1) return new EventChunk([pending[i]!], this.#log.head)
     }
-    const untopical = this.#log.untopicalAfter(hasCommon ? cursor : this.#log.head)
-    let common = untopical.next().value as LogEntry | undefined
-    if (i === pending.length && common !== undefined) {
+    const upcoming = this.#log.topiclessAfter(hasTopicless ? cursor : this.#log.head)
+    let topicless = upcoming.next().value as LogEntry | undefined
+    if (i === pending.length && topicless !== undefined) {
       // Audiences without events of their own need the same bytes, wherever they were before.
-      const from = common.seq - 1
+      const from = topicless.seq - 1
       if (audience !== this.#everyone || from !== cursor) return this.news(this.#everyone, from)
     }
     const key = `${audience.number}:${cursor}`
@@ -60,11 +60,11 @@ export class LogReader {
     const entries: LogEntry[] = []
     let bytes = 0
     let slab: Buffer | undefined
-    while (i < pending.length || common !== undefined) {
+    while (i < pending.length || topicless !== undefined) {
       let entry = pending[i]
-      if (common !== undefined && (entry === undefined || common.seq < entry.seq)) {
-        entry = common
-        common = untopical.next().value as LogEntry | undefined
+      if (topicless !== undefined && (entry === undefined || topicless.seq < entry.seq)) {
+        entry = topicless
+        topicless = upcoming.next().value as LogEntry | undefined
       } else {
         i++
       }
@@ -161,7 +161,7 @@ export class LogReader {
     const hasDropped = from > cursor && index.hasDropped(audience, cursor)
     if (!hasDropped && held === this.count(audience, oldestCursor, '')) return undefined
     if (!hasDropped) return { lost: 'expired', missed: held }
-    const areCounted = audience.hearsCommon && index.hasDroppedUntopicalOnly(cursor)
+    const areCounted = audience.hearsTopicless && index.hasDroppedTopiclessOnly(cursor)
     return { lost: 'expired', missed: areCounted ? from - cursor + held : null }
   }
 

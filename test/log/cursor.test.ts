@@ -115,7 +115,7 @@ class StubClient implements Cohort {
 
   /** Reads all there is, or so many chunks, whereupon its socket is full. */
   read(chunks = Number.POSITIVE_INFINITY, limit = this.#setup.log.head): void {
-    this.giveUp()
+    this.dropOldest()
     for (let left = chunks; left > 0; left--) {
       const chunk = this.next(limit)
       if (chunk === undefined) {
@@ -164,11 +164,11 @@ class StubClient implements Cohort {
     if (this.isReading) this.read()
   }
 
-  giveUp(): number {
+  dropOldest(): number {
     this.#loseEvicted()
     const { queueDepth } = this.#setup.context
     if (this.overdue > 0) this.#lose(this.due.length - queueDepth)
-    const missed = this.cursor.giveUp()
+    const missed = this.cursor.dropOldest()
     assert.equal(missed, this.#missed, 'missed')
     this.#missed = 0
     const next = this.due[0]?.seq ?? Number.POSITIVE_INFINITY
@@ -297,7 +297,7 @@ t.test('whatever a client hears, however it falls behind, it gets or misses each
       }
       for (const client of clients) {
         client.isBlocked = false
-        if (client.giveUp() > 0) seen.missed++
+        if (client.dropOldest() > 0) seen.missed++
         else seen.whole++
         start(client)
         assert.equal(client.cursor.lag, 0)
@@ -334,7 +334,7 @@ t.test(
     t.match(client.cursor, { lag: 13, overdue: 0 }, 'nor does what it does not hear')
     repeat(2, () => setup.broadcast())
     t.match(client.cursor, { lag: 15, overdue: 2 })
-    t.equal(client.giveUp(), 12, 'then it keeps the newest')
+    t.equal(client.dropOldest(), 12, 'then it keeps the newest')
     t.match(client.cursor, { lag: 3, overdue: 0 })
   }
 )
@@ -391,8 +391,8 @@ t.test('what was evicted is missed, although topics were subscribed to and left 
   more.subscribe('b')
   repeat(10, () => setup.broadcast('b'))
   less.unsubscribe('b')
-  t.equal(more.giveUp(), 8)
-  t.equal(less.giveUp(), 8, 'it cannot be told which of them it would not have heard')
+  t.equal(more.dropOldest(), 8)
+  t.equal(less.dropOldest(), 8, 'it cannot be told which of them it would not have heard')
   t.match([more.cursor.lag, less.cursor.lag], [5, 0])
 })
 
@@ -447,7 +447,7 @@ t.test('a client that jumps goes on from the head, and has missed nothing that i
   for (const { cursor } of [live!, blocked!, changing!]) {
     cursor.jump()
     t.match(cursor, { seq: setup.log.head, lag: 0, overdue: 0 })
-    t.equal(cursor.giveUp(), 0)
+    t.equal(cursor.dropOldest(), 0)
     t.equal(cursor.next(setup.log.head), undefined)
   }
   const entry = setup.log.add(20, 'b')

@@ -61,9 +61,9 @@ t.test('an event is held with its options', async (t) => {
 t.test('events without a topic are found without a look at the others', async (t) => {
   const log = logWith({ events: 4 })
   for (const topic of [undefined, 'a', undefined, 'b', undefined, 'a']) append(log, { topic })
-  const after = (cursor: number) => Array.from(log.untopicalAfter(cursor), ({ seq }) => seq)
+  const after = (cursor: number) => Array.from(log.topiclessAfter(cursor), ({ seq }) => seq)
   t.strictSame([after(0), after(2), after(3), after(5), after(6)], [[3, 5], [3, 5], [5], [], []])
-  t.equal(log.untopicalCount, 3, 'those that are gone count, too')
+  t.equal(log.topiclessCount, 3, 'those that are gone count, too')
 })
 
 t.test('the oldest cursor is that which has the most to come', async (t) => {
@@ -333,7 +333,7 @@ t.test('white space around an id is ignored, since headers lose it', async (t) =
 /** The log as one would write it without a thought for speed. */
 class NaiveLog {
   entries: { seq: number; id: string; own: boolean; topic: string | undefined; size: number }[] = []
-  untopicalCount = 0
+  topiclessCount = 0
   head = 0
   readonly bounds: { replay: number; events: number; bytes: number }
 
@@ -345,14 +345,14 @@ class NaiveLog {
     return this.entries.reduce((sum, { size }) => sum + size, 0)
   }
 
-  get untopical(): number[] {
+  get topicless(): number[] {
     return this.entries.filter(({ topic }) => topic === undefined).map(({ seq }) => seq)
   }
 
   append(own: string | undefined, topic: string | undefined, size: number): void {
     this.head++
     this.entries.push({ seq: this.head, id: own ?? `${EPOCH}-${this.head}`, own: own !== undefined, topic, size })
-    if (topic === undefined) this.untopicalCount++
+    if (topic === undefined) this.topiclessCount++
     while (this.entries.length > 1 && (this.entries.length > this.bounds.events || this.bytes > this.bounds.bytes)) {
       this.entries.shift()
     }
@@ -406,16 +406,16 @@ t.test('whatever is appended, the log behaves like a naive one', async () => {
         naive.append(own, topic, whole)
         given.add(`${EPOCH}-${naive.head}`)
 
-        const { head, oldest, bytes, untopicalCount } = log
-        const untopical = Array.from(log.untopicalAfter(0), ({ seq }) => seq)
+        const { head, oldest, bytes, topiclessCount } = log
+        const topicless = Array.from(log.topiclessAfter(0), ({ seq }) => seq)
         assert.deepEqual(
-          { head, oldest, bytes, untopicalCount, untopical, size: log.size, predicted },
+          { head, oldest, bytes, topiclessCount, topicless, size: log.size, predicted },
           {
             head: naive.head,
             oldest: naive.entries[0]!.seq,
             bytes: naive.bytes,
-            untopicalCount: naive.untopicalCount,
-            untopical: naive.untopical,
+            topiclessCount: naive.topiclessCount,
+            topicless: naive.topicless,
             size: naive.entries.length,
             predicted: oldest
           }

@@ -128,7 +128,7 @@ t.test('events from before the engine was joined are dropped, and their ids are 
   t.equal(log.cursorAt(log.head), 'p10')
   for (const id of ['k3x9-1', 'k3x9-2', 'own']) t.strictSame(log.positionOf(id), UNKNOWN, id)
   t.notOk(log.has('own'))
-  t.strictSame([...log.untopicalAfter(0)], [])
+  t.strictSame([...log.topiclessAfter(0)], [])
   append(log, 11, 'own')
   t.strictSame(log.positionOf('own'), { seq: 3 }, 'places are counted on, for those that read')
   t.strictSame(log.positionOf('p10'), { seq: 2 })

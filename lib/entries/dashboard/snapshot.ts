@@ -1,17 +1,17 @@
+// What the dashboard shows of a hub: snapshots, and a search for clients. How they reach the page is in dashboard.ts.
+
 import { hostname } from 'node:os'
 import type { Sse, SseClient, SseStats } from '../../api/api.js'
 import type { DisconnectReason } from '../../api/errors.js'
 import type { Census } from '../../hub/clients/census.js'
 import { hubs } from '../../hub/hubs.js'
 
-// What the page is told of a hub.
-
-/** Clients, topics and disconnects that the page lists at most. */
+/** Maximum number of clients, topics and disconnects that the page lists. */
 const MAX_ROWS = 50
-/** Topics told of one client. */
+/** Maximum number of topics that it lists of one client. */
 const MAX_TOPICS = 5
 
-/** A client as the package knows it, beyond what the app sees. */
+/** A client with what only the package sees of it. */
 export type ObservedClient = SseClient & {
   readonly lag: number
   readonly isPaused: boolean
@@ -87,7 +87,10 @@ export function takeSnapshot(
   }
 }
 
-/** Clients whose id or address has the text, or one of whose topics has; all without a text. The slowest first. */
+/**
+ * Finds clients by a part of their id, their address or one of their topics; all without a text. The slowest come
+ * first.
+ */
 export function findClients(sse: Sse, text = ''): { clients: ClientRow[]; total: number } {
   if (text === '') return { clients: slowestClients(sse), total: sse.clientCount }
   const found: { client: ObservedClient; lag: number }[] = []
@@ -105,7 +108,7 @@ function slowestClients(sse: Sse): ClientRow[] {
     .map(({ client, lag }) => rowOf(client, lag))
 }
 
-/** A snapshot is made every second: it must not cost what all clients do. */
+/** A census, since a snapshot is taken every second, and must not visit all clients. */
 function censusOf(sse: Sse): Census {
   return hubs.get(sse)!.clients.census
 }

@@ -66,7 +66,7 @@ export class CatchUp {
   read(now: number, readsLog: boolean): void {
     const { cursor } = this
     const target = this.#target
-    const given = cursor.giveUp()
+    const given = cursor.dropOldest()
     if ((given > 0 || this.#resync !== undefined) && this.#pendingResync.confirm(given)) target.overflow()
     // A write may run code of a plugin that sends to this client, which catches up within that call.
     while (target.takesMore && !this.#isReleased) {

@@ -1,3 +1,6 @@
+// The clients of this process: admits them, spreads them over shards, and ends their streams when the app closes. What
+// a single client does is in client.ts.
+
 import type { IncomingHttpHeaders } from 'node:http'
 import type { DisconnectReason } from '../../api/errors.js'
 import type { Logger } from '../../api/input/logger.js'
@@ -6,7 +9,7 @@ import { type Chunk, OwnChunk } from '../../log/chunk.js'
 import { encodeKeepAlive } from '../../log/encode.js'
 import type { LogEntry } from '../../log/log-entry.js'
 import { takesRetry } from '../../wire/stream-request.js'
-import { inSlices, waitAtMost } from '../../wire/time-slices.js'
+import { inSlices } from '../../wire/time-slices.js'
 import { Census } from './census.js'
 import { Client } from './client.js'
 import type { Arrival, ClientContext, Source } from './client-context.js'
@@ -16,23 +19,25 @@ import { abortEndSignal } from './end-signal.js'
 import type { FlushQueue } from './flush-queue.js'
 import { Housekeeping } from './housekeeping.js'
 import { Shard } from './shard.js'
+import { endStreams } from './shutdown.js'
 
-/** Reconnection time that clients are left with where `retry` is not set, ms: what browsers take by themselves. */
+/**
+ * Reconnection time that ended streams leave clients with if `retry` is not set, ms: about what browsers use by
+ * default.
+ */
 const DEFAULT_RETRY = 3000
 
-/** How long clients may read on while the app closes, how often is looked for those that have, and when all are cut, ms. */
-const READING_TIME = 1000
-const ROUND = 20
-const CLOSING_TIME = 1500
-/** When those are cut, ms, to whom a process with many clients has not come by then: to end a stream costs as little. */
-const LEAVING_TIME = 2500
-
-/** Clients of one audience in one shard, beyond which others go elsewhere: a shard's turn is to stay short. */
+/**
+ * Number of clients of one audience that are kept in one shard. Further ones are spread, so that a flush stays short.
+ */
 const FEW = 64
-/** Clients that came one after another and share a shard: they lie close together in memory, and are written to so. */
+/**
+ * Number of consecutive clients that share a shard: they are close together in memory, and are written to one after
+ * another.
+ */
 const NEIGHBOURS = 8
 
-/** What clients read, and count into. */
+/** What `Clients` needs of the hub. */
 export type ClientsContext = Pick<
   ClientContext,
   'log' | 'reader' | 'audiences' | 'counters' | 'diagnostics' | 'encoder'
@@ -46,17 +51,17 @@ export class Clients {
   readonly #housekeeping: Housekeeping
   readonly #notices: DisconnectNotices
   readonly #context: ClientContext
-  /** Connected or admitted. */
+  /** Connected clients by id. */
   readonly #byId = new Map<string, Client>()
-  /** Admitted, but without their head yet. */
+  /** Clients that are admitted, but whose response headers have not been sent yet. */
   readonly #waiting = new Set<Client>()
   readonly #busy = new Set<Client>()
-  /** Those of clients that read another log. */
+  /** Contexts of clients that read another log. */
   readonly #sourceContexts = new WeakMap<Source, ClientContext>()
   #nextNumber = 0
-  /** The keepalive for those whose cursor has not moved. */
+  /** The keepalive for clients whose cursor has not moved. */
   readonly #quietKeepAlive: Chunk
-  /** The keepalive made last, and the cursor in it. */
+  /** The last keepalive with a cursor. Clients that get one between two events share it. */
   #lastKeepAlive: { cursor: string; chunk: Chunk } | undefined
 
   constructor(options: ResolvedOptions, context: ClientsContext, flushes: FlushQueue, logger: Logger) {
@@ -94,43 +99,43 @@ export class Clients {
   }
 
   /**
-   * Those connected when it begins, each once. Who leaves meanwhile is left out; who comes, or moves to another shard
-   * for hearing other topics, is not visited for that.
+   * The clients that are connected when the iteration begins, each once. Clients that disconnect meanwhile are left
+   * out; those that connect are not visited, and those that move to another shard are not visited again.
    */
   *[Symbol.iterator](): Generator<Client> {
     for (const client of this.shards.flatMap((shard) => shard.clients())) if (!client.closed) yield client
   }
 
-  /** Number of those connected. */
+  /** Number of connected clients. */
   get size(): number {
     let count = 0
     for (const shard of this.shards) count += shard.size
     return count
   }
 
-  /** Number of those connected, or about to be. */
+  /** Number of clients that are connected or admitted. */
   get population(): number {
     return this.size + this.#waiting.size
   }
 
-  /** Events by which the slowest is behind. */
+  /** Number of events by which the slowest client is behind. */
   get slowestLag(): number {
     let slowest = 0
     for (const shard of this.shards) slowest = Math.max(slowest, shard.slowestLag)
     return slowest
   }
 
-  /** The connected one with this id. */
+  /** The connected client with this id. */
   find(id: string): Client | undefined {
     return this.#byId.get(id)
   }
 
-  /** Begins to look after quiet and stuck ones. */
+  /** Starts housekeeping. */
   start(): void {
     this.#housekeeping.start()
   }
 
-  /** Lets one in: gives it its place in the log. It is connected once its `open` has sent the head. */
+  /** Creates a client at its place in the log. It is connected once its `open` has sent the response headers. */
   admit(arrival: Arrival): Client {
     const { source } = arrival
     const context = source === undefined ? this.#context : this.#contextOf(source)
@@ -139,34 +144,34 @@ export class Clients {
     return client
   }
 
-  /** An event has been appended that leaves out the client with this id, if there is one. */
+  /** Tells the client with this id, if there is one, that an appended event excludes it. */
   spare(id: string, entry: LogEntry): void {
     this.#byId.get(id)?.spare(entry)
   }
 
-  /** Whether some may have to be hurried where events leave the log. */
+  /** Whether `hurry` has something to do: some clients may be compressing. */
   get isBusy(): boolean {
     return this.#busy.size > 0
   }
 
-  /** Lets nobody lose the events up to `seq`, which are about to leave the log, for what is done for it meanwhile. */
+  /**
+   * Makes clients that are compressing read on at once, so that they do not lose events up to `seq`, which are about to
+   * be evicted.
+   */
   hurry(seq: number): void {
     for (const client of this.#busy) client.hurry(seq)
   }
 
-  /** All of them that read a log have missed events of it. */
+  /** Tells all clients of a log that events of it were missed. */
   skipGap(log = this.#context.log): void {
     for (const client of [...this.#waiting, ...this]) if (client.reads(log)) client.skipGap()
   }
 
   /**
-   * Ends every stream: gives clients what was broadcast before, a jittered reconnection time and a proper end. Those
-   * that have the least to read come first. After a second the others are ended where they are, from where they will
-   * resume; after a second and a half those are cut that have not taken their last bytes. Resolves when all are gone,
-   * and `onDisconnect` is through.
+   * Ends every stream (`endStreams`). Resolves when all clients are gone and `onDisconnect` has finished, or has had its time.
    */
   async close(): Promise<void> {
-    const start = performance.now()
+    const since = performance.now()
     this.#housekeeping.stop()
     this.#context.isClosing = true
     const { overLimit } = this.#options
@@ -175,35 +180,19 @@ export class Clients {
     await inSlices([...this.#waiting], (client) => {
       if (client.turnAway(retry)) this.#context.counters.rejected.closing++
     })
-    const lags = new Map<Client, number>()
-    const ends: Promise<void>[] = []
-    await inSlices([...this], (client) => {
-      lags.set(client, client.lag)
-      ends.push(client.whenGone())
-    })
-    const nearestFirst = [...lags.keys()].sort((a, b) => lags.get(a)! - lags.get(b)!)
-    const gone = Promise.all(ends)
-    const lasts = (ms: number) => performance.now() - start < ms
-    for (let left = nearestFirst; left.length > 0 && lasts(LEAVING_TIME); left = left.filter(({ closed }) => !closed)) {
-      await inSlices(left, (client) => {
-        if (lasts(LEAVING_TIME)) client.leave({ retry: this.retryWithJitter() }, !lasts(READING_TIME))
-      })
-      await waitAtMost(ROUND, gone)
-    }
-    await waitAtMost(start + CLOSING_TIME - performance.now(), gone)
-    await inSlices(nearestFirst, (client) => client.cut())
-    // A response of another class than Node's may never tell that it has closed.
-    await waitAtMost(ROUND, gone)
+    await endStreams([...this], since, () => this.retryWithJitter())
     await this.#notices.settle()
     this.#context.reader.clear()
   }
 
-  /** A reconnection time between once and twice the usual, ms, so that clients do not come back all at once. */
+  /**
+   * Returns a random reconnection time of one to two times `retry`, ms, so that clients do not reconnect all at once.
+   */
   retryWithJitter(): number {
     return Math.round((this.#options.retry ?? DEFAULT_RETRY) * (1 + Math.random()))
   }
 
-  /** Who reads another log hears nothing but what it was let in for. */
+  /** Returns the context of clients that read another log. They cannot be subscribed to anything else. */
   #contextOf(source: Source): ClientContext {
     let context = this.#sourceContexts.get(source)
     if (context === undefined) {
@@ -218,7 +207,10 @@ export class Clients {
     return context!
   }
 
-  /** Few clients of one audience are kept together, to be found at once; many are spread. */
+  /**
+   * Chooses the shard of a client. A small audience is kept in one shard, so that an event for it wakes only that one;
+   * a large audience is spread.
+   */
   #shardFor({ number, audience }: Client): Shard {
     const { shards } = this
     const home = shards[audience.number % shards.length]!
@@ -226,7 +218,6 @@ export class Clients {
     return isFew ? home : shards[Math.floor(number / NEIGHBOURS) % shards.length]!
   }
 
-  /** Clients that are kept alive between two events are told the same. */
   #keepAliveAt(cursor: string | undefined): Chunk {
     if (cursor === undefined) return this.#quietKeepAlive
     let last = this.#lastKeepAlive
@@ -237,7 +228,7 @@ export class Clients {
 
   #onOpen(client: Client): void {
     this.#waiting.delete(client)
-    // Before its head nobody knows its id.
+    // Nobody knows its id before the response headers have been sent.
     this.#byId.set(client.id, client)
     this.#context.counters.accepted++
     this.#shardFor(client).add(client)
@@ -281,7 +272,10 @@ export class Clients {
   }
 }
 
-/** A client in a line of the log. Serializers go by the name of a field: an app has one for `client`, but not for this. */
+/**
+ * A client in a line of the app's log. Not as `client`, since serializers are chosen by the name of the field, and an
+ * app may have one for that.
+ */
 export function logFields({ id, ip }: Client): { sseClient: { id: string; ip: string | undefined } } {
   return { sseClient: { id, ip } }
 }

@@ -80,10 +80,10 @@ export class ShardCohort implements Cohort, Home {
   /** Whether the live clients have received all of their events. */
   get isSettled(): boolean {
     if (this.#chunk !== undefined) return false
-    const { pending, hearsCommon } = this.audience
+    const { pending, hearsTopicless } = this.audience
     const newest = pending.at(-1)
     if (newest !== undefined && newest.seq > this.#seq) return false
-    return !hearsCommon || this.#source.log.lastUntopical <= this.#seq
+    return !hearsTopicless || this.#source.log.lastTopicless <= this.#seq
   }
 
   /** Adds a client, which has to catch up. */

@@ -1,3 +1,5 @@
+// The connection of one client: writes, backpressure, and every way in which it ends. What is written is decided in follower.ts.
+
 import type { DisconnectReason } from '../../api/errors.js'
 import { type Chunk, OwnChunk } from '../../log/chunk.js'
 import { encodeFarewell, type Farewell } from '../../log/encode.js'

@@ -172,7 +172,7 @@ export abstract class Follower extends Connection implements CatchUpTarget {
   protected hear(topics: ReadonlySet<string>, change: 'subscribe' | { unsubscribe: string }): void {
     const catchUp = this.#fallBehind()
     const { audiences } = this.context
-    const audience = audiences.hold(topics, this.#audience.hearsCommon)
+    const audience = audiences.hold(topics, this.#audience.hearsTopicless)
     audiences.release(this.#audience)
     this.#audience = audience
     const { cursor } = catchUp

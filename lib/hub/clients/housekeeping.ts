@@ -1,5 +1,5 @@
 // Regular visits to all clients, for keepalives, stall timeouts and the maximum age. What a visit does is
-// `Client.tend`.
+// `Connection.tend` (connection.ts).
 
 import type { CareLimits } from './client-context.js'
 import type { Shard } from './shard.js'

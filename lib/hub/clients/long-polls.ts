@@ -19,8 +19,8 @@ export class LongPolls {
   }
 
   /** Ends the waits for an event without a topic. */
-  wakeCommon(): void {
-    for (const [wake, { hearsCommon }] of this.#waiting) if (hearsCommon) wake()
+  wakeTopicless(): void {
+    for (const [wake, { hearsTopicless }] of this.#waiting) if (hearsTopicless) wake()
   }
 
   /**

@@ -1,3 +1,6 @@
+// Shards: groups of clients that are flushed in one turn of the event loop. When a shard is flushed is decided in
+// flush-queue.ts; its clients are in cohorts (cohort.ts).
+
 import type { Audience } from '../../log/audience.js'
 import type { EventLog } from '../../log/event-log.js'
 import type { Client } from './client.js'
@@ -7,16 +10,16 @@ import { type CohortOwner, ShardCohort } from './cohort.js'
 /** A group of clients that is flushed in one turn of the event loop. */
 export class Shard implements CohortOwner {
   readonly #log: EventLog
-  /** Asks for a flush of this shard, in a turn of its own. */
+  /** Requests a flush of this shard. */
   readonly #wake: (shard: Shard) => void
   readonly #cohorts = new Map<Audience, ShardCohort>()
-  /** The cohorts that have something to read; all of them, after an event without a topic. */
+  /** Cohorts with events to read, unless all have, after an event without a topic. */
   #touched: ShardCohort[] = []
   #allTouched = false
   #woken = false
   #offered = 0
   #size = 0
-  /** Those that this round has yet to look after, and how many it has. */
+  /** The clients that this round of housekeeping has yet to visit, and the number of those that it has visited. */
   #untended: Iterator<Client> | undefined
   #tended = 0
 
@@ -25,27 +28,27 @@ export class Shard implements CohortOwner {
     this.#wake = wake
   }
 
-  /** Clients in it. */
+  /** Number of its clients. */
   get size(): number {
     return this.#size
   }
 
-  /** Its clients, by audience. */
+  /** Its cohorts, one for each audience. */
   get cohorts(): Iterable<ShardCohort> {
     return this.#cohorts.values()
   }
 
-  /** Its clients, as they are now. */
+  /** A copy of the list of its clients. */
   clients(): readonly Client[] {
     return [...this.#cohorts.values()].flatMap(({ clients }) => clients)
   }
 
-  /** Its clients of one audience. */
+  /** Number of its clients of one audience. */
   countOf(audience: Audience): number {
     return this.#cohorts.get(audience)?.size ?? 0
   }
 
-  /** Events by which its slowest client is behind. */
+  /** Number of events by which its slowest client is behind. */
   get slowestLag(): number {
     let slowest = 0
     for (const cohort of this.#cohorts.values()) slowest = Math.max(slowest, cohort.slowestLag)
@@ -78,7 +81,7 @@ export class Shard implements CohortOwner {
     audience.leave(cohort)
   }
 
-  /** There is an event for all of its clients. */
+  /** Requests a flush of all its clients. */
   touchAll(): void {
     if (this.#size === 0) return
     this.#allTouched = true
@@ -91,12 +94,13 @@ export class Shard implements CohortOwner {
   }
 
   /**
-   * Offers its clients what the log has for them. One whose socket is full is skipped: it reads on when it drains.
+   * Offers its clients what the log has for them. A client whose socket is full is skipped: it reads on when that
+   * drains.
    *
-   * @returns how many they were
+   * @returns the number of clients
    */
   flush(now: number): number {
-    // Before the loop: an event appended meanwhile has not been offered to those already passed.
+    // Before the loop: an event that is appended meanwhile has not been offered to the clients already visited.
     this.#woken = false
     const cohorts = this.#allTouched ? this.#cohorts.values() : this.#touched
     this.#allTouched = false
@@ -110,9 +114,9 @@ export class Shard implements CohortOwner {
   }
 
   /**
-   * Looks after a part of its clients. A round, which looks after all of them once, has so many phases, evenly filled.
+   * Visits a part of its clients, for housekeeping. A round visits all of them once, in phases of equal size.
    *
-   * @param phase counts from 0, with which a round begins
+   * @param phase from 0, with which a round begins
    */
   tend(now: number, phase: number, phases: number, limits: CareLimits): void {
     if (phase === 0) {
@@ -129,7 +133,7 @@ export class Shard implements CohortOwner {
     }
   }
 
-  /** As `clients`, without a list that would keep those who have gone. */
+  /** Like `clients`, without a list, which would keep disconnected clients in memory. */
   *#everyone(): Generator<Client> {
     for (const cohort of this.#cohorts.values()) yield* cohort
   }
@@ -137,7 +141,7 @@ export class Shard implements CohortOwner {
   #askForFlush(): void {
     if (this.#woken) return
     this.#woken = true
-    // What came before this event has been offered, or there would be a flush to come already.
+    // Earlier events have been offered: otherwise a flush would be requested already.
     this.#offered = this.#log.head - 1
     this.#wake(this)
   }
