@@ -22,7 +22,7 @@ const ZIP = Symbol('pylon-sse.zip')
 const MIN_ZIPPED = 1024
 
 interface Admitted {
-  [BODY]?: StreamBody
+  [BODY]?: StreamBody | undefined
   [ZIP]?: true
 }
 
@@ -98,7 +98,7 @@ class StreamBody extends Readable {
  */
 export function sendStream(opening: Opening, request: FastifyRequest, reply: FastifyReply): void {
   const body = new StreamBody(opening, request, reply)
-  ;(request as Admitted)[BODY] = body
+  if (opening.isOwnRoute) (request as Admitted)[BODY] = body
   // @fastify/compress would hold events back. An app that registers it globally does not mean it for streams.
   if (!opening.isOwnRoute) request.headers['x-no-compression'] ??= 'stream'
   reply.send(body)
@@ -124,6 +124,8 @@ export const takeOver: onSendHookHandler = (request, reply, payload, done) => {
     done(new StreamConsumedError())
     return
   }
+  // The request lives as long as its client. The body and the reply need not.
+  ;(request as Admitted)[BODY] = undefined
   const instead = begin(body, request, reply)
   if (instead instanceof Error) done(instead)
   else if (instead !== undefined) done(null, instead)

@@ -1,6 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import v8 from 'node:v8'
 import vm from 'node:vm'
+import type { FastifyReply } from 'fastify'
 import t from 'tap'
 import { Connections } from '../kit/connections.js'
 import { gatherCrowd } from '../kit/crowd.js'
@@ -109,4 +110,20 @@ t.test('a burst within one turn keeps no more than the log in memory, for client
     await turn()
   }
   t.equal((await waits).status, 200)
+})
+
+t.test('a client that is connected does not keep what Fastify replied with in memory', async (t) => {
+  const replies: WeakRef<FastifyReply>[] = []
+  const { connect } = await serve(t, {
+    setup: (app) => {
+      app.addHook('onSend', async (_request, reply) => void replies.push(new WeakRef(reply)))
+    }
+  })
+  for (let i = 0; i < 5; i++) await connect()
+  t.equal(replies.length, 5)
+  await kept()
+  t.strictSame(
+    replies.filter((reply) => reply.deref() !== undefined),
+    []
+  )
 })
