@@ -1,6 +1,7 @@
 import type { Test } from 'tap'
 import { add, card, isLive, openTab, says, shows } from '../kit/board-page.js'
 import { type BoardStage, goToLobby, HISTORY } from '../kit/board-stage.js'
+import { changesOf } from '../kit/task-board.js'
 
 /** What the example is about. */
 export function together(t: Test, stage: BoardStage): void {
@@ -77,6 +78,7 @@ export function board(t: Test, stage: BoardStage): void {
     t.test(title, async (t) => {
       const dan = await stage.enterRoom(['Kept', 'Changed', 'Deleted'], [ann])
       const { tasks } = await dan.snapshot()
+      const watching = await dan.stream()
       await shows(t, ann, { todo: ['Deleted', 'Changed', 'Kept'] }, 'at first')
 
       relay.cut()
@@ -85,6 +87,7 @@ export function board(t: Test, stage: BoardStage): void {
       await dan.tasks('PATCH', `/${tasks[1]!.id}`, { status: 'doing', title: 'Changed twice' })
       await dan.tasks('DELETE', `/${tasks[2]!.id}`)
       for (let i = 1; i <= others; i++) await dan.tasks('PATCH', `/${created.id}`, { title: `Created ${i}` })
+      await changesOf(watching, 3 + others)
       const last = others > 0 ? `Created ${others}` : 'Created'
       relay.target = stage.board.port
       await isLive(ann)

@@ -3,6 +3,7 @@ import type { Test } from 'tap'
 import { add, card, isLive, openTab, says, shows } from '../kit/board-page.js'
 import { type BoardStage, goTo, goToLobby } from '../kit/board-stage.js'
 import { deferred } from '../kit/deferred.js'
+import { changesOf } from '../kit/task-board.js'
 
 const LEADS = 'This tab keeps the connection'
 const FOLLOWS = 'Uses another tab’s connection'
@@ -27,11 +28,13 @@ export function connection(t: Test, stage: BoardStage): void {
 
   t.test('a tab says that the server is away, that it catches up on its return, and that it is live', async (t) => {
     const dan = await stage.enterRoom([], [ann])
+    const watching = await dan.stream()
     const states = await keepStates(ann)
     relay.cut()
     await says(ann, 'connection', 'Reconnecting')
     const titles = Array.from({ length: 9 }, (_, i) => `Missed ${i}`)
     for (const title of titles) await dan.create(title)
+    await changesOf(watching, titles.length)
     relay.target = stage.board.port
     await says(ann, 'notice', 'Caught up: 9 tasks have changed')
     await isLive(ann)
