@@ -196,7 +196,7 @@ export class Connection implements Link {
     const response = await this.#request('text/event-stream', { lastEventId: this.lastEventId, tell }, signal)
     const type = response.headers.get('content-type')
     if (!type?.startsWith('text/event-stream') || response.body === null) {
-      throw new SseError('content-type', `The answer is no event stream, but ${type}.`, { response })
+      throw new SseError('content-type', `The answer is no event stream, but ${response.body && type}.`, { response })
     }
     const parser = streamParser({
       onRetry: (ms) => {

@@ -1,7 +1,7 @@
 import type { Browser, Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { BROWSERS } from '../../kit/browsers.js'
-import { clientBundle } from '../../kit/client-bundle.js'
+import { clientBundle, scriptWithClient } from '../../kit/client-bundle.js'
 import { type Served, serve } from '../../kit/server.js'
 import { TcpProxy } from '../../kit/tcp-proxy.js'
 
@@ -9,6 +9,13 @@ import { TcpProxy } from '../../kit/tcp-proxy.js'
 t.setTimeout(300_000)
 
 const bundle = await clientBundle()
+const serviceWorker = await scriptWithClient(`
+  addEventListener('message', ({ source, data }) => {
+    const live = connect('/events', { lastEventId: '0' })
+    live.on('message', (data) => source.postMessage(data))
+    live.on('error', (error) => source.postMessage(String(error)))
+  })
+`)
 const browsers = new Map<string, Browser | undefined>()
 for (const [name, launch] of Object.entries(BROWSERS)) browsers.set(name, await launch(t))
 for (const [name, browser] of browsers) if (browser !== undefined) testIn(name, browser)
@@ -75,6 +82,23 @@ function testIn(name: string, browser: Browser): void {
     t.strictSame(tokens, ['token', 'token'])
   })
 
+  t.test(`in ${name} a service worker has it`, async (t) => {
+    const s = await serve(t, { sse: { retry: 10 }, setup: addPages })
+    const page = await openPage(t, browser, s.url)
+    s.app.sse.broadcast(1)
+    await page.evaluate(`(async () => {
+      await navigator.serviceWorker.register('/service-worker.js')
+      const { active } = await navigator.serviceWorker.ready
+      navigator.serviceWorker.onmessage = ({ data }) => heard.push(data)
+      active.postMessage('begin')
+    })()`)
+    await page.waitForFunction('heard.length === 1')
+    for (const client of s.app.sse.clients) client.close()
+    s.app.sse.broadcast(2)
+    await page.waitForFunction('heard.length === 2')
+    t.strictSame(await page.evaluate('heard'), [1, 2])
+  })
+
   t.test(`in ${name} a worker has it, and a page goes on after a reload with sessionStorage`, async (t) => {
     const s = await serve(t, { sse: { retry: 10 }, setup: addPages })
     const page = await openPage(t, browser, s.url)
@@ -113,6 +137,7 @@ function addPages(app: Served['app']): void {
   app.get('/', (_request, reply) => reply.type('text/html').send(html))
   app.get('/client.js', (_request, reply) => reply.type('text/javascript').send(bundle))
   app.get('/worker.js', (_request, reply) => reply.type('text/javascript').send(worker))
+  app.get('/service-worker.js', (_request, reply) => reply.type('text/javascript').send(serviceWorker))
   app.get('/state', async () => ({ state: 'loaded' }))
 }
 

@@ -1,3 +1,5 @@
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
 import t from 'tap'
 import { connect, SseError, type SseOptions } from '../../../lib/entries/client/client.js'
 import { answering, CONNECTED, Live, status, stream } from '../../kit/live.js'
@@ -116,6 +118,47 @@ t.test('an answer that is no stream is told, and tried again', async (t) => {
   t.ok(live.errors.every((error) => error instanceof SseError && error.code === 'content-type'))
   t.match(live.errors, [{ message: 'The answer is no event stream, but text/html.', status: 200 }, { status: 200 }])
   t.match(live.statuses[1], { state: 'waiting', error: live.errors[0] })
+})
+
+t.test('a fetch that does not stream, as that of React Native, is told', async (t) => {
+  const fetching = async () => {
+    const response = new Response(CONNECTED, { headers: { 'content-type': 'text/event-stream' } })
+    return Object.defineProperty(response, 'body', { value: null })
+  }
+  const live = new Live(t, 'http://127.0.0.1/events', { fetch: fetching })
+  t.match(await live.failed(), { code: 'content-type', message: 'The answer is no event stream, but null.' })
+})
+
+t.test('a URL or headers that cannot be had are told, and asked for again', async (t) => {
+  const s = await answering(t, stream())
+  let calls = 0
+  const live = new Live(t, async () => (++calls === 1 ? Promise.reject(new Error('no url')) : `${s.url}/events`), {
+    headers() {
+      if (calls === 2) throw new Error('no token')
+      return {}
+    }
+  })
+  await live.status('open')
+  t.match(live.errors, [{ message: 'no url' }, { message: 'no token' }])
+  t.equal(s.requests.length, 1)
+})
+
+t.test('no global is touched, and who imports nothing of it loads nothing', async (t) => {
+  const before = Reflect.ownKeys(globalThis).map((key) => Object.getOwnPropertyDescriptor(globalThis, key)!.value)
+  const s = await answering(t, stream())
+  const live = new Live(t, `${s.url}/events`, { shared: true, storage: true })
+  await live.status('open')
+  live.connection.close()
+  t.strictSame(
+    Reflect.ownKeys(globalThis).map((key) => Object.getOwnPropertyDescriptor(globalThis, key)!.value),
+    before
+  )
+  const entry = fileURLToPath(new URL('../../../lib/entries/client/client.ts', import.meta.url))
+  const contents = `import ${JSON.stringify(entry)}; export { SseError } from ${JSON.stringify(entry)}`
+  const options = { bundle: true, format: 'esm', write: false, splitting: true, outdir: 'out' } as const
+  const { outputFiles } = await build({ ...options, stdin: { contents, resolveDir: '.' } })
+  t.match(outputFiles[0]!.text, 'SseError')
+  t.notMatch(outputFiles[0]!.text, /text.event-stream|addEventListener|createParser/)
 })
 
 t.test('topics can be added and given up while it is open, and nothing is missed', async (t) => {

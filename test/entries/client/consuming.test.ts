@@ -1,6 +1,7 @@
 import t from 'tap'
 import { connect } from '../../../lib/entries/client/client.js'
 import { answering, CONNECTED, Live, status, stream } from '../../kit/live.js'
+import { serve } from '../../kit/server.js'
 
 const THREE = `${CONNECTED}event: n\ndata: 1\n\nevent: n\ndata: 2\n\ndata: 3\n\n`
 
@@ -77,6 +78,20 @@ t.test('for await gives the events until it is left, or the connection is closed
   live.connection[Symbol.dispose]()
   t.strictSame(await next, { done: true, value: undefined })
   t.strictSame(await rest.next(), { done: true, value: undefined })
+})
+
+t.test('for await waits for what comes later', async (t) => {
+  const s = await serve(t, {})
+  const live = new Live(t, `${s.url}/events`)
+  await live.status('open')
+  const events = live.connection[Symbol.asyncIterator]()
+  for (const n of [1, 2]) {
+    const next = events.next()
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    s.app.sse.broadcast(n)
+    t.match(await next, { done: false, value: { data: n } })
+  }
+  t.strictSame(await events.return!(), { done: true, value: undefined })
 })
 
 t.test('for await throws what has closed the connection', async (t) => {
