@@ -12,7 +12,7 @@ rooms(t)
 tasks(t)
 latest(t)
 
-t.test('the page may load nothing from elsewhere, and run nothing that is written into it', async (t) => {
+t.test('the page may not load anything from other origins, nor run inline scripts', async (t) => {
   const { app } = await TaskBoard.serve(t)
   const { statusCode, headers } = await app.inject('/')
   t.equal(statusCode, 200)

@@ -20,7 +20,7 @@ const isOf =
   ({ event, data }: { event: string | undefined; data: string }) =>
     event === 'presence' && isDeepStrictEqual(JSON.parse(data), { people })
 
-t.test('on three processes a change is heard by the clients of all of them', { skip }, async (t) => {
+t.test('with three processes a change reaches the clients of all of them', { skip }, async (t) => {
   const cookie = await board.logIn('Ann')
   const streams = await board.streamsOnEach(3, cookie)
   for (const { status } of streams) t.equal(status, 200, 'the login holds on each of them')
@@ -36,7 +36,7 @@ t.test('on three processes a change is heard by the clients of all of them', { s
   for (const stream of streams) t.strictSame(await changesOf(stream, 3), answers)
 })
 
-t.test('a room, who is in it, and a logout are the same on all processes', { skip }, async (t) => {
+t.test('rooms, presence and logouts are shared by all processes', { skip }, async (t) => {
   const [ann, bob] = [await board.logIn('Ann'), await board.logIn('Bob')]
   await board.call('POST', '/api/rooms', { cookie: ann, body: { title: 'Secret', members: ['Cy'] } })
   t.match(await board.call('POST', '/api/rooms', { cookie: bob, body: { title: 'Secret' } }), {
@@ -54,7 +54,7 @@ t.test('a room, who is in it, and a logout are the same on all processes', { ski
   t.equal((await board.stream(ann)).status, 401)
 })
 
-t.test('when a process is killed, its clients go on with another one and miss nothing', { skip }, async (t) => {
+t.test('when a process is killed, its clients continue on another one and miss nothing', { skip }, async (t) => {
   const ROOM = 'failover'
   const [ann, bob] = [await board.logIn('Ann'), await board.logIn('Bob')]
   await board.call('POST', '/api/rooms', { cookie: ann, body: { title: ROOM } })
@@ -78,7 +78,7 @@ t.test('when a process is killed, its clients go on with another one and miss no
   await watching.until(isOf(['Bob']))
 })
 
-t.test('it ends with a signal, and leaves nobody and no connection in the database', { skip }, async (t) => {
+t.test('a signal ends the app, which leaves no presence and no connection in the database', { skip }, async (t) => {
   const cookie = await board.logIn('Ann')
   const streams = await board.streamsOnEach(3, cookie)
   await board.create(cookie, 'One')
@@ -88,7 +88,7 @@ t.test('it ends with a signal, and leaves nobody and no connection in the databa
   t.strictSame(await server.connectionNames(), ['test'])
 })
 
-t.test('a new start of it has what was there, and the logins', { skip }, async (t) => {
+t.test('after a restart the app has its data and its logins again', { skip }, async (t) => {
   const again = await BoardCluster.start(t, server)
   const ann = await again.logIn('Ann')
   await again.stop()
@@ -98,7 +98,7 @@ t.test('a new start of it has what was there, and the logins', { skip }, async (
   await later.stop()
 })
 
-t.test('without the database it says so, and ends', async (t) => {
+t.test('without the database the app says so and exits', async (t) => {
   const closed = net.createServer().listen(0, '127.0.0.1')
   await once(closed, 'listening')
   const { port } = closed.address() as AddressInfo
@@ -114,7 +114,7 @@ t.test('without the database it says so, and ends', async (t) => {
   t.match(said(), 'could not start: DATABASE_URL is not set. It takes the URL of a Postgres')
 })
 
-t.test('where the port is taken it says so, and ends', { skip }, async (t) => {
+t.test('if the port is taken the app says so and exits', { skip }, async (t) => {
   const taken = net.createServer().listen(0, '127.0.0.1')
   t.teardown(() => taken.close())
   await once(taken, 'listening')

@@ -28,7 +28,7 @@ class StubCohort implements Cohort {
   }
 }
 
-t.test('clients with equal subscriptions are one audience, in whatever order they subscribe', async (t) => {
+t.test('clients with equal subscriptions form one audience, in whatever order they subscribed', async (t) => {
   const audiences = new Audiences()
   const audience = audiences.hold(['b', 'a.*', 'a'])
   t.equal(audiences.hold(['a', 'a', 'a.*', 'b', 'b']), audience)
@@ -39,7 +39,7 @@ t.test('clients with equal subscriptions are one audience, in whatever order the
   t.equal(audiences.size, 1 + others.length)
 })
 
-t.test('those who subscribe to nothing are everyone, which is always there', async (t) => {
+t.test('clients without subscriptions form one audience, which always exists', async (t) => {
   const audiences = new Audiences()
   t.equal(audiences.hold([]), audiences.everyone)
   audiences.release(audiences.everyone)
@@ -50,7 +50,7 @@ t.test('those who subscribe to nothing are everyone, which is always there', asy
   t.notOk(audiences.everyone.hears(eventOf('a')))
 })
 
-t.test('an audience exists while someone holds it', async (t) => {
+t.test('an audience exists as long as it is held', async (t) => {
   const audiences = new Audiences()
   const audience = audiences.hold(['a'])
   audiences.hold(['a'])
@@ -65,7 +65,7 @@ t.test('an audience exists while someone holds it', async (t) => {
   t.strictSame([...audiences.of('a')], [next])
 })
 
-t.test('no two audiences have the same number, also one after the other', async (t) => {
+t.test('no two audiences ever have the same number', async (t) => {
   const audiences = new Audiences()
   const numbers = [audiences.everyone.number]
   for (const topic of ['a', 'b', 'a', 'a']) {
@@ -76,7 +76,7 @@ t.test('no two audiences have the same number, also one after the other', async 
   t.equal(new Set(numbers).size, 5)
 })
 
-t.test('whom an event reaches does not change whom the next one reaches', async (t) => {
+t.test('the audiences of an event do not affect those of the next one', async (t) => {
   for (const wildcard of ['**', '*', 'a.**', '*.**']) {
     const audiences = new Audiences()
     const one = audiences.hold(['a'])
@@ -92,7 +92,7 @@ t.test('whom an event reaches does not change whom the next one reaches', async 
   }
 })
 
-t.test('whoever comes and goes, an event reaches those who hear its topic, each once', async () => {
+t.test('whichever clients come and go, an event reaches each audience that hears its topic, once', async () => {
   const step = fc.oneof(
     { weight: 3, arbitrary: fc.record({ hold: somePatterns }) },
     { weight: 2, arbitrary: fc.record({ release: fc.nat() }) },
@@ -139,7 +139,7 @@ t.test('whoever comes and goes, an event reaches those who hear its topic, each 
   )
 })
 
-t.test('an audience hears what has no topic, and what has one of its own', async () => {
+t.test('an audience hears events without a topic, and events with one of its topics', async () => {
   const audiences = new Audiences()
   fc.assert(
     fc.property(somePatterns, anyTopic, (patterns, topic) => {
@@ -149,7 +149,7 @@ t.test('an audience hears what has no topic, and what has one of its own', async
   )
 })
 
-t.test('an audience counts what it hears, and keeps it for its clients until they have been offered it', async (t) => {
+t.test('an audience counts the events it hears, and keeps them until its clients have been offered them', async (t) => {
   const audience = new Audiences().hold(['a'])
   const cohorts = [new StubCohort(audience), new StubCohort(audience)]
   const events = [eventOf('a'), eventOf('a')]
@@ -171,7 +171,7 @@ t.test('an audience counts what it hears, and keeps it for its clients until the
   t.strictSame([audience.heard, audience.pending.length], [3, 1])
 })
 
-t.test('an audience keeps what its only clients have yet to be offered', async (t) => {
+t.test('an audience keeps the events that its only clients have yet to be offered', async (t) => {
   const audience = new Audiences().hold(['a'])
   const cohort = new StubCohort(audience)
   audience.hear(eventOf('a'))
@@ -182,7 +182,7 @@ t.test('an audience keeps what its only clients have yet to be offered', async (
   t.strictSame(audience.pending, [])
 })
 
-t.test('an audience without clients counts what it hears, and keeps nothing', async (t) => {
+t.test('an audience without clients counts the events it hears, and keeps none', async (t) => {
   const audience = new Audiences().hold(['a'])
   audience.hear(eventOf('a'))
   t.strictSame([audience.heard, audience.pending], [1, []])
@@ -192,7 +192,7 @@ t.test('an audience without clients counts what it hears, and keeps nothing', as
   t.strictSame(audience.pending, [], 'nor once its clients have gone')
 })
 
-t.test('an audience that only listeners hear keeps nothing, and calls each of them for one event', async (t) => {
+t.test('an audience with listeners only keeps no events, and calls each listener once an event', async (t) => {
   const audience = new Audiences().hold(['a'])
   const calls: string[] = []
   const [first, second] = [() => void calls.push('first'), () => void calls.push('second')]

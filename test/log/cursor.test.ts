@@ -311,7 +311,7 @@ t.test('whatever a client hears, however it falls behind, it gets or misses each
   assert.ok(seen.missed > 50 && seen.whole > 50, JSON.stringify(seen))
 })
 
-t.test('a client begins after the event it has', async (t) => {
+t.test('a client that resumes gets the events after its last event id', async (t) => {
   const setup = new Setup()
   for (const topic of ['a', undefined, 'b', 'a']) setup.broadcast(topic)
   const client = setup.join(['a'], 1)
@@ -339,7 +339,7 @@ t.test(
   }
 )
 
-t.test('a client that has caught up may fall behind anew', async (t) => {
+t.test('a client that has caught up can fall behind again', async (t) => {
   const setup = new Setup({ queueDepth: 3 })
   const client = start(setup.join(['a']))
   for (let i = 0; i < 3; i++) {
@@ -383,7 +383,7 @@ t.test(
   }
 )
 
-t.test('what was evicted is missed, although topics were subscribed to and left meanwhile', async (t) => {
+t.test('evicted events count as missed, even if the client changed its topics meanwhile', async (t) => {
   const setup = new Setup({ events: 5, queueDepth: 100 })
   const [more, less] = [start(setup.join(['a'])), start(setup.join(['a', 'b']))]
   for (const client of [more, less]) client.block()
@@ -396,7 +396,7 @@ t.test('what was evicted is missed, although topics were subscribed to and left 
   t.match([more.cursor.lag, less.cursor.lag], [5, 0])
 })
 
-t.test('what it has left is not read, and another topic that the event came by is', async (t) => {
+t.test('an event of a topic that the client has left is not sent, unless another topic matches', async (t) => {
   const setup = new Setup()
   const client = start(setup.join(['a.*', 'a.b']))
   client.block()
@@ -406,7 +406,7 @@ t.test('what it has left is not read, and another topic that the event came by i
   client.drain()
 })
 
-t.test('changes that undo one another do not add up', async (t) => {
+t.test('changes of topics that undo one another leave one read and no audience behind', async (t) => {
   const setup = new Setup()
   const client = start(setup.join([]))
   client.block()
@@ -422,7 +422,7 @@ t.test('changes that undo one another do not add up', async (t) => {
   client.drain()
 })
 
-t.test('a client that goes amid changes holds no audience any more', async (t) => {
+t.test('a client that disconnects during a change of topics holds no audience any more', async (t) => {
   const setup = new Setup()
   const client = start(setup.join(['a']))
   client.block()
@@ -434,7 +434,7 @@ t.test('a client that goes amid changes holds no audience any more', async (t) =
   t.equal(setup.audiences.size, 0)
 })
 
-t.test('a client that jumps goes on from the head, and has missed nothing that is counted', async (t) => {
+t.test('a client that jumps to the head continues from there, and no event counts as missed', async (t) => {
   const setup = new Setup({ queueDepth: 2 })
   const [live, blocked, changing] = [['a'], ['a'], ['a']].map((topics) => start(setup.join(topics)))
   setup.broadcast('a')

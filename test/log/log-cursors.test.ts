@@ -50,7 +50,7 @@ t.test('events are found by the cursors that an engine assigns', async (t) => {
   t.strictSame(log.positionOf('p13'), { seq: 2 }, 'one with an id of its own has its place all the same')
 })
 
-t.test('a cursor stands for the event at its place, and between two events there is none', async (t) => {
+t.test('a cursor identifies the event at its place, and there is none between two events', async (t) => {
   const log = sharedLog(10)
   for (const at of [12, 13, 17]) append(log, at)
   const positions: [cursor: string, position: Position][] = [
@@ -81,7 +81,7 @@ t.test('a cursor that was assigned to another event is unknown', async (t) => {
   t.strictSame(log.positionOf('p13-0000000'), { seq: 1 }, 'nor of one that was named before it had an event')
 })
 
-t.test('a place without an event of its own is after the event before it', async (t) => {
+t.test('the cursor of a place without an event is after the event before it', async (t) => {
   const log = sharedLog(10)
   append(log, 12)
   log.addBarePlace('p13')
@@ -134,7 +134,7 @@ t.test('events from before the engine was joined are dropped, and their ids are 
   t.strictSame(log.positionOf('p10'), { seq: 2 })
 })
 
-t.test('after a gap only what follows it can be resumed from', async (t) => {
+t.test('after a gap only ids that follow it can be resumed from', async (t) => {
   const log = sharedLog(10)
   for (const at of [11, 12]) append(log, at)
   log.rebase('p20', compare)
@@ -157,7 +157,7 @@ interface Model {
   before: number
 }
 
-t.test('whatever was appended and evicted, a client resumes where a list of all events says', async () => {
+t.test('whatever was appended and evicted, a client resumes at the same event as in a list of all events', async () => {
   const step = fc.oneof(
     { weight: 10, arbitrary: fc.record({ gap: fc.integer({ min: 1, max: 3 }), own: fc.boolean() }) },
     { weight: 1, arbitrary: fc.record({ rebase: fc.integer({ min: 0, max: 5 }) }) }

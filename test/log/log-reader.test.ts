@@ -84,7 +84,7 @@ const size = fc.oneof(
 const event = fc.record({ size, topic: anyTopic })
 const patterns = fc.uniqueArray(fc.constantFrom(...PATTERNS), { maxLength: 3 })
 
-t.test('history is all that an audience hears after a cursor, once and in order', async () => {
+t.test('the history after a cursor has each event that the audience hears, once and in order', async () => {
   fc.assert(
     fc.property(fc.array(event, { minLength: 1, maxLength: 40 }), patterns, fc.nat(), fc.nat(), (events, of, a, b) => {
       const setup = new Setup()
@@ -102,7 +102,7 @@ t.test('history is all that an audience hears after a cursor, once and in order'
   )
 })
 
-t.test('whoever reads when, and however the log moves meanwhile, each gets what follows its cursor', async () => {
+t.test('whenever clients read, and however the log changes, each gets the events after its cursor', async () => {
   const step = fc.oneof(
     { weight: 2, arbitrary: fc.record({ append: fc.array(event, { minLength: 1, maxLength: 5 }) }) },
     {
@@ -158,7 +158,7 @@ t.test('a chunk ends where its slab of 64 KiB does, unless it is small', async (
   t.strictSame(ends([16 * KIB - 1, 5 * BLOCK, 100]), [2, 3], 'and takes what is small with it')
 })
 
-t.test('what few hear comes in chunks that are worth a write all the same', async (t) => {
+t.test('events that few clients hear come in chunks large enough to be worth a write', async (t) => {
   const setup = new Setup()
   for (let i = 0; i < 640; i++) setup.add(4 * KIB, i % 32 === 0 ? 'a' : 'b')
   const chunks = setup.history(setup.hold('a'), 0)
@@ -183,7 +183,7 @@ t.test('clients of one audience at the same cursor are given the same Buffer', a
   }
 })
 
-t.test('a cursor at which the log has grown is given what came since, too', async (t) => {
+t.test('a cursor gets the events appended since the last read, too', async (t) => {
   const { log, reader, everyone } = new Setup([100])
   const before = reader.history(everyone, 0, 1)
   log.add(100)
@@ -193,14 +193,14 @@ t.test('a cursor at which the log has grown is given what came since, too', asyn
   t.equal(reader.history(everyone, 0, 1)?.to, 1, 'and one that wants less is given less')
 })
 
-t.test('one that wants less than others have read is given less', async (t) => {
+t.test('a reader that asks for less than others have read gets less', async (t) => {
   const { log, reader, everyone } = new Setup(repeat(40, 4 * KIB))
   const full = reader.history(everyone, 0, log.head)!
   t.match(full, { to: 15, isFull: true })
   t.equal(reader.history(everyone, 0, 10)?.to, 10)
 })
 
-t.test('clients that begin at different cursors come to share every chunk but their first', async () => {
+t.test('clients that begin at different cursors share every chunk but their first', async () => {
   fc.assert(
     fc.property(
       fc.oneof(
@@ -222,7 +222,7 @@ t.test('clients that begin at different cursors come to share every chunk but th
   )
 })
 
-t.test('what the log holds for an audience after a cursor is counted', async () => {
+t.test('the events that the log holds for an audience after a cursor are counted', async () => {
   fc.assert(
     fc.property(fc.array(anyTopic, { maxLength: 40 }), patterns, fc.nat(45), (topics, of, cursor) => {
       const setup = new Setup([], { events: 20 })
@@ -235,7 +235,7 @@ t.test('what the log holds for an audience after a cursor is counted', async () 
   )
 })
 
-t.test('news are all that an audience hears after a cursor, once and in order', async () => {
+t.test('the news after a cursor have each event that the audience hears, once and in order', async () => {
   const round = fc.record({
     events: fc.array(event, { maxLength: 8 }),
     // Which of the audiences offer their clients what is new, one after another.
@@ -275,7 +275,7 @@ t.test('news are all that an audience hears after a cursor, once and in order', 
   )
 })
 
-t.test('news that all hear are the same Buffer for all audiences, wherever they stood before', async (t) => {
+t.test('news that every audience hears are the same Buffer for all, whatever their cursors before', async (t) => {
   const setup = new Setup([], { cohorts: 1 })
   const { reader, log, everyone } = setup
   const one = setup.hold('a')
@@ -308,7 +308,7 @@ t.test('news of an audience are shared by its groups of clients', async (t) => {
   t.equal(setup.reader.news(audience, 0), chunk, 'also when others have asked meanwhile')
 })
 
-t.test('a group of clients that asks later is given what came since, too', async (t) => {
+t.test('a group of clients that asks later gets the events appended since, too', async (t) => {
   const setup = new Setup()
   const audience = setup.hold('a')
   setup.add(100, 'a')
@@ -319,7 +319,7 @@ t.test('a group of clients that asks later is given what came since, too', async
   t.equal(chunk.to, 2)
 })
 
-t.test('news that a single group of clients hears are not kept for others', async (t) => {
+t.test('news that only one group of clients hears are not cached', async (t) => {
   const setup = new Setup([], { cohorts: 1 })
   const audience = setup.hold('a')
   const other = setup.hold('b')
@@ -329,7 +329,7 @@ t.test('news that a single group of clients hears are not kept for others', asyn
   t.not(setup.reader.news(audience, 0), chunk)
 })
 
-t.test('a burst of news comes in chunks that end with their slabs', async (t) => {
+t.test('a burst of news comes in chunks that end where their slabs end', async (t) => {
   const setup = new Setup()
   const { log } = setup
   const audience = setup.hold('a')
@@ -361,7 +361,7 @@ function bytesKept({ reader, everyone }: Setup, chunks: readonly EventChunk[], l
   return bytes
 }
 
-t.test('chunks are kept for others up to 4 MiB, whatever was read', async (t) => {
+t.test('at most 4 MiB of chunks are cached, whatever was read', async (t) => {
   for (const sizes of [repeat(3000, 4 * KIB), [...repeat(1000, 4 * KIB), 2 * KIB * KIB]]) {
     const setup = new Setup(sizes)
     const kept = bytesKept(setup, setup.history(setup.everyone, 0), setup.log.head)
@@ -370,7 +370,7 @@ t.test('chunks are kept for others up to 4 MiB, whatever was read', async (t) =>
   }
 })
 
-t.test('chunks of a few bytes count with what they cost beside them, so that no great number is kept', async (t) => {
+t.test('small chunks count with their overhead, so that their number is bounded', async (t) => {
   const { reader, log, everyone } = new Setup(repeat(20_000, 20))
   const chunks = Array.from({ length: log.head }, (_, cursor) => reader.history(everyone, cursor, cursor + 1)!)
   const firstGone = chunks.reverse().findIndex((chunk) => reader.history(everyone, chunk.to - 1, chunk.to) !== chunk)
@@ -379,7 +379,7 @@ t.test('chunks of a few bytes count with what they cost beside them, so that no 
   t.ok(firstGone * (20 + 1024) > KEPT, `${firstGone} make use of the room`)
 })
 
-t.test('a chunk that is replaced, as the log grows, does not count any more', async (t) => {
+t.test('a chunk that is replaced as the log grows no longer counts', async (t) => {
   const setup = new Setup(repeat(768, 4 * KIB))
   const { log, reader, everyone } = setup
   const chunks = setup.history(everyone, 0)
@@ -393,7 +393,7 @@ t.test('a chunk that is replaced, as the log grows, does not count any more', as
   t.equal(bytesKept(setup, chunks, head), bytes)
 })
 
-t.test('an event larger than all that is kept is read whole, and takes the room of all others', async (t) => {
+t.test('an event larger than the cache is read whole, and evicts every other chunk', async (t) => {
   const setup = new Setup([100, KEPT + BLOCK, 100])
   const { reader, everyone } = setup
   const small = reader.history(everyone, 0, 1)
@@ -405,7 +405,7 @@ t.test('an event larger than all that is kept is read whole, and takes the room 
   t.equal(reader.history(everyone, 0, 1), reader.history(everyone, 0, 1), 'until they are read again')
 })
 
-t.test('chunks that are cleared are made anew, and take no room', async (t) => {
+t.test('cleared chunks are built again, and take no memory meanwhile', async (t) => {
   const setup = new Setup(repeat(768, 4 * KIB))
   const { log, reader, everyone } = setup
   const before = setup.history(everyone, 0)
@@ -420,7 +420,7 @@ t.test('chunks that are cleared are made anew, and take no room', async (t) => {
   t.equal(bytesKept(setup, after, log.head), 3 * KIB * KIB)
 })
 
-t.test('chunks of events that the log has let go are not kept, for each would keep a slab', async (t) => {
+t.test('chunks of evicted events are not cached, because each would retain a slab', async (t) => {
   const setup = new Setup([], { events: 100 })
   const { log, reader, everyone } = setup
   const slabs: WeakRef<Buffer>[] = []

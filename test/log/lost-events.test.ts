@@ -45,7 +45,7 @@ function compare(a: string, b: string): number | undefined {
 
 for (const isShared of [false, true]) {
   const where = isShared ? 'in the log of an engine' : 'in a log of its own'
-  t.test(`${where} events are lost for who hears one that is gone, and for nobody else`, async (t) => {
+  t.test(`${where} events are lost for audiences that hear one that is gone, and for no others`, async (t) => {
     const kinds = new Set<string>()
     const step = fc.oneof(
       { weight: 6, arbitrary: fc.record({ events: fc.integer({ min: 1, max: 6 }), topic: anyTopic }) },
@@ -101,7 +101,7 @@ for (const isShared of [false, true]) {
   })
 }
 
-t.test('past 10,000 topics that have left the log, what is forgotten counts as lost', async (t) => {
+t.test('of more than 10,000 evicted topics, those forgotten count as lost', async (t) => {
   const s = new Setup(1, 1)
   s.fill(1, 'quiet')
   for (let n = 0; n < 10_000; n++) s.fill(1, `t.${n}`)
@@ -118,7 +118,7 @@ t.test('past 10,000 topics that have left the log, what is forgotten counts as l
   t.strictSame(s.positionOf('e-2', ['t.0']), { seq: 2 }, 'which is that of seq 2')
 })
 
-t.test('of the places of an engine the last 10,000 are remembered, by their whole name', async (t) => {
+t.test('the last 10,000 cursors of an engine are remembered, by their whole id', async (t) => {
   const s = new Setup(1, 1)
   s.log.rebase(placeAt(0), compare)
   s.fill(9_999, 'busy', true)

@@ -105,7 +105,7 @@ t.test('app.sse.client finds a client that is connected, by its id', async (t) =
   t.ok(s.app.sse.client(first))
 })
 
-t.test('the lines of the log about a client carry the id of its request', async (t) => {
+t.test('log lines about a client carry the id of its request', async (t) => {
   const log = new LogLines()
   const s = await serve(t, {
     fastify: { logger: { level: 'debug', stream: log }, genReqId: ({ url }) => `id of ${url}` },

@@ -237,7 +237,7 @@ t.test('close() ends the stream properly, after everything that was broadcast an
   t.equal(guests.left.length, 1)
 })
 
-t.test('a client can be closed in onConnect, with or without a last event', async (t) => {
+t.test('onConnect can close the client, with or without a last event', async (t) => {
   const onConnect = (client: SseClient, { headers }: { headers: Record<string, unknown> }) => {
     if (headers['x-word']) client.send('no entry')
     client.close()
@@ -326,7 +326,7 @@ t.test("with overflow 'disconnect' a stuck client is cut when too much is sent t
   t.match(guests.left, [{ client: guest, reason: 'overflow' }])
 })
 
-t.test('a client has an id of its own, its address, its time of arrival, and room for data of the app', async (t) => {
+t.test('a client has its own id, its address, the time it connected, and a place for data of the app', async (t) => {
   const before = new Date()
   const guests = new Guests()
   const served = await serve(t, { sse: guests.hooks })

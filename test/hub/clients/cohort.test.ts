@@ -174,7 +174,7 @@ function perform(model: Model, action: Simple): void {
   } else model.drain(listener)
 }
 
-t.test('an event that has left the log before it was offered holds nobody up', async (t) => {
+t.test('an event evicted before it was offered does not delay the events after it', async (t) => {
   const log = new EventLog({ epoch: 'life', replay: 1, events: 1, bytes: 1000 })
   const { everyone } = new Audiences()
   const cohort = new ShardCohort({ touch() {}, left() {} }, everyone, { log, reader: new LogReader(log, everyone) })
@@ -188,7 +188,7 @@ t.test('an event that has left the log before it was offered holds nobody up', a
   t.ok(cohort.isSettled)
 })
 
-t.test('whatever happens amid a flush, each client gets each of its events once and in order', async () => {
+t.test('whatever happens during a flush, each client gets each of its events once and in order', async () => {
   const seen = { live: 0, behind: 0 }
   await fc.assert(
     fc.asyncProperty(

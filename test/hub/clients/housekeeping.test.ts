@@ -78,7 +78,7 @@ function upTo(count: number): number[] {
 /** Shortest limits, ms: from the least that turns can meet, past those at which their length or number changes. */
 const LIMITS = [40, 41, 79, 80, 100, 1000, 1280, 1281, 30_000, 60_000, 256_000, 300_000]
 
-t.test('where clients may be quiet, stuck and connected for ever, no timer is started', async (t) => {
+t.test('no timer is started where no keepalive and no limit is set', async (t) => {
   const timers = new StubTimers(t)
   const caretaker = caretakerOf([new StubShard(0)], {})
   caretaker.start()
@@ -113,7 +113,7 @@ t.test('every client is visited in each eighth of the shortest limit, whatever t
   }
 })
 
-t.test('limits shorter than turns can be are met as well as turns allow: each visits everyone', async (t) => {
+t.test('with limits shorter than a turn can be, each turn visits every client', async (t) => {
   const timers = new StubTimers(t)
   for (const limit of [1, 7, 39]) {
     const shard = new StubShard(0, 1, 2, 33)
@@ -128,7 +128,7 @@ t.test('limits shorter than turns can be are met as well as turns allow: each vi
   }
 })
 
-t.test('a round is spread evenly over turns, so that thousands of keepalives do not fall into one', async (t) => {
+t.test('a round is spread evenly over turns, so that thousands of keepalives are not written in one', async (t) => {
   const timers = new StubTimers(t)
   const shards = [0, 1, 2, 3].map((n) => new StubShard(...upTo(3200).filter((number) => number % 4 === n)))
   caretakerOf(shards, { keepAliveInterval: 30_000, stallTimeout: 60_000 }).start()
@@ -143,7 +143,7 @@ t.test('a round is spread evenly over turns, so that thousands of keepalives do 
   t.equal(new Set(visited()).size, 3200, 'and nobody is visited twice')
 })
 
-t.test('clients that come and go amid a round keep nobody from being looked after', async (t) => {
+t.test('clients that come and go during a round keep no other client from being visited', async (t) => {
   const timers = new StubTimers(t)
   const visits: number[] = []
   const shard = new Shard(log, () => {})
@@ -206,7 +206,7 @@ t.test('a short limit spreads its rounds over fewer turns, and a long one waits 
   }
 })
 
-t.test('each turn tells shards and its listener the same time, by the clock that runs evenly', async (t) => {
+t.test('each turn passes the same monotonic time to shards and to its listener', async (t) => {
   const timers = new StubTimers(t)
   const limits = { keepAliveInterval: 40, stallTimeout: 50, maxConnectionAge: 60 }
   const shards = [new StubShard(0), new StubShard(1)]
@@ -226,7 +226,7 @@ t.test('each turn tells shards and its listener the same time, by the clock that
   }
 })
 
-t.test('a turn ends with its listener, when every shard has been visited', async (t) => {
+t.test('a turn calls its listener last, once every shard has been visited', async (t) => {
   const timers = new StubTimers(t)
   const shards = [new StubShard(0), new StubShard(0)]
   const visited: number[] = []
@@ -237,7 +237,7 @@ t.test('a turn ends with its listener, when every shard has been visited', async
   t.strictSame(visited, [2, 4])
 })
 
-t.test('its timer keeps no process alive, and turns no more once it has stopped', async (t) => {
+t.test('its timer does not keep the process alive, and no turn runs once it has been stopped', async (t) => {
   const begin = globalThis.setInterval
   const begun: { timer: NodeJS.Timeout; delay: number }[] = []
   t.intercept(globalThis, 'setInterval', {

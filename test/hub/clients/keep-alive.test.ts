@@ -11,7 +11,7 @@ import { writesByTurn } from '../../kit/turns.js'
 const INTERVAL = 640
 const HALF = INTERVAL / 2
 
-t.test('a client gets a comment each time that it has got nothing for the interval', async (t) => {
+t.test('a client gets a comment whenever nothing was sent to it for the interval', async (t) => {
   const clock = stopClock(t)
   const { connect } = await serve(t, { sse: { keepAliveInterval: INTERVAL } })
   const early = await connect()
@@ -38,7 +38,7 @@ const events: Record<string, (s: Served) => void> = {
 }
 
 for (const [what, send] of Object.entries(events)) {
-  t.test(`a client that has got ${what} meanwhile gets no comment, others get theirs`, async (t) => {
+  t.test(`a client that got ${what} meanwhile gets no comment, while others do`, async (t) => {
     const clock = stopClock(t)
     const held = gate()
     const s = await serve(t, {
@@ -71,7 +71,7 @@ for (const [what, send] of Object.entries(events)) {
   })
 }
 
-t.test('a comment is no use to a client whose connection is full: it gets none', async (t) => {
+t.test('a client whose connection is full gets no comment', async (t) => {
   const clock = stopClock(t)
   let connections!: Connections
   const s = await serve(t, {
@@ -94,7 +94,7 @@ t.test('a comment is no use to a client whose connection is full: it gets none',
   t.equal(full!.bytesWritten, written)
 })
 
-t.test('an interval of 0 is none', async (t) => {
+t.test('an interval of 0 turns keepalives off', async (t) => {
   const clock = stopClock(t)
   let connections!: Connections
   const s = await serve(t, {
@@ -115,7 +115,7 @@ t.test('an interval of 0 is none', async (t) => {
   t.strictSame(quiet.comments, ['connected', 'text'])
 })
 
-t.test('a client to which an event is about to go gets no comment beside it', async (t) => {
+t.test('a client that is about to be sent an event gets no comment as well', async (t) => {
   const clock = stopClock(t)
   let connections!: Connections
   const s = await serve(t, {
