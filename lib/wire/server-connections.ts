@@ -112,10 +112,11 @@ export class ServerConnections {
   }
 
   readonly #onSocket = (socket: Socket): void => {
-    this.#handshakes.delete(addressOf(socket))
+    if (this.#handshakes.size > 0) this.#handshakes.delete(addressOf(socket))
     this.#newest = socket
     this.#sockets.add(socket)
-    socket.once('close', this.#onSocketClose)
+    // Not `once`, which would keep three objects for each connection. A socket closes only once.
+    socket.on('close', this.#onSocketClose)
   }
 
   readonly #onSession = (session: Http2Session): void => {

@@ -23,6 +23,9 @@ import type { StreamListener } from './stream-listener.js'
 /** Response headers of streams that wait for their turn on a pipelined connection. A map, since few have to wait. */
 const waitingHeads = new WeakMap<EventStream, Headers>()
 
+/** 'close' follows every error. Without a listener the error would end the process. */
+const ignore = () => {}
+
 /** Time that an ended stream has to send its last bytes, ms. */
 const END_GRACE = 1000
 
@@ -66,8 +69,7 @@ export class EventStream {
     res.on('close', this.#onClose)
     // A response that waits for its turn on a pipelined connection does not emit 'close' when the connection closes.
     if (isHttp1(res) && res.socket === null) onConnectionClose(req.socket, this.#onClose)
-    // 'close' follows every error. Without a listener the error would end the process.
-    res.on('error', () => {})
+    res.on('error', ignore)
   }
 
   /** Whether the stream is over, ended here or by the client. */
