@@ -101,7 +101,7 @@ class MemoryHarness implements BackplaneHarness {
   }
 }
 
-t.test('the backplane in memory keeps the contract', async (t) => {
+t.test('the backplane in memory passes the contract suite', async (t) => {
   for (const { name, run } of backplaneContract(new MemoryHarness())) {
     await t.test(name, async (t) => {
       await t.resolves(run())
@@ -109,7 +109,7 @@ t.test('the backplane in memory keeps the contract', async (t) => {
   }
 })
 
-t.test('what a harness cannot do is left out', async (t) => {
+t.test('cases that a harness does not support are skipped', async (t) => {
   const whole = new MemoryHarness()
   const bare = { begin: () => whole.begin(), connect: () => whole.connect() }
   t.equal(backplaneContract(whole).length - backplaneContract(bare).length, 9)
@@ -347,7 +347,7 @@ const faults: Record<string, Fault> = {
   })
 }
 
-t.test('the suite complains of a backplane that', async (t) => {
+t.test('the suite reports a backplane that', async (t) => {
   t.jobs = 8
   for (const [what, fault] of Object.entries(faults)) {
     t.test(what, async (t) => {

@@ -19,17 +19,17 @@ function isKnown(stored: StoredEntry): boolean {
   return entry !== undefined && faultOf(entry) === undefined
 }
 
-t.test('entries of any other form are told', async (t) => {
+t.test('entries of any other form are recognized', async (t) => {
   for (const stored of foreignEntries()) t.notOk(isKnown(stored), JSON.stringify(stored))
 })
 
-t.test('an entry of no type at all is told', async (t) => {
+t.test('an entry without a type is recognized', async (t) => {
   for (const message of [undefined, null, 7, 'event', [], {}, { kind: 'event' }, { kind: 'event', body: 7 }])
     t.ok(faultOf({ cursor: '1', at: 0, messageId: 'p:1', message: message as never }), JSON.stringify(message))
   t.ok(faultOf({ cursor: '1', at: 0, messageId: 7 as never, message: { kind: 'event', body: 'data: x\n\n' } }))
 })
 
-t.test('all that this version writes is known, and read as it was written', async (t) => {
+t.test('everything that this version writes is known, and read as it was written', async (t) => {
   const texts = [
     '',
     'x',
@@ -71,14 +71,14 @@ t.test('all that this version writes is known, and read as it was written', asyn
   t.ok(unpackBatch(pack!.bytes).every((parcel) => faultOf({ cursor: '1', at: 0, ...parcel! }) === undefined))
 })
 
-t.test('what was written before the format had a version is read as version 1', async (t) => {
+t.test('entries written before the format had a version are read as version 1', async (t) => {
   const entry = { messageId: 'p:1', body: 'data: 1\n\n' }
   for (const labels of ['{}', '{"v":1}', '{"kind":"event"}', '{"topic":"a","later":true}'])
     t.ok(isKnown({ ...entry, labels }), labels)
   t.ok(isKnown({ ...entry, labels: '{"kind":"disconnect"}', body: '{"selector":{"id":"x"},"later":7}' }))
 })
 
-t.test('of a disconnect nothing is taken but what is known', async (t) => {
+t.test('unknown fields of a disconnect are ignored', async (t) => {
   const read = (body: string) => readOrder({ kind: 'disconnect', body })
   t.strictSame(read('{"selector":{"id":"x"},"options":{"reconnect":false,"later":1},"later":1}'), {
     selector: { id: 'x' },
@@ -87,7 +87,7 @@ t.test('of a disconnect nothing is taken but what is known', async (t) => {
   t.strictSame(read('{"selector":{"id":"x"}}'), { selector: { id: 'x' }, command: { kind: 'disconnect', options: {} } })
 })
 
-t.test('an order that cannot be carried out is of nobody', async (t) => {
+t.test('a command that cannot be carried out is not of the format', async (t) => {
   const selector = { id: 'x' }
   const orders = [
     ['subscribe', { selector, topic: 'a.*' }],
@@ -112,7 +112,7 @@ t.test('an order that cannot be carried out is of nobody', async (t) => {
     t.notOk(isKnown({ messageId: 'p:1', labels: JSON.stringify({ kind }), body: JSON.stringify(fields) }))
 })
 
-t.test('what is said of runs is taken where it can be understood, and so is the mark of a piece', async (t) => {
+t.test('entries about runs, and the mark of a piece, are known if they are valid', async (t) => {
   const [id, topic] = ['r0123456789ab', 'x']
   const bounds = { linger: 5, maxEvents: 1, maxBytes: 1 }
   const isSaid = (said: unknown) =>
@@ -143,7 +143,7 @@ t.test('what is said of runs is taken where it can be understood, and so is the 
   t.notOk(isPiece({ run: { id, n: 1 } }), 'which needs a topic')
 })
 
-t.test('a body of many lines needs no stack', async (t) => {
+t.test('a body of millions of lines does not overflow the stack', async (t) => {
   t.ok(isKnown({ messageId: 'p:1', labels: '{}', body: `${'data: \n'.repeat(3_000_000)}\n` }))
   t.notOk(isKnown({ messageId: 'p:1', labels: '{}', body: `${'data: \n'.repeat(3_000_000)}x\n\n` }))
 })

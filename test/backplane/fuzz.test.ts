@@ -131,7 +131,7 @@ async function check(t: Test, make: () => Backplane, put: (count: number) => Pro
   t.strictSame(ofApp(resumed.events), [...sent.slice(-2), 'end', 'more'], 'a process that starts has them, too')
 }
 
-t.test('random entries in Redis stop no app, and change no event of it', async (t) => {
+t.test('random entries in Redis stop no app, and change none of its events', async (t) => {
   const server = await startRedis(t, { config: ['appendonly no'] })
   if (server === undefined) return
   const random = new RandomEntries(seed)
@@ -146,7 +146,7 @@ t.test('random entries in Redis stop no app, and change no event of it', async (
   )
 })
 
-t.test('random messages in JetStream stop no app, and change no event of it', async (t) => {
+t.test('random messages in JetStream stop no app, and change none of its events', async (t) => {
   const server = await startNats(t)
   if (server === undefined) return
   const random = new RandomEntries(seed)

@@ -18,7 +18,7 @@ t.test('an answer is found by its key, event by event', async (t) => {
   t.equal(answers.find(at('b', 1, 2)), 'second')
 })
 
-t.test('a key that comes with other events is refused, and keeps its answer', async (t) => {
+t.test('a key reused for other events is refused, and keeps its answer', async (t) => {
   const answers = new IdempotencyKeys(1000)
   remember(answers, 'a')
   const error = { code: 'PYLON_SSE_ERR_IDEMPOTENCY_KEY_REUSED', statusCode: 422 }

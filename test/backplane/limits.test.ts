@@ -23,7 +23,7 @@ const wrong: [name: keyof BackplaneLimits, values: unknown[]][] = [
   ['maxPendingBytes', [0, false]]
 ]
 for (const [name, values] of wrong) {
-  t.test(`a wrong ${name} is refused by name`, async (t) => {
+  t.test(`an invalid ${name} is refused by name`, async (t) => {
     for (const value of values) {
       const refusal = { code: 'PYLON_SSE_ERR_INVALID_OPTION', message: new RegExp(`backplane\\.${name}`) }
       t.throws(() => resolveLimits({ [name]: value }), refusal, String(value))
@@ -53,16 +53,16 @@ for (const [what, message] of messages) {
   })
 }
 
-t.test('what is not true of an event is not stored', async (t) => {
+t.test('labels that are false or undefined are not stored', async (t) => {
   const { labels } = encodeMessage({ kind: 'event', body: '', isText: false, topic: undefined })
   t.equal(labels, '{}')
 })
 
-t.test('what nobody has written is no message', async (t) => {
+t.test('labels that are not valid JSON objects are no message', async (t) => {
   for (const labels of ['', 'nonsense', '{', 'null']) t.equal(decodeMessage({ labels, body: 'x' }), undefined, labels)
 })
 
-t.test('the log in memory gives as much of its history as is asked for', async (t) => {
+t.test('the log in memory returns as much of its history as is asked for', async (t) => {
   const engine = new MemoryEngine()
   engine.append(parcels('a', 'bb', 'ccc'))
   const bounds: [events: number, bytes: number, bodies: string[]][] = [
@@ -82,7 +82,7 @@ t.test('the log in memory gives as much of its history as is asked for', async (
   }
 })
 
-t.test('one that has left the log in memory hears nothing more, and can neither join nor publish', async (t) => {
+t.test('a closed backplane in memory gets no more entries, and can neither join nor publish', async (t) => {
   const engine = new MemoryEngine()
   const backplane = memoryBackplane(engine)
   const { listener } = await join(backplane)
@@ -97,7 +97,7 @@ t.test('one that has left the log in memory hears nothing more, and can neither 
   await t.resolves(memoryBackplane().close())
 })
 
-t.test('only cursors of one log can be compared', async (t) => {
+t.test('only cursors of the same log can be compared', async (t) => {
   const engine = new MemoryEngine()
   const { compare } = memoryBackplane(engine)
   const at = (n: number | string) => `${engine.epoch}-${n}`

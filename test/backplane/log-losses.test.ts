@@ -13,7 +13,7 @@ function reportWith(body: string, at = 1000): BackplaneEntry {
   return entryOf({ messageId: `other:${++count}`, message: { kind: 'loss', body } }, at)
 }
 
-t.test('many processes find one loss, and the first report is what tells of it', async (t) => {
+t.test('if many processes find one loss, the first report counts', async (t) => {
   const clock = stopClock(t)
   const [one, other, third] = [new LogLosses(), new LogLosses(), new LogLosses()]
   clock.advance(500)
@@ -26,7 +26,7 @@ t.test('many processes find one loss, and the first report is what tells of it',
   }
 })
 
-t.test('what is lost after a report was read is another loss', async (t) => {
+t.test('a loss after a report was read is another loss', async (t) => {
   const clock = stopClock(t)
   const [one, other] = [new LogLosses(), new LogLosses()]
   clock.advance(500)
@@ -37,7 +37,7 @@ t.test('what is lost after a report was read is another loss', async (t) => {
   t.ok(one.isKnown(entryOf(new LogLosses().report(), 1001)), 'the second is known from then on')
 })
 
-t.test('what was read elsewhere after the first report is another loss', async (t) => {
+t.test('a loss of entries read elsewhere after the first report is another loss', async (t) => {
   const clock = stopClock(t)
   const [one, other] = [new LogLosses(), new LogLosses()]
   clock.advance(500)
@@ -50,13 +50,13 @@ t.test('what was read elsewhere after the first report is another loss', async (
   t.notOk(one.isKnown(second))
 })
 
-t.test('a report that says nothing is one of a loss of its own', async (t) => {
+t.test('an unreadable report counts as a loss of its own', async (t) => {
   const losses = new LogLosses()
   for (const body of ['', 'null', '[]', '{"after":7,"silence":"x"}', '{"silence":-5000}'])
     t.notOk(losses.isKnown(reportWith(body, 1000 + count)), body)
 })
 
-t.test('where the log is read anew it is known whether it has the report', async (t) => {
+t.test('when the log is read again, it is known whether it has the report', async (t) => {
   const losses = new LogLosses()
   t.equal(losses.begin([]), 'none', 'its oldest entries had gone')
   const report = losses.report()
@@ -66,7 +66,7 @@ t.test('where the log is read anew it is known whether it has the report', async
   t.equal(losses.begin([entryOf(report, 1)]), 'untold')
 })
 
-t.test('a report that the log has lost is known no more', async (t) => {
+t.test('a report that the log has lost is forgotten', async (t) => {
   const clock = stopClock(t)
   const losses = new LogLosses()
   clock.advance(500)

@@ -127,14 +127,14 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   return settled
 }
 
-t.test('on joining, the log is filled with the history, and goes on from there', async (t) => {
+t.test('on joining, the log is filled with the history, and continues from there', async (t) => {
   const s = new Setup(t)
   const listener = await s.join('3', s.entry(4), s.entry(5, 'disconnect'), s.entry(6))
   listener.onEntries([s.entry(7), s.entry(8, 'disconnect')])
   t.strictSame(s.told, ['rebase 3', 'event 4', 'event 6', 'skip', 'event 7', 'disconnect disconnect 8'])
 })
 
-t.test('what is published before it has joined waits for that', async (t) => {
+t.test('messages published before the backplane has joined wait until it has', async (t) => {
   const s = new Setup(t)
   t.ok(s.shared.isInUse)
   const ids = s.shared.publish([{ kind: 'event', body: 'early' }])
@@ -149,7 +149,7 @@ t.test('what is published before it has joined waits for that', async (t) => {
   t.match(s.shared.stats, { connected: true, pending: 0 })
 })
 
-t.test('it is told how late events are, and never that they are early', async (t) => {
+t.test('stats tell how late events are, and never a negative time', async (t) => {
   const s = new Setup(t)
   const listener = await s.join()
   listener.onEntries([])
@@ -160,7 +160,7 @@ t.test('it is told how late events are, and never that they are early', async (t
   t.equal(s.shared.stats.lag, 0, 'clocks differ')
 })
 
-t.test('an engine that cannot be joined is the failure of the app', async (t) => {
+t.test('the app fails to start if the engine cannot be joined', async (t) => {
   const s = new Setup(t)
   const joined = s.shared.join()
   const failure = new Error('nobody is there')
@@ -169,7 +169,7 @@ t.test('an engine that cannot be joined is the failure of the app', async (t) =>
   t.strictSame(s.log.lines, [])
 })
 
-t.test('an optional one is tried again until it can be joined', async (t) => {
+t.test('an optional engine is tried again until it can be joined', async (t) => {
   const s = new Setup(t, { optional: true })
   const joined = s.shared.join()
   ;(await s.joining(1)).answer.reject(new Error('nobody is there'))
@@ -198,7 +198,7 @@ t.test('closing ends the attempts to join', async (t) => {
   t.strictSame(timers.pending, [])
 })
 
-t.test('one that has closed while it joined leaves the engine again', async (t) => {
+t.test('a mirror that is closed while it joins leaves the engine again', async (t) => {
   const s = new Setup(t)
   const joined = s.shared.join()
   const { answer } = await s.joining()
@@ -211,7 +211,7 @@ t.test('one that has closed while it joined leaves the engine again', async (t) 
   t.notOk(s.shared.stats.connected)
 })
 
-t.test('an optional one that has closed while it joined for the second time leaves it, too', async (t) => {
+t.test('an optional mirror that is closed during its second attempt to join leaves the engine, too', async (t) => {
   const s = new Setup(t, { optional: true })
   const joined = s.shared.join()
   ;(await s.joining(1)).answer.reject(new Error('nobody is there'))
@@ -225,7 +225,7 @@ t.test('an optional one that has closed while it joined for the second time leav
   t.strictSame(s.log.matching(/has been joined/), [], 'and says nothing of a success')
 })
 
-t.test('of a gap the app is told, and clients after what they have had', async (t) => {
+t.test('a gap is logged, and clients are told of it after the events they already have', async (t) => {
   const s = new Setup(t)
   const known = s.entry(1)
   const listener = await s.join('0', known)
@@ -240,7 +240,7 @@ function lossAt(cursor: number, listener: BackplaneListener, at = Date.now()): B
   return { ...listener.onLoss(), cursor: String(cursor), at }
 }
 
-t.test('where the engine has lost entries, ids from before are good no more, and clients are told once', async (t) => {
+t.test('when the engine has lost entries, earlier ids are no longer valid, and clients are told once', async (t) => {
   const s = new Setup(t)
   const known = s.entry(1)
   const listener = await s.join('0', known)
@@ -255,7 +255,7 @@ t.test('where the engine has lost entries, ids from before are good no more, and
   t.match(s.linesAt(40)[1], /another process has found/)
 })
 
-t.test('several reports of one loss are one', async (t) => {
+t.test('several reports of one loss count once', async (t) => {
   const [s, other] = [new Setup(t), new Setup(t)]
   const listener = await s.join('0')
   const slow = await other.join('0')
@@ -264,14 +264,14 @@ t.test('several reports of one loss are one', async (t) => {
   t.strictSame(s.told, ['rebase 0', 'skip', 'rebase 1', 'skip', 'bare 2'])
 })
 
-t.test('a loss that a process finds in the history is nothing to tell clients of', async (t) => {
+t.test('a loss found in the history on joining is not told to clients', async (t) => {
   const s = new Setup(t)
   const finder = await new Setup(t).join('0')
   await s.join('0', s.entry(1), lossAt(2, finder), s.entry(3))
   t.strictSame(s.told, ['rebase 0', 'event 1', 'rebase 2', 'event 3', 'skip'])
 })
 
-t.test('a loss that the engine does not tell of holds for the process that has found it', async (t) => {
+t.test('a loss whose report the engine does not return holds for the process that found it', async (t) => {
   const s = new Setup(t)
   const known = s.entry(1)
   const listener = await s.join('0', known)
@@ -285,7 +285,7 @@ t.test('a loss that the engine does not tell of holds for the process that has f
   t.strictSame(s.told, ['rebase 0', 'rebase 0', 'skip'])
 })
 
-t.test('a loss of what this process alone knew is told before what follows, and to all', async (t) => {
+t.test('a loss that only this process can know of is told before later events, and on all processes', async (t) => {
   const s = new Setup(t)
   const listener = await s.join('0', s.entry(1))
   const sent = s.shared.publish([{ kind: 'event', body: 'lost' }])
@@ -311,7 +311,7 @@ t.test('a loss of what this process alone knew is told before what follows, and 
   t.equal(s.told.at(-1), 'event 5')
 })
 
-t.test('an entry that an attempt has made twice is a place all the same', async (t) => {
+t.test('a duplicate entry from a second attempt still has a cursor', async (t) => {
   const s = new Setup(t)
   const first = s.entry(1)
   const listener = await s.join('0', first)
@@ -339,7 +339,7 @@ t.test('each change of the connection is logged once', async (t) => {
   )
 })
 
-t.test('what is broadcast and lost is counted, and logged once while the engine is out of reach', async (t) => {
+t.test('lost broadcasts are counted, and logged once while the engine is out of reach', async (t) => {
   const s = new Setup(t)
   const listener = await s.join()
   listener.onState(false)
@@ -356,7 +356,7 @@ t.test('what is broadcast and lost is counted, and logged once while the engine 
   t.equal(s.shared.stats.lost, 4, 'a publisher is told, and counts itself')
 })
 
-t.test('what is not of the format is counted, logged once, and passed over, each on its own', async (t) => {
+t.test('entries not of the format are counted, logged once, and skipped one by one', async (t) => {
   const s = new Setup(t)
   const strange = (cursor: number, fields: object, messageId = 'other:900'): BackplaneEntry => {
     const message = { kind: 'event' as const, body: 'data: x\n\n', ...fields }
@@ -386,7 +386,7 @@ t.test('what is not of the format is counted, logged once, and passed over, each
   t.equal(s.told.at(-1), 'x', 'a number is not taken by what was passed over')
 })
 
-t.test('who has read further elsewhere waits until it is read here', async (t) => {
+t.test('a client ahead of this process waits until the process has caught up', async (t) => {
   const timers = new LibTimers(t)
   const s = new Setup(t)
   t.equal(s.shared.catchUp('5'), undefined, 'nothing is known before it has joined')
@@ -403,7 +403,7 @@ t.test('who has read further elsewhere waits until it is read here', async (t) =
   t.strictSame(timers.pending, [])
 })
 
-t.test('who has read what never comes does not wait for long', async (t) => {
+t.test('a client that waits for an entry that never comes waits for 2 s at most', async (t) => {
   const s = new Setup(t)
   await s.join('3')
   const from = performance.now()
@@ -411,7 +411,7 @@ t.test('who has read what never comes does not wait for long', async (t) => {
   t.ok(performance.now() - from > 1900)
 })
 
-t.test('nobody waits for what is not read any more', async (t) => {
+t.test('closing ends the waiting of clients that are ahead', async (t) => {
   const timers = new LibTimers(t)
   const s = new Setup(t)
   await s.join('3')
@@ -430,7 +430,7 @@ t.test('nobody waits for what is not read any more', async (t) => {
   t.strictSame(timers.pending, [])
 })
 
-t.test('an engine out of reach does not hold up the closing', async (t) => {
+t.test('an engine out of reach does not delay closing', async (t) => {
   const s = new Setup(t)
   const listener = await s.join()
   listener.onState(false)

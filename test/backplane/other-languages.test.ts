@@ -16,7 +16,7 @@ const ENGINES: [name: string, start: StartEngine][] = [
   ['nats', natsEngine]
 ]
 for (const [name, start] of ENGINES)
-  t.test(`a Python program publishes all that the docs say of the format to ${name}`, async (t) => {
+  t.test(`a Python program publishes everything that the docs say of the format to ${name}`, async (t) => {
     const python = requireBinary(t, 'python3')
     const engine = await start(t)
     if (python === undefined || engine === undefined) return
@@ -49,7 +49,7 @@ for (const [name, start] of ENGINES)
     t.equal(process.app.sse.stats().backplane!.foreign, 0)
   })
 
-t.test('a shell publishes by the command that the docs have', async (t) => {
+t.test('a shell publishes with the command in the docs', async (t) => {
   const cli = requireBinary(t, 'redis-cli')
   const server = await startRedis(t)
   if (cli === undefined || server === undefined) return

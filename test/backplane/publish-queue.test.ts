@@ -72,7 +72,7 @@ function fulfilled(...values: string[]) {
   return values.map((value) => ({ status: 'fulfilled', value }))
 }
 
-t.test('what is sent in one go goes as one batch, and resolves with its places', async (t) => {
+t.test('messages sent together go as one batch, and resolve with their cursors', async (t) => {
   const s = new Setup()
   const sent = [...s.queue.send([event('a'), event('b')]), ...s.queue.send([event('c')])]
   sent.push(...s.queue.send([{ kind: 'disconnect', body: 'd' }]))
@@ -84,7 +84,7 @@ t.test('what is sent in one go goes as one batch, and resolves with its places',
   t.equal(s.queue.pending, 0)
 })
 
-t.test('one batch is under way at a time', async (t) => {
+t.test('only one batch is in flight at a time', async (t) => {
   const s = new Setup()
   const sent = s.queue.send([event('a')])
   await s.attempt(1)
@@ -96,7 +96,7 @@ t.test('one batch is under way at a time', async (t) => {
   t.strictSame(await all(sent), fulfilled('c1', 'c2', 'c3'))
 })
 
-t.test('a batch is bounded by number and bytes, and has one message always', async (t) => {
+t.test('a batch is bounded by number and bytes, but holds at least one message', async (t) => {
   const s = new Setup()
   const sent = s.queue.send(Array.from({ length: 501 }, () => event('x')))
   const large = 'x'.repeat(600 * 1024)
@@ -108,7 +108,7 @@ t.test('a batch is bounded by number and bytes, and has one message always', asy
   t.equal((await all(sent)).length, 504)
 })
 
-t.test('past the number and the bytes that may wait nothing is taken, and all of what is sent or none', async (t) => {
+t.test('a send that would exceed maxPending or maxPendingBytes is refused as a whole', async (t) => {
   const s = new Setup({ maxPending: 3 })
   const sent = s.queue.send([event('a'), event('b')])
   t.throws(() => s.queue.send([event('c'), event('d')]), { code: 'PYLON_SSE_ERR_BACKPLANE_FULL' })
@@ -129,7 +129,7 @@ t.test('past the number and the bytes that may wait nothing is taken, and all of
   t.strictSame(await all(second), fulfilled('c2'))
 })
 
-t.test('what fails is sent again as it was, and the reader tells which of the two stands', async (t) => {
+t.test('a failed batch is sent again unchanged, and the reader tells which attempt counts', async (t) => {
   const s = new Setup()
   const sent = s.queue.send([event('a'), event('b')])
   const first = await s.fail(1)
@@ -148,7 +148,7 @@ t.test('what fails is sent again as it was, and the reader tells which of the tw
   t.strictSame(await all(sent), fulfilled('c-of-the-first-attempt', 'c-of-the-first-attempt-too'))
 })
 
-t.test('a message with an id of its own, or of a request, is what the reader says', async (t) => {
+t.test('the reader decides on a message with its own id or an idempotency key', async (t) => {
   const s = new Setup()
   const request = { key: 'k', digest: 'd', index: 0, count: 1 }
   const sent = s.queue.send([event('a', { id: 'own' }), event('b', { request }), event('c', { id: 'taken' })])
@@ -162,7 +162,7 @@ t.test('a message with an id of its own, or of a request, is what the reader say
   t.match(results[2], { status: 'rejected', reason: { code: 'PYLON_SSE_ERR_DUPLICATE_ID' } })
 })
 
-t.test('the reader may be before the answer', async (t) => {
+t.test('the reader may see a message before the engine acknowledges it', async (t) => {
   const s = new Setup()
   const sent = s.queue.send([event('a', { id: 'own' }), event('b')])
   await s.attempt(1)
@@ -176,7 +176,7 @@ t.test('the reader may be before the answer', async (t) => {
   await all(more)
 })
 
-t.test('a batch that is refused is tried one by one, and only what is refused by itself is rejected', async (t) => {
+t.test('a refused batch is tried one by one, and only messages refused alone are rejected', async (t) => {
   const s = new Setup()
   const refusal = new BackplaneRefusedError('memory', 'too large')
   const sent = s.queue.send([event('a'), event('large'), event('b')])
@@ -195,7 +195,7 @@ t.test('a batch that is refused is tried one by one, and only what is refused by
   await all(more)
 })
 
-t.test('what has waited too long is rejected, and what came later is not', async (t) => {
+t.test('a message that has waited too long is rejected, later ones are not', async (t) => {
   const clock = stopClock(t)
   const s = new Setup()
   const early = s.queue.send([event('a')])
@@ -210,7 +210,7 @@ t.test('what has waited too long is rejected, and what came later is not', async
   t.strictSame(await all(late), fulfilled('c2'))
 })
 
-t.test('where the reader is late, what the engine has is answered with what is known', async (t) => {
+t.test('when the reader is late, acknowledged messages resolve with what is known', async (t) => {
   const clock = stopClock(t)
   const s = new Setup()
   const request = { key: 'k', digest: 'd', index: 0, count: 1 }
@@ -227,7 +227,7 @@ t.test('where the reader is late, what the engine has is answered with what is k
   t.match(await all(later), [{ status: 'rejected' }], 'what is not late is left to the reader')
 })
 
-t.test('an engine that does not answer is asked again, and does not hold up what comes after', async (t) => {
+t.test('a batch without an answer is sent again, and does not hold up later messages', async (t) => {
   stopClock(t)
   const s = new Setup({ publishTimeout: 50 })
   const sent = s.queue.send([event('a')])
@@ -238,7 +238,7 @@ t.test('an engine that does not answer is asked again, and does not hold up what
   t.strictSame(await all(sent), fulfilled('c1', 'c2'))
 })
 
-t.test('nothing runs where nothing waits', async (t) => {
+t.test('no timer runs while no message waits', async (t) => {
   const timers = new LibTimers(t)
   const clock = stopClock(t)
   const s = new Setup()
@@ -257,7 +257,7 @@ t.test('nothing runs where nothing waits', async (t) => {
   t.equal(timers.pending.length, 0)
 })
 
-t.test('closing lets what is under way arrive', async (t) => {
+t.test('closing lets messages in flight arrive', async (t) => {
   const s = new Setup()
   const sent = s.queue.send([event('a')])
   await s.attempt(1)
@@ -269,7 +269,7 @@ t.test('closing lets what is under way arrive', async (t) => {
   t.strictSame(await all(sent), fulfilled('c1', 'c2'))
 })
 
-t.test('closing gives up what does not arrive in time', async (t) => {
+t.test('closing rejects messages that do not arrive in time', async (t) => {
   const s = new Setup()
   const sent = s.queue.send([event('a')])
   await s.attempt(1)

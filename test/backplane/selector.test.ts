@@ -45,7 +45,7 @@ for (const [what, selector] of missing) {
   })
 }
 
-t.test('a client whose state was taken away is not picked by it', async (t) => {
+t.test('a client whose state was removed is not picked by it', async (t) => {
   const bare = { ...ANN, state: undefined } as unknown as SseClient
   t.notOk(picks({ state: { user: 'ann' } }, bare))
   t.ok(picks({ id: 'id-1' }, bare))
@@ -64,7 +64,7 @@ const wrong: [what: string, selector: unknown, message: RegExp][] = [
   ['nothing in the state', { state: { user: undefined } }, /state\.user/]
 ]
 for (const [what, selector, message] of wrong) {
-  t.test(`a selector with ${what} is refused, since it would pick others than meant`, async (t) => {
+  t.test(`a selector with ${what} is refused, since it would pick unintended clients`, async (t) => {
     t.throws(() => checkSelector(selector as ClientSelector), { code: 'PYLON_SSE_ERR_INVALID_SELECTOR', message })
   })
 }

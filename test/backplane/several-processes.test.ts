@@ -96,7 +96,7 @@ async function data(reader: EventReader, count: number): Promise<string[]> {
   return (await reader.take(count)).map((event) => event.data)
 }
 
-t.test('what is broadcast on one process is heard on all, under one id and in one order', async (t) => {
+t.test('events broadcast on one process arrive on all, with the same id and in the same order', async (t) => {
   const [near, far] = await startTwo(t)
   const clients = [await near.connect(), await far.connect()]
   near.app.sse.broadcast(1, { event: 'named' })
@@ -129,7 +129,7 @@ t.test('publish resolves with the id that all processes give the event', async (
   t.equal(ids[2], 'own')
 })
 
-t.test('a cursor of one process is good on the other, and on one that begins later', async (t) => {
+t.test('an event id of one process is valid on another, and on one started later', async (t) => {
   const engine = new MemoryEngine()
   const start = () => startProcess(t, memoryBackplane(engine))
   const [near, far] = [await start(), await start()]
@@ -144,7 +144,7 @@ t.test('a cursor of one process is good on the other, and on one that begins lat
   }
 })
 
-t.test('who is there when a loss is found hears what was read before, a resync, and what follows', async (t) => {
+t.test('when a loss is found, connected clients get the events read before, a resync, and later events', async (t) => {
   const unreliable = new Unreliable()
   const process = await startProcess(t, unreliable.backplane)
   const client = await process.connect()
@@ -159,7 +159,7 @@ t.test('who is there when a loss is found hears what was read before, a resync, 
   )
 })
 
-t.test('topics and except reach across', async (t) => {
+t.test('topics and except apply on all processes', async (t) => {
   const [near, far] = await startTwo(t)
   const [subscriber, everyone] = [await far.connect({ query: { topic: 'a' } }), await far.connect()]
   const [one] = [...far.app.sse.clients].filter(({ topics }) => topics.includes('a'))
@@ -170,7 +170,7 @@ t.test('topics and except reach across', async (t) => {
   t.strictSame(await data(everyone, 2), ['"not for one"', '"end"'])
 })
 
-t.test('pages are the same on all processes, and one that waits is told by any', async (t) => {
+t.test('pages are the same on all processes, and a waiting one gets events of any process', async (t) => {
   const [near, far] = await startTwo(t)
   await near.app.sse.publish({ n: 1 })
   await turn()
@@ -182,7 +182,7 @@ t.test('pages are the same on all processes, and one that waits is told by any',
   t.match((await waiting).body.events, [{ data: { n: 2 } }])
 })
 
-t.test('a request that is repeated on another process publishes once', async (t) => {
+t.test('a request repeated on another process publishes once', async (t) => {
   const [near, far] = await startTwo(t)
   const client = await far.connect()
   const post = async ({ url }: Process, events: object[]) => {
@@ -199,7 +199,7 @@ t.test('a request that is repeated on another process publishes once', async (t)
   t.strictSame(await data(client, 3), ['1', '2', '"end"'])
 })
 
-t.test('an id is taken on all processes, whoever was first', async (t) => {
+t.test('an id that is taken on one process is taken on all', async (t) => {
   const [near, far] = await startTwo(t)
   const results = await Promise.allSettled([near, far].map(({ app }) => app.sse.publish(1, { id: 'own' })))
   t.strictSame(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
@@ -210,7 +210,7 @@ t.test('an id is taken on all processes, whoever was first', async (t) => {
   await t.rejects(far.app.sse.publish(1, { id: taken }), { code: 'PYLON_SSE_ERR_INVALID_EVENT' })
 })
 
-t.test('a user is disconnected wherever they are, and may be told to stay away', async (t) => {
+t.test('a user is disconnected on whichever process, and can be told to stay away', async (t) => {
   const asUser = (user: string): { headers: IncomingHttpHeaders & Record<string, string> } => ({
     headers: { 'x-user': user }
   })
@@ -232,7 +232,7 @@ t.test('a user is disconnected wherever they are, and may be told to stay away',
   )
 })
 
-t.test('an app tells how its backplane does', async (t) => {
+t.test('an app exposes the state of its backplane', async (t) => {
   const [near] = await startTwo(t)
   t.strictSame(near.app.sse.stats().backplane, {
     name: 'memory',
@@ -255,7 +255,7 @@ t.test('an app tells how its backplane does', async (t) => {
   t.notOk(near.app.sse.stats().backplane!.connected)
 })
 
-t.test('an app without the backplane serves its own, where it may, and joins it later', async (t) => {
+t.test('with optional: true an app starts without the engine, serves its own events, and joins later', async (t) => {
   const unreliable = new Unreliable(true)
   unreliable.isThere = false
   const lone = await startProcess(t, unreliable.backplane)
@@ -282,7 +282,7 @@ t.test('an app without the backplane serves its own, where it may, and joins it 
   t.equal(lone.app.sse.stats().resyncs.backplane, 1)
 })
 
-t.test('of a gap everyone is told: who is live, who waits for a page, who is stuck', async (t) => {
+t.test('a gap is told to live clients, to waiting pages and to stuck clients', async (t) => {
   const unreliable = new Unreliable()
   const process = await startProcess(t, unreliable.backplane)
   const [live, stuck] = [await process.connect(), await process.connect({ stuckBefore: 'body' })]
@@ -312,7 +312,7 @@ t.test('of a gap everyone is told: who is live, who waits for a page, who is stu
   t.equal(resync!.id, live.events.find(resyncOf)!.id)
 })
 
-t.test('a request that is repeated is known while the app serves its own', async (t) => {
+t.test('a repeated request is recognized while the app has not joined its engine', async (t) => {
   const unreliable = new Unreliable(true)
   unreliable.isThere = false
   const lone = await startProcess(t, unreliable.backplane)
@@ -325,7 +325,7 @@ t.test('a request that is repeated is known while the app serves its own', async
   t.equal(lone.app.sse.stats().events, 1)
 })
 
-t.test('a client that is ahead of a process is served once that has read as far', async (t) => {
+t.test('a client that is ahead of a process is served once the process has caught up', async (t) => {
   const behind = new Unreliable()
   const near = await startProcess(t, memoryBackplane(behind.engine))
   const far = await startProcess(t, behind.backplane)
@@ -343,7 +343,7 @@ t.test('a client that is ahead of a process is served once that has read as far'
   t.match(await paging, { status: 200 })
 })
 
-t.test('a client that shows what no process has read is served after two seconds, and told so', async (t) => {
+t.test('a client with an id that no process has read is served after two seconds, with a resync', async (t) => {
   const [near, far] = await startTwo(t)
   await near.app.sse.publish(1)
   const from = performance.now()
@@ -356,7 +356,7 @@ t.test('a client that shows what no process has read is served after two seconds
   t.strictSame(await data(client, 1), ['3'])
 })
 
-t.test('a client that waits for a process to read on does not hold up its closing', async (t) => {
+t.test('a client that waits for a process to catch up does not delay closing', async (t) => {
   const behind = new Unreliable()
   const near = await startProcess(t, memoryBackplane(behind.engine))
   const far = await startProcess(t, behind.backplane)
@@ -374,7 +374,7 @@ t.test('a client that waits for a process to read on does not hold up its closin
   t.ok(performance.now() - from < 1500)
 })
 
-t.test('what onDisconnect publishes while an app closes reaches the others', async (t) => {
+t.test('events that onDisconnect publishes while an app closes reach the other processes', async (t) => {
   const engine = new MemoryEngine()
   const near = await startProcess(t, memoryBackplane(engine))
   const leaving = await startProcess(t, memoryBackplane(engine), {
@@ -387,7 +387,7 @@ t.test('what onDisconnect publishes while an app closes reaches the others', asy
   await t.rejects(leaving.app.sse.publish(1), { code: 'PYLON_SSE_ERR_CLOSED' })
 })
 
-t.test('a client that is closed while others are told of a gap is told nothing of it', async (t) => {
+t.test('a client that is closed while others are told of a gap is not told', async (t) => {
   const unreliable = new Unreliable()
   const process = await startProcess(t, unreliable.backplane)
   const connections = new Connections(process.app)

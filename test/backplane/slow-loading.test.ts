@@ -47,7 +47,7 @@ for (const [name, startEngine] of [
     t.equal((await listener.waitForEntries(1))[0]!.message.body, 'live')
   })
 
-  t.test(`processes that start at once load what ${name} has one after another`, async (t) => {
+  t.test(`processes that start at once load the history of ${name} one after another`, async (t) => {
     const filled = await startFilled(t)
     if (filled === undefined) return
     const { joinBy, port } = filled
@@ -66,7 +66,7 @@ for (const [name, startEngine] of [
   })
 }
 
-t.test('what is on its way is waited for, and what does not come is not', async (t) => {
+t.test('a slow answer is waited for as long as bytes arrive, and no longer', async (t) => {
   let received = 0
   const timer = setInterval(() => received++, 5)
   t.teardown(() => clearInterval(timer))

@@ -49,7 +49,7 @@ function request(index: number, digest = 'd') {
   return { key: 'k', digest, index, count: 2 }
 }
 
-t.test('what was published twice is entered once, where it stands first', async (t) => {
+t.test('a message published twice enters the log once, at its first place', async (t) => {
   const s = new Setup()
   for (const id of ['a:1', 'b:1', 'a:2', 'a:1', 'a:2', 'b:1', 'a:3']) s.receive(id)
   t.strictSame(s.bodies, ['a:1', 'b:1', 'a:2', 'a:3'])
@@ -65,13 +65,13 @@ t.test('what was published twice is entered once, where it stands first', async 
   )
 })
 
-t.test('a publisher may leave numbers out, and have any name', async (t) => {
+t.test('a publisher may skip numbers, and have any name', async (t) => {
   const s = new Setup()
   for (const id of ['a:b:2', 'a:b:5', 'a:3', 'a:b:3']) s.receive(id)
   t.strictSame(s.bodies, ['a:b:2', 'a:b:5', 'a:3'])
 })
 
-t.test('of two processes that choose one id, the one that comes first has it', async (t) => {
+t.test('if two processes choose the same id, the first in the log gets it', async (t) => {
   const s = new Setup()
   s.receive('a:1', { id: 'own' })
   s.receive('b:1', { id: 'own' })
@@ -80,7 +80,7 @@ t.test('of two processes that choose one id, the one that comes first has it', a
   t.match(s.settled[1], ['b:1', { code: 'PYLON_SSE_ERR_DUPLICATE_ID' }])
 })
 
-t.test('a request that is repeated is answered as it was, whoever gets it', async (t) => {
+t.test('a repeated request gets the same answer, on whichever process', async (t) => {
   const s = new Setup()
   s.receive('a:1', { request: request(0) })
   s.receive('b:1', { request: request(0) })
@@ -105,7 +105,7 @@ t.test('a request whose event is refused is not remembered', async (t) => {
   t.equal(s.answers.size, 0)
 })
 
-t.test('clients are disconnected as the log says, but for what it said before this process listened', async (t) => {
+t.test('disconnect commands in the log are carried out, except those from before the process joined', async (t) => {
   const s = new Setup()
   s.subscriber.receive(s.entry('a:1', { kind: 'disconnect', body: 'old' }), true)
   s.subscriber.receive(s.entry('a:2', { kind: 'disconnect', body: 'new' }), false)
@@ -117,7 +117,7 @@ t.test('clients are disconnected as the log says, but for what it said before th
   ])
 })
 
-t.test('after a gap all that is left is entered once more, and what was missed is done', async (t) => {
+t.test('after a gap the remaining entries enter the log again, and missed commands are carried out', async (t) => {
   const s = new Setup()
   s.receive('a:1', { request: request(0) })
   s.receive('a:2')
@@ -142,7 +142,7 @@ t.test('after a gap all that is left is entered once more, and what was missed i
   t.strictSame(s.bodies, ['a:2', 'b:3'], 'it knows again what it has read')
 })
 
-t.test('after a gap with nothing left clients go on from there', async (t) => {
+t.test('after a gap with nothing left, clients continue from there', async (t) => {
   const s = new Setup()
   let skipped = 0
   s.subscriber.restart([], () => skipped++)
@@ -151,7 +151,7 @@ t.test('after a gap with nothing left clients go on from there', async (t) => {
   t.strictSame(s.bodies, ['a:1'])
 })
 
-t.test('ten thousand publishers are remembered, those that were silent longest are not', async (t) => {
+t.test('10,000 publishers are remembered, and those silent for longest are forgotten first', async (t) => {
   const s = new Setup()
   s.receive('quiet:1')
   s.receive('loud:1')

@@ -11,7 +11,7 @@ function entry(cursor: number, messageId = `other:${cursor}`) {
   return { cursor: String(cursor), messageId }
 }
 
-t.test('what is read where the engine had said is not missing', async (t) => {
+t.test('messages read at the cursors that the engine acknowledged are not missing', async (t) => {
   const acks = new UnreadAcks(compare)
   t.equal(acks.read([entry(1)]), undefined)
   acks.add('me:1', '3')
@@ -23,7 +23,7 @@ t.test('what is read where the engine had said is not missing', async (t) => {
   t.equal(acks.read([entry(6)]), undefined)
 })
 
-t.test('what was acknowledged and does not come is missing once', async (t) => {
+t.test('acknowledged messages that do not come are reported missing once', async (t) => {
   const clock = stopClock(t)
   const acks = new UnreadAcks(compare)
   acks.add('me:1', '3')
@@ -37,7 +37,7 @@ t.test('what was acknowledged and does not come is missing once', async (t) => {
   t.equal(acks.read([entry(9, 'me:3')]), undefined, 'what is to come later is still waited for')
 })
 
-t.test('while an engine loses one after another that is said once a second', async (t) => {
+t.test('repeated losses are reported once a second', async (t) => {
   const clock = stopClock(t)
   const acks = new UnreadAcks(compare)
   const answers: unknown[] = []
@@ -52,7 +52,7 @@ t.test('while an engine loses one after another that is said once a second', asy
   )
 })
 
-t.test('what was acknowledged in another log is not waited for', async (t) => {
+t.test('messages acknowledged in another log are not waited for', async (t) => {
   const acks = new UnreadAcks(compare)
   acks.add('me:1', 'x')
   t.equal(acks.read([entry(5)]), undefined)

@@ -9,7 +9,7 @@ function parcel(number: number, body: string): Parcel {
 const plain = (parcels: readonly (Parcel | undefined)[]) =>
   parcels.map((each) => each && [each.messageId, each.message.body, 'topic' in each.message && each.message.topic])
 
-t.test('a batch goes as few messages as hold it, none of them too large, and in order', async (t) => {
+t.test('a batch is packed into as few messages as possible, none too large, and in order', async (t) => {
   const bodies = ['', 'a', 'ä\u{1f600}\n', '\ufeff{"x":"\\"\u0000"}', 'x'.repeat(300), 'ü'.repeat(200), '\n\n']
   const batch = bodies.map((body, i) => parcel(i, body))
   for (let most = 460; most < 1500; most += 7) {
@@ -34,13 +34,13 @@ t.test('a batch goes as few messages as hold it, none of them too large, and in 
   }
 })
 
-t.test('the largest that fits fits, and one byte more does not', async (t) => {
+t.test('an event of the largest size fits, and one byte more does not', async (t) => {
   const [{ bytes }] = packBatch([parcel(1, 'x'.repeat(1000))], 10_000) as [Pack]
   t.equal(packBatch([parcel(1, 'x'.repeat(1000))], bytes.length).length, 1)
   t.throws(() => packBatch([parcel(0, 'a'), parcel(1, 'x'.repeat(1000))], bytes.length - 1), TooLargeError)
 })
 
-t.test('what this package has not written is no entry, and keeps its place', async (t) => {
+t.test('a message that this package has not written is no entry, and keeps its cursor', async (t) => {
   for (const text of [
     '',
     'x',

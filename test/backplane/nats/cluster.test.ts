@@ -7,7 +7,7 @@ import { OwedEvents } from '../../kit/owed-events.js'
 /** How long servers may take to elect leaders, on a busy machine, ms. Each attempt takes up to nine seconds. */
 const ELECTIONS = 90_000
 
-t.test('nobody misses anything when the server that leads a stream of three replicas is killed', async (t) => {
+t.test('no client misses an event when the server that leads a stream of three replicas is killed', async (t) => {
   const cluster = await NatsCluster.start(t)
   if (cluster === undefined) return
   const options = { servers: cluster.addresses, replicas: 3, publishTimeout: ELECTIONS }

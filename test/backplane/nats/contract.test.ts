@@ -4,7 +4,7 @@ import { jetStream } from '../../../lib/backplane/nats/jetstream.js'
 import { foreignMessages, statusHeaders } from '../../kit/foreign-entries.js'
 import { startNats } from '../../kit/nats-server.js'
 
-t.test('the backplane over JetStream keeps the contract', async (t) => {
+t.test('the backplane over JetStream passes the contract suite', async (t) => {
   const server = await startNats(t)
   if (server === undefined) return
   let number = 0

@@ -58,7 +58,7 @@ async function startFeed(t: Test) {
 
 const numbers = (told: StreamMessage[]) => told.map(({ seq, at, pending, data }) => [seq, at, pending, `${data}`])
 
-t.test('messages of servers old and new are read', async (t) => {
+t.test('messages of old and new servers are read', async (t) => {
   const { feed, told, from, inbox } = await startFeed(t)
   t.equal(feed.pending, 3)
   t.match(inbox(), /^_MINE\.pylon-sse-[0-9a-f]{16}$/)
@@ -72,7 +72,7 @@ t.test('messages of servers old and new are read', async (t) => {
   ])
 })
 
-t.test('the server is answered where it asks whether its messages were read', async (t) => {
+t.test('a flow control request of the server is answered', async (t) => {
   const { told, published, status, from, isSubscribed } = await startFeed(t)
   from('S.name.1.7.1.1700000000123456789.2')
   status(100, 'Idle Heartbeat', { 'Nats-Last-Consumer': '1', 'Nats-Last-Stream': '7' })
@@ -106,7 +106,7 @@ for (const [what, fault] of Object.entries({
   })
 }
 
-t.test('what does not come in time is late', async (t) => {
+t.test('a message that does not come in time is reported as late', async (t) => {
   // The wait itself does not keep the process alive.
   const alive = setInterval(() => {}, 1000)
   t.teardown(() => clearInterval(alive))

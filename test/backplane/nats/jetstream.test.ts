@@ -38,7 +38,7 @@ async function addStream(server: NatsServer, config: Partial<StreamConfig>) {
   return manager.streams.add({ name, subjects: ['pylon-sse.events'], max_msgs: 1000, ...config })
 }
 
-t.test('the stream is created, bounded, and one that is there is used as it is', async (t) => {
+t.test('the stream is created with bounds, and an existing one is used as it is', async (t) => {
   const server = await startNats(t)
   if (server === undefined) return
   const options = { stream: 'OWN', subject: 'own.events', maxMessages: 500, maxBytes: 2 ** 20 }
@@ -58,7 +58,7 @@ t.test('the stream is created, bounded, and one that is there is used as it is',
   t.equal((await infoOf(server, 'OWN')).config.max_msgs, 500, 'its bounds are for whoever created it to change')
 })
 
-t.test('a stream that was replaced unseen gives no cursor of the old one', async (t) => {
+t.test('a stream that was replaced unnoticed gives no cursor of the old one', async (t) => {
   const server = await startNats(t)
   if (server === undefined) return
   const backplane = over(t, server)
@@ -79,7 +79,7 @@ t.test('a stream that was replaced unseen gives no cursor of the old one', async
   t.equal(cursor, history[0]!.cursor, 'published once more it is told where it is')
 })
 
-t.test('processes that begin at once agree on one stream, whatever bounds they give', async (t) => {
+t.test('processes that start at once agree on one stream, whatever bounds they give', async (t) => {
   const server = await startNats(t)
   if (server === undefined) return
   const processes = [1, 2, 3, 4].map((n) => over(t, server, { maxMessages: n * 1000 }))
@@ -88,7 +88,7 @@ t.test('processes that begin at once agree on one stream, whatever bounds they g
   for (const { listener } of joined) t.strictSame(bodiesOf(await listener.waitForEntries(1)), ['1'])
 })
 
-t.test('what is published at once is one message, and several where one cannot hold it', async (t) => {
+t.test('events published together are one message, or several if one cannot hold them', async (t) => {
   const server = await startNats(t, { config: ['max_payload: 8192'] })
   if (server === undefined) return
   const backplane = over(t, server)
@@ -109,7 +109,7 @@ t.test('what is published at once is one message, and several where one cannot h
   t.equal(late.floor, entries.at(-46)!.cursor)
 })
 
-t.test('an event that no message can hold is refused alone', async (t) => {
+t.test('an event too large for a message is refused alone', async (t) => {
   const server = await startNats(t, { config: ['max_payload: 8192'] })
   if (server === undefined) return
   const backplane = over(t, server)
@@ -139,7 +139,7 @@ t.test('an event that no message can hold is refused alone', async (t) => {
   )
 })
 
-t.test('a stream with a bound for messages of its own is heeded', async (t) => {
+t.test('the message size limit of a stream is respected', async (t) => {
   const server = await startNats(t)
   if (server === undefined) return
   await addStream(server, { max_msg_size: 4096 })
@@ -150,7 +150,7 @@ t.test('a stream with a bound for messages of its own is heeded', async (t) => {
   await t.rejects(backplane.publish(parcels('x'.repeat(4000))), { code: REFUSED })
 })
 
-t.test('a stream that cannot serve is refused, with what is wrong with it', async (t) => {
+t.test('an unsuitable stream is refused, and the error says what differs', async (t) => {
   const server = await startNats(t)
   if (server === undefined) return
   const { manager } = await server.admin()
@@ -184,7 +184,7 @@ t.test('a stream that cannot serve is refused, with what is wrong with it', asyn
   t.strictSame(await server.connectionNames(), ['test'], 'whoever has not joined leaves no connection behind')
 })
 
-t.test('a stream with other bounds and subjects will do; what others put there does not matter', async (t) => {
+t.test('a stream with other bounds and subjects can be used, and foreign messages in it are ignored', async (t) => {
   const server = await startNats(t)
   if (server === undefined) return
   await addStream(server, { subjects: ['x.y', 'pylon-sse.>'], max_msgs: -1, max_age: 3600e9 })
@@ -229,7 +229,7 @@ t.test('a long history of large and small messages is read within its bounds', a
   }
 })
 
-t.test('what leaves the stream while a process is away is a gap; what was deleted amid it is none', async (t) => {
+t.test('entries trimmed while a process is away are a gap; entries deleted in between are none', async (t) => {
   const server = await startNats(t)
   if (server === undefined) return
   await addStream(server, { max_msgs: 5 })
@@ -263,7 +263,7 @@ t.test('what leaves the stream while a process is away is a gap; what was delete
   t.equal((await listener.waitForEntries(5)).at(-1)!.message.body, '12')
 })
 
-t.test('what leaves the stream before the server has sent it is a gap', async (t) => {
+t.test('entries trimmed before the server has sent them are a gap', async (t) => {
   const server = await startNats(t)
   if (server === undefined) return
   const { manager } = await server.admin()
@@ -293,7 +293,7 @@ t.test('what leaves the stream before the server has sent it is a gap', async (t
   t.equal(listener.gaps.length, 1)
 })
 
-t.test('a stream that is deleted and created anew is another, whatever its numbers', async (t) => {
+t.test('a stream that is deleted and created again is another one, whatever its numbers', async (t) => {
   const server = await startNats(t)
   if (server === undefined) return
   const { manager } = await server.admin()
@@ -313,7 +313,7 @@ t.test('a stream that is deleted and created anew is another, whatever its numbe
   t.ok(one.compare(history[0]!.cursor, cursor!)! < 0)
 })
 
-t.test('where the stream does not take the report of a loss, the process goes on without', async (t) => {
+t.test('if the stream does not take the report of a loss, the process continues without it', async (t) => {
   const server = await startNats(t)
   if (server === undefined) return
   const { manager } = await server.admin()
@@ -329,7 +329,7 @@ t.test('where the stream does not take the report of a loss, the process goes on
   t.equal(listener.losses.length, 1)
 })
 
-t.test("the app's connection stays open, and nothing is left of the plugin on it", async (t) => {
+t.test("the app's connection stays open, and no subscription of the plugin is left on it", async (t) => {
   const server = await startNats(t)
   if (server === undefined) return
   const connection = await connectTo(t, server)
@@ -385,7 +385,7 @@ t.test("a frozen server is noticed by the app's connection, too, and nothing han
   t.ok(performance.now() - closing < 2000, 'close() does not wait for it')
 })
 
-t.test('what keeps it from joining is said', async (t) => {
+t.test('the error says why the stream cannot be joined', async (t) => {
   const port = await freePort()
   await t.rejects(join(jetStream({ servers: `localhost:${port}` })), {
     code: UNAVAILABLE,
@@ -405,7 +405,7 @@ t.test('what keeps it from joining is said', async (t) => {
   await join(over(t, small!, { maxBytes: 100_000 }))
 })
 
-t.test('passwords, tokens and rights', async (t) => {
+t.test('passwords, tokens and permissions work', async (t) => {
   const secret = 'correct horse'
   const guarded = await startNats(t, {
     config: [
@@ -443,7 +443,7 @@ t.test('passwords, tokens and rights', async (t) => {
   })
 })
 
-t.test('without the packages it says which to install', async (t) => {
+t.test('without the packages the error says which to install', async (t) => {
   const missing = Object.assign(new Error('Cannot find package'), { code: 'ERR_MODULE_NOT_FOUND' })
   const load1 = () => load('@nats-io/jetstream', () => Promise.reject(missing))
   const link = new NatsLink(undefined, {}, () => {}, { jetstream: load1, transport: load1 as never })
@@ -457,7 +457,7 @@ t.test('without the packages it says which to install', async (t) => {
   await link.close()
 })
 
-t.test('one that is closed while it joins does not join', async (t) => {
+t.test('a backplane that is closed while it joins does not join', async (t) => {
   const server = await startNats(t)
   if (server === undefined) return
   const connection = await connectTo(t, server)
@@ -472,7 +472,7 @@ t.test('one that is closed while it joins does not join', async (t) => {
   t.notOk(connection.isClosed())
 })
 
-t.test('options that do not do are refused at once', async (t) => {
+t.test('invalid options are refused at once', async (t) => {
   const servers = 'localhost'
   const connection = { status() {} } as never
   for (const [options, message] of [

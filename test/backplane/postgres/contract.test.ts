@@ -2,7 +2,7 @@ import t from 'tap'
 import { backplaneContract } from '../../../lib/backplane/contract/contract.js'
 import { nextLog, type PostgresLogControls } from '../../kit/postgres-engine.js'
 
-t.test('postgres does what a backplane must', async (t) => {
+t.test('postgres passes the contract suite', async (t) => {
   let log: PostgresLogControls | undefined = await nextLog()
   if (log === undefined) return
   const { server } = log

@@ -9,7 +9,7 @@ import { decodeRow, encodeRow } from '../../../lib/backplane/postgres/stored-mes
 const connectionString = 'postgres://user:secret@localhost/app'
 const pool = { connect: () => Promise.reject(new Error('none')) }
 
-t.test('options that cannot be taken are refused by name', async (t) => {
+t.test('invalid options are refused by name', async (t) => {
   const wrong: [options: unknown, names: RegExp][] = [
     [{}, /backplane.*neither pool, connectionString, pglite nor dataDir/],
     [{ connectionString, pool }, /backplane.*pool and connectionString/],
@@ -70,7 +70,7 @@ t.test('where the package pg is not installed, the error says so', async (t) => 
   )
 })
 
-t.test('what the server says is told, and what it means where that is known', async (t) => {
+t.test('the message of the server is passed on, with an explanation if there is one', async (t) => {
   const errorOf = (code: string | undefined, message = 'words of the server') =>
     Object.assign(new Error(message), { code })
   t.equal(reasonOf(errorOf('53100')), 'its disk is full: words of the server')
@@ -92,7 +92,7 @@ t.test('a body that only looks encoded is left as it is', async (t) => {
   t.match(decodeRow({ labels: '{"x":{"encoding":"base64"}}', body }), { body })
 })
 
-t.test('a body with a NUL, which Postgres cannot have in a text, is stored encoded', async (t) => {
+t.test('a body with a NUL, which Postgres does not allow in text, is stored encoded', async (t) => {
   for (const message of [
     { kind: 'event', body: 'data: \0ä\n\n' },
     { kind: 'event', body: 'data: \0\n\n', topic: 'a', isText: true }

@@ -12,7 +12,7 @@ t.test('behind PgBouncer in transaction mode', async (t) => {
   if (port === undefined) return
   const bouncer = server.urlOf('postgres', 'postgres', port)
 
-  await t.test('events are heard by polling, in transactions as well, and after a restart of the server', async (t) => {
+  await t.test('events arrive by polling, also from transactions, and after a restart of the server', async (t) => {
     const one = await startProcess(t, log.backplane({ listen: false }, port))
     const two = await startProcess(t, log.backplane({ listen: false }, port))
     const clients = [await one.connect(), await two.connect()]
@@ -36,7 +36,7 @@ t.test('behind PgBouncer in transaction mode', async (t) => {
     t.notMatch(clients.map(({ body }) => body).join(), 'resync')
   })
 
-  await t.test('with a connection string that leads past it they are told at once', async (t) => {
+  await t.test('with a connection string that bypasses PgBouncer they arrive at once', async (t) => {
     // So seldom that nothing is heard by polling.
     const options = { listen: server.url, pollInterval: 3_600_000 }
     const one = await startProcess(t, log.backplane(options, port))
@@ -49,7 +49,7 @@ t.test('behind PgBouncer in transaction mode', async (t) => {
     for (const each of clients) t.strictSame(dataOf(each), ['1', '2', '3'])
   })
 
-  await t.test('and where it is told to listen, though it cannot, it hears by its slow poll', async (t) => {
+  await t.test('if it is told to listen, but cannot, events arrive by the slow poll', async (t) => {
     const one = await startProcess(t, log.backplane({ pollInterval: 50 }, port))
     const client = await one.connect()
     await server.admin.query(`select ${schema}.publish('"by SQL"')`)

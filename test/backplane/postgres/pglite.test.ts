@@ -19,7 +19,7 @@ const dataDir = await mkdtemp(joinPath(tmpdir(), 'pylon-sse-pglite-'))
 t.teardown(() => rm(dataDir, { recursive: true, force: true }))
 const program = fileURLToPath(new URL('../../kit/pglite-process.ts', import.meta.url))
 
-t.test('what was acknowledged is there after kill -9, and the ids go on', async (t) => {
+t.test('acknowledged events survive kill -9, and the ids continue', async (t) => {
   const cursors: string[] = []
   const child = fork(program, [dataDir], { execArgv: RUN_SOURCES })
   child.on('message', (cursor: string) => cursors.push(cursor))
@@ -44,7 +44,7 @@ t.test('what was acknowledged is there after kill -9, and the ids go on', async 
   await backplane.close()
 })
 
-t.test('postgres in a PGlite of the app does what a backplane must', async (t) => {
+t.test('postgres in a PGlite of the app passes the contract suite', async (t) => {
   const pglite = await openPGlite<PGlite>(dataDir)
   t.teardown(() => pglite.close())
   let logs = 0
@@ -61,7 +61,7 @@ t.test('postgres in a PGlite of the app does what a backplane must', async (t) =
   const short = /comes to all|every field|was deleted|published again is told/
   for (const { name, run } of cases.filter(({ name }) => short.test(name))) await t.test(name, run)
 
-  await t.test('an event is a part of a transaction, and a watched table is heard', async (t) => {
+  await t.test('an event can be part of a transaction, and changes of a watched table are published', async (t) => {
     logs++
     const backplane = postgres({ pglite, schema: `log_${logs}` })
     const { listener } = await join(backplane)
@@ -79,14 +79,14 @@ t.test('postgres in a PGlite of the app does what a backplane must', async (t) =
   })
 })
 
-t.test('a folder that could not be opened is free again, and a PGlite without one needs none', async (t) => {
+t.test('a folder that could not be opened is unlocked again, and a PGlite without one needs none', async (t) => {
   const fail = (message: string) => async () => ({ PGlite: { create: () => Promise.reject(new Error(message)) } })
   const open = (where: string, message: string) => openAt(where, fail(message))(() => {})
   for (const message of ['broken', 'broken again']) await t.rejects(open(dataDir, message), { message })
   await t.rejects(open('memory://', 'no folder'), { message: 'no folder' })
 })
 
-t.test('where the folder cannot be locked it is not opened', async (t) => {
+t.test('a folder that cannot be locked is not opened', async (t) => {
   const { TMPDIR } = process.env
   process.env.TMPDIR = joinPath(dataDir, 'nowhere')
   t.teardown(() => {

@@ -199,7 +199,7 @@ withLog('one process at a time deletes', async (t, log) => {
   t.equal(await trim(), '2')
 })
 
-t.test('a trimmer goes on until all is deleted, and tries again later where it cannot', async (t) => {
+t.test('a trimmer continues until all is deleted, and tries again later if it fails', async (t) => {
   const left = [1000, 1000, 7]
   const trimmer = new Trimmer(async () => left.shift() ?? Promise.reject(new Error('it is out of reach')))
   const closing = new AbortController()

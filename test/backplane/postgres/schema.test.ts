@@ -62,7 +62,7 @@ t.test('a schema of an older release keeps its events when it is migrated, and i
   await backplane.close()
 })
 
-t.test('who has not the right to make the schema is told so', async (t) => {
+t.test('a user without the right to create the schema is told so', async (t) => {
   const log = await nextLog()
   if (log === undefined) return
   const { server } = log
@@ -72,7 +72,7 @@ t.test('who has not the right to make the schema is told so', async (t) => {
   await backplane.close()
 })
 
-t.test('processes that start at once make the schema once', async (t) => {
+t.test('processes that start at once create the schema once', async (t) => {
   const log = await nextLog()
   if (log === undefined) return
   const backplanes = Array.from({ length: 5 }, () => log.backplane())
@@ -81,7 +81,7 @@ t.test('processes that start at once make the schema once', async (t) => {
   await Promise.all(backplanes.map((backplane) => backplane.close()))
 })
 
-t.test('npx pylon-sse postgres --migrate makes the schema, and may be run again', async (t) => {
+t.test('npx pylon-sse postgres --migrate creates the schema, and may be run again', async (t) => {
   const log = await nextLog()
   if (log === undefined) return
   const { server, schema } = log
@@ -95,7 +95,7 @@ t.test('npx pylon-sse postgres --migrate makes the schema, and may be run again'
   await backplane.close()
 })
 
-t.test('npx pylon-sse postgres --sql prints what psql needs to make it', async (t) => {
+t.test('npx pylon-sse postgres --sql prints what psql needs to create it', async (t) => {
   const log = await nextLog()
   if (log === undefined) return
   const { server, schema } = log
@@ -107,7 +107,7 @@ t.test('npx pylon-sse postgres --sql prints what psql needs to make it', async (
   await backplane.close()
 })
 
-t.test('commands that are none are told how to be one', async (t) => {
+t.test('unknown commands are answered with the usage', async (t) => {
   const usage = /Usage: npx pylon-sse postgres/
   t.match(await run(), { code: 2, said: usage })
   t.match(await run('redis', '--migrate'), { code: 2, said: usage })
@@ -130,7 +130,7 @@ t.test('the program behind npx exits with the code of its command', async (t) =>
   t.strictSame(await once(child, 'exit'), [0, null])
 })
 
-t.test('the server must take writes, and its database be of UTF-8', async (t) => {
+t.test('a read-only server and a database that is not UTF-8 are refused', async (t) => {
   const log = await nextLog()
   if (log === undefined) return
   const { server } = log

@@ -240,7 +240,7 @@ withLog('a role without a grant is told what it may not do', async (t, log) => {
   await t.rejects(admin.query(`set role reader; select ${s}.trim(1, null, 1)`), /permission denied/)
 })
 
-t.test('passwords and TLS are those of the connection string', async (t) => {
+t.test('the password and TLS settings of the connection string are used', async (t) => {
   if (requireBinary(t, 'openssl') === undefined) return
   const tls = await certificate()
   const server = await startPostgres(t, {
@@ -273,7 +273,7 @@ t.test('passwords and TLS are those of the connection string', async (t) => {
   }
 })
 
-t.test('a standby that is promoted without the newest events is told by a resync', async (t) => {
+t.test('clients get a resync when a standby is promoted without the newest events', async (t) => {
   const primary = await startPostgres(t, {
     config: ['wal_level = replica', 'max_wal_senders = 4', 'synchronous_commit = local']
   })

@@ -95,7 +95,7 @@ t.test("events are published after the app's Cluster has ended", async (t) => {
   t.strictSame(dataOf(reader).map(Number), range(1, 6))
 })
 
-t.test('a process says that it is not ready while it can read, and not publish', async (t) => {
+t.test('a process is not ready while it can read, but not publish', async (t) => {
   const server = await startRedis(t)
   if (server === undefined) return
   const process = await startProcess(t, redisStreams({ client: clientOf(t, server), publishTimeout: 2000 }))

@@ -20,7 +20,7 @@ async function untilEnd(clients: readonly SseClient[]): Promise<void> {
   for (const client of clients) await client.until(({ data }) => data === '"end"', LONG)
 }
 
-t.test('nobody misses anything when a replica in a Redis Cluster takes over, and back', async (t) => {
+t.test('no client misses an event when a replica in a Redis Cluster takes over, and back', async (t) => {
   const fleet = await startFleet(t)
   if (fleet === undefined) return
   const { cluster, processes } = fleet
@@ -44,7 +44,7 @@ t.test('nobody misses anything when a replica in a Redis Cluster takes over, and
   t.strictSame(owed.errors, [])
 })
 
-t.test('what a master in a Redis Cluster has lost with its life is told, also to whoever was away', async (t) => {
+t.test('a loss of events by a killed master in a Redis Cluster is told, also to clients that were away', async (t) => {
   const fleet = await startFleet(t)
   if (fleet === undefined) return
   const { cluster, processes, start } = fleet

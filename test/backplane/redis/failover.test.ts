@@ -29,7 +29,7 @@ async function failOver(from: RedisServer, to: RedisServer): Promise<void> {
   await untilFollowing(from)
 }
 
-t.test('what is published while a server is a replica for a time waits, and loses nothing', async (t) => {
+t.test('events published while a server is temporarily a replica wait, and none is lost', async (t) => {
   const pair = await startPair(t)
   if (pair === undefined) return
   const [one, other] = pair
@@ -58,7 +58,7 @@ t.test('what is published while a server is a replica for a time waits, and lose
   t.equal(process.app.sse.stats().backplane!.lost, 0)
 })
 
-t.test('a server that has become a replica is left for the master that its address leads to now', async (t) => {
+t.test('a server that has become a replica is left for the master that its address now leads to', async (t) => {
   const pair = await startPair(t)
   if (pair === undefined) return
   const [one, other] = pair
@@ -74,7 +74,7 @@ t.test('a server that has become a replica is left for the master that its addre
   await eventually(() => process.app.sse.ready, 'it is ready again')
 })
 
-t.test('a replica for good refuses at once, until it has been a master', async (t) => {
+t.test('a server that has never been a master refuses at once', async (t) => {
   const pair = await startPair(t)
   if (pair === undefined) return
   const [master, replica] = pair

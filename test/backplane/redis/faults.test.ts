@@ -8,7 +8,7 @@ import { TcpProxy } from '../../kit/tcp-proxy.js'
 
 testBackplane(t, redisEngine)
 
-t.test('a server that has lost what it had acknowledged is told from one that has not', async (t) => {
+t.test('a server that has lost acknowledged events is distinguished from one that has not', async (t) => {
   const server = await startRedis(t)
   if (server === undefined) return
   const wire = await TcpProxy.to(t, server.port)

@@ -21,7 +21,7 @@ t.test('with a new master whose clock is behind,', async (t) => {
   })
 })
 
-t.test('a stream that is renamed away and back is delivered to nobody twice', async (t) => {
+t.test('events of a stream that is renamed away and back are not delivered twice', async (t) => {
   const server = await startRedis(t)
   if (server === undefined) return
   const start = () => startProcess(t, redisStreams({ url: server.url }))

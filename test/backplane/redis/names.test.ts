@@ -5,7 +5,7 @@ import { reasonOf } from '../../../lib/backplane/redis/errors.js'
 
 type Client = Parameters<typeof addressOf>[0]
 
-t.test('the id before an entry has no other between', async (t) => {
+t.test('the id before an entry is the one right before it', async (t) => {
   t.equal(idBefore(['7', '3']), '7-2')
   t.equal(idBefore(['7', '0']), '6-18446744073709551615')
   t.equal(idBefore(['18446744073709551615', '18446744073709551615']), '18446744073709551615-18446744073709551614')
@@ -13,7 +13,7 @@ t.test('the id before an entry has no other between', async (t) => {
   t.ok(compareEntryIds(parseEntryId(idBefore(['7', '0']))!, ['7', '0']) < 0)
 })
 
-t.test('an address names the servers, and no password', async (t) => {
+t.test('an address in a message names the servers, and no password', async (t) => {
   const clients: [client: object, address: string][] = [
     [{ options: { host: 'redis', port: 6380 } }, 'redis:6380'],
     [{ options: { path: '/run/redis.sock' } }, '/run/redis.sock'],
@@ -30,14 +30,14 @@ t.test('an address names the servers, and no password', async (t) => {
   for (const [client, address] of clients) t.equal(addressOf(client as Client), address)
 })
 
-t.test('what has come is counted over all connections, also where one has yet to be made', async (t) => {
+t.test('received bytes are counted over all connections, also before one is made', async (t) => {
   const nodes = [{ stream: { bytesRead: 3 } }, {}, { stream: { bytesRead: 4 } }]
   t.equal(receivedBytes({ isCluster: true, nodes: () => nodes } as unknown as Client), 7)
   t.equal(receivedBytes({ stream: { bytesRead: 5 } } as unknown as Client), 5)
   t.equal(receivedBytes({} as Client), 0)
 })
 
-t.test('by sentinels the duplicate of a client looks which server is the master', async (t) => {
+t.test('the duplicate of a client with sentinels looks up the master', async (t) => {
   const duplicates: unknown[] = []
   const client = (sentinels?: object[]) =>
     ({ options: { sentinels }, duplicate: (options: object) => duplicates.push(options) }) as unknown as Client
@@ -46,7 +46,7 @@ t.test('by sentinels the duplicate of a client looks which server is the master'
   t.match(duplicates, [{ enableReadyCheck: true }, { enableReadyCheck: false }])
 })
 
-t.test('what a server says is told, and what it means where that is known', async (t) => {
+t.test('the message of a server is passed on, with an explanation if there is one', async (t) => {
   t.match(reasonOf(Object.assign(new Error("ERR unknown command 'XINFO'"), { name: 'ReplyError' })), /Redis 6\.2/)
   t.match(reasonOf(new Error('Connection is closed.')), /lost/)
   t.equal(reasonOf(new Error('something else')), 'something else')

@@ -47,7 +47,7 @@ async function failureOf(promise: Promise<unknown>): Promise<Error & { code: str
   throw new Error('it was expected to fail')
 }
 
-t.test('options that cannot be taken are refused by name', async (t) => {
+t.test('invalid options are refused by name', async (t) => {
   const url = 'redis://localhost'
   const wrong: [options: unknown, names: RegExp][] = [
     [{}, /backplane.*neither client nor url/],
@@ -73,7 +73,7 @@ t.test('options that cannot be taken are refused by name', async (t) => {
   })
 })
 
-t.test('cursors compare by their numbers, and what is none is told', async (t) => {
+t.test('cursors compare by their numbers, and invalid ones are recognized', async (t) => {
   const { compare } = bound(redisStreams({ url: 'redis://localhost' }))
   t.ok(compare('9-0', '10-0')! < 0)
   t.ok(compare('10-10', '10-9')! > 0)
@@ -343,7 +343,7 @@ withRedis('cursors of a stream that was deleted are none of the next one', async
   }
 })
 
-t.test('an engine that is not there is named, with the reason', async (t) => {
+t.test('an unreachable engine is named in the error, with the reason', async (t) => {
   const port = await freePort()
   const failure = await failureOf(
     open(t, { url: `redis://user:secret@127.0.0.1:${port}` }).join(PLENTY, new Listener())
@@ -370,7 +370,7 @@ withRedis('an engine that does not answer is given up', async (t, server) => {
   t.match(failure.message, /has not answered/)
 })
 
-t.test('without ioredis a url is of no use, and that is said', async (t) => {
+t.test('without ioredis a url is refused, and the error says what to install', async (t) => {
   const missing = Object.assign(new Error('Cannot find package'), { code: 'ERR_MODULE_NOT_FOUND' })
   await t.rejects(
     create('redis://localhost', () => Promise.reject(missing)),
@@ -469,7 +469,7 @@ withRedis('a user needs no more rights than those of the stream', async (t, { po
   t.match((await failureOf(other.join(PLENTY, new Listener()))).message, /may not do this.*NOPERM/)
 })
 
-t.test('TLS, by a url and by a client', async (t) => {
+t.test('TLS works, with a url and with a client', async (t) => {
   if (requireBinary(t, 'openssl') === undefined) return
   const { key, cert } = await certificate()
   const server = await startRedis(t, { tls: { key, cert }, password: 'pw' })

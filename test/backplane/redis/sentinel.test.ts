@@ -50,7 +50,7 @@ for (const isCut of [false, true])
     }
   )
 
-t.test('connections that are lost leave nothing behind with the sentinel, and none holds the process', async (t) => {
+t.test('lost connections leave none open to the sentinel, and none keeps the process alive', async (t) => {
   const sentinel = await RedisSentinel.start(t)
   if (sentinel === undefined) return
   const client = sentinel.client(t, { failoverDetector: true })

@@ -21,7 +21,7 @@ for (const [name, launch] of Object.entries(BROWSERS)) browsers.set(name, await 
 for (const [name, browser] of browsers) if (browser !== undefined) testIn(name, browser)
 
 function testIn(name: string, browser: Browser): void {
-  t.test(`in ${name} a page loads its state, follows it, and misses nothing when it is cut`, async (t) => {
+  t.test(`in ${name} a page loads its state, follows it, and misses nothing when the connection is cut`, async (t) => {
     const s = await serve(t, { sse: { retry: 10, authorizeTopics: () => true }, setup: addPages })
     const proxy = await TcpProxy.to(t, s.port!)
     const page = await openPage(t, browser, `http://127.0.0.1:${proxy.port}`)
@@ -82,7 +82,7 @@ function testIn(name: string, browser: Browser): void {
     t.strictSame(tokens, ['token', 'token'])
   })
 
-  t.test(`in ${name} a service worker has it`, async (t) => {
+  t.test(`in ${name} a service worker can use it`, async (t) => {
     const s = await serve(t, { sse: { retry: 10 }, setup: addPages })
     const page = await openPage(t, browser, s.url)
     s.app.sse.broadcast(1)
@@ -99,7 +99,7 @@ function testIn(name: string, browser: Browser): void {
     t.strictSame(await page.evaluate('heard'), [1, 2])
   })
 
-  t.test(`in ${name} a worker has it, and a page goes on after a reload with sessionStorage`, async (t) => {
+  t.test(`in ${name} a worker can use it, and a page resumes after a reload with sessionStorage`, async (t) => {
     const s = await serve(t, { sse: { retry: 10 }, setup: addPages })
     const page = await openPage(t, browser, s.url)
     await page.evaluate(`

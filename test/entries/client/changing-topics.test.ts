@@ -103,7 +103,7 @@ t.test('a change that is under way when the connection ends is given up, and the
   t.strictSame(live.errors, [])
 })
 
-t.test('before it is open, the client asks for its topics as ever', async (t) => {
+t.test('before the stream is open, topics are part of the request as usual', async (t) => {
   const { s, changes, change } = await open(t)
   const live = new Live(t, `${s.url}/events`, { changeTopics: change })
   live.connection.topics.add('early')

@@ -32,7 +32,7 @@ t.test(
   }
 )
 
-t.test('it is loaded anew after events have been missed, when the listeners have been told so', async (t) => {
+t.test('the state is loaded again after missed events, once the listeners have been told', async (t) => {
   const s = await serve(t, { sse: { retry: 10 } })
   const told: unknown[] = []
   const live = new Live(t, `${s.url}/events`, {
@@ -64,7 +64,7 @@ t.test('two loads never overlap', async (t) => {
   t.strictSame(steps, [['connect', 1], ['overflow', 1], 1, ['overflow', 1], 2])
 })
 
-t.test('a load that fails is told, and tried again, until the connection is closed', async (t) => {
+t.test('a failed load is reported, and repeated until the connection is closed', async (t) => {
   const s = await answering(t, stream(`${CONNECTED}data: 1\n\n`))
   let calls = 0
   const load = () => {
@@ -98,7 +98,7 @@ t.test('a load that fails is told, and tried again, until the connection is clos
   t.strictSame([hanging.errors, hanging.data], [[], []], 'what it is waiting for is aborted')
 })
 
-t.test('events that are older than what was loaded are left out, where the app can tell', async (t) => {
+t.test('events older than the loaded state are left out if the app can tell', async (t) => {
   const s = await answering(t, stream(`${CONNECTED}data: 1\n\ndata: 2\n\ndata: 3\n\n`))
   const live = new Live(t, `${s.url}/events`, {
     load: () => 2 as never,
@@ -108,11 +108,11 @@ t.test('events that are older than what was loaded are left out, where the app c
     }
   })
   await live.failed()
-  t.strictSame(live.data, [2], 'nor is one of which it cannot')
+  t.strictSame(live.data, [2], 'an event whose check throws is left out, too')
   t.match(live.errors, [{ message: 'which one?' }])
 })
 
-t.test('Bounded: while the state loads, the stream is read on only as far as there is room', async (t) => {
+t.test('Bounded: while the state loads, the stream is read only as far as the buffer has room', async (t) => {
   const s = await serve(t, { sse: { retry: 10, queueDepth: 10 } })
   const first = deferred()
   let loads = 0
@@ -146,7 +146,7 @@ t.test('a connection that is closed while it is full ends', async (t) => {
   t.strictSame(live.data, [])
 })
 
-t.test('with a storage it goes on where another instance was, and begins anew where there is none', async (t) => {
+t.test('with a storage it resumes where an earlier instance was, and starts anew without an entry', async (t) => {
   const s = await serve(t, { sse: { retry: 10 } })
   const items = new Map<string, string>()
   const storage = {

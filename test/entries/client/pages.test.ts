@@ -13,7 +13,7 @@ async function serveHeldBack(t: Test, sse: object = {}): Promise<Served & { held
   return served
 }
 
-t.test('where a stream is held back, the client goes over to pages, and says so', async (t) => {
+t.test('if a proxy holds the stream back, the client changes to pages, and says so', async (t) => {
   const s = await serveHeldBack(t, { authorizeTopics: () => true })
   s.app.sse.broadcast('before')
   const loads: string[] = []
@@ -35,7 +35,7 @@ t.test('where a stream is held back, the client goes over to pages, and says so'
   t.strictSame(loads, ['connect'])
 })
 
-t.test('pages tell what has been missed, and the stream is tried again later', async (t) => {
+t.test('pages report missed events, and the stream is tried again later', async (t) => {
   const s = await serveHeldBack(t, { history: { events: 2 } })
   let late = 0
   const { now } = Date
@@ -53,14 +53,14 @@ t.test('pages tell what has been missed, and the stream is tried again later', a
   t.strictSame(live.data.slice(1), [1, 2])
 })
 
-t.test('pages that are full follow each other at once', async (t) => {
+t.test('after a full page the next one is requested at once', async (t) => {
   const s = await serveHeldBack(t)
   for (let i = 0; i < 1100; i++) s.app.sse.broadcast(i)
   const live = new Live(t, `${s.url}/events`, { openTimeout: 400, lastEventId: '0' })
   t.equal((await live.take(1100)).at(-1), 1099)
 })
 
-t.test('a server that has no pages is asked for the stream again', async (t) => {
+t.test('if the server has no pages, the client requests the stream again', async (t) => {
   const s = await answering(t, (reply) => reply.hijack(), status(406), stream())
   const live = new Live(t, `${s.url}/events`, { openTimeout: 400 })
   await live.status('open')

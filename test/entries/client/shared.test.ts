@@ -62,7 +62,7 @@ t.test(
   }
 )
 
-t.test('a leading tab that answers nobody loses the lead', async (t) => {
+t.test('a leading tab that does not respond loses the lead', async (t) => {
   const s = await serve(t, { sse: SSE })
   const tabs = new Tabs(t)
   const { setInterval } = globalThis
@@ -83,7 +83,7 @@ t.test('a leading tab that answers nobody loses the lead', async (t) => {
   t.strictSame(first.live.data, [1, 2])
 })
 
-t.test('a tab that is behind gets the rest, and one that nobody can tell what it has missed is told so', async (t) => {
+t.test('a tab that is behind gets the missing events, or is told that events are missing', async (t) => {
   const s = await serve(t, { sse: SSE })
   const tabs = new Tabs(t)
   const [first, second, third] = [
@@ -161,7 +161,7 @@ t.test('the topics of a route come to all tabs, though one of them asks for one,
   for (const { live } of [first, second]) t.strictSame(await live.take(2), ['room.1', 'all'])
 })
 
-t.test('the topics of a tab that has gone come to no other', async (t) => {
+t.test('the topics of a closed tab do not reach other tabs', async (t) => {
   const s = await serve(t, { sse: SSE })
   const tabs = new Tabs(t)
   const first = await tabs.open(`${s.url}/events`, { topics: ['a'] })
@@ -194,7 +194,7 @@ t.test('a tab that was frozen, and has a topic that no other tab has, comes back
   t.equal(first.live.statuses.length, before, 'the connection has not been made anew')
 })
 
-t.test('a tab that was frozen while its topic was not heard is told so', async (t) => {
+t.test('a frozen tab is told if its topic was not subscribed to meanwhile', async (t) => {
   const s = await serve(t, { sse: SSE })
   const tabs = new Tabs(t)
   const first = await tabs.open(`${s.url}/events`, { topics: ['a'] })
@@ -218,7 +218,7 @@ t.test('a tab that was frozen while its topic was not heard is told so', async (
   )
 })
 
-t.test('a tab that is ahead of the one that leads is told so, and then gets all that follows', async (t) => {
+t.test('a tab that is ahead of the leading one is told so, and then gets all later events', async (t) => {
   const s = await serve(t, { sse: SSE })
   const tabs = new Tabs(t)
   const first = await tabs.open(`${s.url}/events`)
@@ -240,7 +240,7 @@ t.test('a tab that is ahead of the one that leads is told so, and then gets all 
   t.strictSame(third.live.data, [3, { reason: 'unknown', missed: null }, 1, 2, 3, 4])
 })
 
-t.test('tabs are let in where the one that leads reads pages, and begins with a resync', async (t) => {
+t.test('tabs can join while the leading one reads pages, and start with a resync', async (t) => {
   const s = await serve(t, { sse: SSE })
   const tabs = new Tabs(t)
   const heldBack = (url: string, init: RequestInit): Promise<Response> => {
@@ -277,7 +277,7 @@ t.test('what is sent to the one client, and more than tabs keep, comes to all of
   await second.live.status('waiting', second.live.statuses.length)
 })
 
-t.test('patterns are those of the server', async (t) => {
+t.test('patterns match as on the server', async (t) => {
   for (const [pattern, topic, isMatch] of [
     ['a.*', 'a.b', true],
     ['a.*', 'a.b.c', false],
@@ -309,7 +309,7 @@ t.test('tabs of another login have another connection', async (t) => {
   t.strictSame([ann.role, bob.role, s.app.sse.clientCount], ['leader', 'leader', 2])
 })
 
-t.test('what ends the connection ends it for all tabs, and what they miss all are told', async (t) => {
+t.test('the end of the connection reaches all tabs, and so does the news of missed events', async (t) => {
   const resync = 'id: b\nevent: resync\ndata: {"reason":"overflow","missed":2}\n\n'
   const s = await answering(t, stream(CONNECTED.replace('id: a\n', '') + resync), status(404))
   const tabs = new Tabs(t)
@@ -327,7 +327,7 @@ t.test('what ends the connection ends it for all tabs, and what they miss all ar
   second.live.connection.close()
 })
 
-t.test('where locks are missing or forbidden, each tab has its own connection', async (t) => {
+t.test('if locks are missing or forbidden, each tab has its own connection', async (t) => {
   const s = await serve(t, { sse: SSE })
   const tabs = new Tabs(t)
   t.intercept(Tabs.prototype, 'query', { value: () => Promise.reject(new Error('forbidden')) })

@@ -35,7 +35,7 @@ t.test('a connection that is cut resumes, and misses nothing', async (t) => {
   t.ok(live.errors.length >= 3, 'it tells of each failure')
 })
 
-t.test('a stream that ends in order is no error', async (t) => {
+t.test('a stream that ends properly is no error', async (t) => {
   const s = await serve(t, { sse: { retry: 10 } })
   const live = new Live(t, `${s.url}/events`)
   await live.status('open')
@@ -64,7 +64,7 @@ t.test(
   }
 )
 
-t.test('503 and 429 are waited for as Retry-After says, which nothing shortens', async (t) => {
+t.test('after 503 and 429 the client waits as Retry-After says, which nothing shortens', async (t) => {
   const page = addPage(t)
   const date = (ms: number) => new Date(Date.now() + ms).toUTCString()
   for (const [code, value] of [
@@ -116,7 +116,7 @@ t.test('the body of an answer that is final can be read', async (t) => {
   t.strictSame(await (error as { response: Response }).response.json(), { why: 'gone' })
 })
 
-t.test('a client that the server sends away stays away', async (t) => {
+t.test('a client that the server has told to stay away does not reconnect', async (t) => {
   const s = await serve(t)
   const live = new Live(t, `${s.url}/events`)
   await live.status('open')
@@ -165,7 +165,7 @@ t.test('a connection that is closed while a token is fetched stays closed', asyn
   t.equal(s.requests.length, 1)
 })
 
-t.test('a first attempt in vain is repeated after one to two seconds', async (t) => {
+t.test('a first attempt that fails is repeated after one to two seconds', async (t) => {
   const s = await answering(t, status(500))
   const live = new Live(t, `${s.url}/events`, { retryDelay: undefined, maxRetryDelay: undefined })
   const now = Date.now()
@@ -173,7 +173,7 @@ t.test('a first attempt in vain is repeated after one to two seconds', async (t)
   t.ok(retryAt - now >= 1000 && retryAt - Date.now() <= 2000)
 })
 
-t.test('a connection that has died in silence is given up, by the interval of keepalives', async (t) => {
+t.test('a connection that has died silently is given up, based on the keepalive interval', async (t) => {
   const greeting = CONNECTED.replace('30000', '10')
   const s = await answering(t, stream(greeting))
   const live = new Live(t, `${s.url}/events`)
@@ -182,7 +182,7 @@ t.test('a connection that has died in silence is given up, by the interval of ke
   t.equal(s.requests[1]!.url, '/events?lastEventId=a')
 })
 
-t.test('a connection whose keepalives come is kept', async (t) => {
+t.test('a connection is kept as long as keepalives arrive', async (t) => {
   const s = await serve(t, { sse: { keepAliveInterval: 300 } })
   const live = new Live(t, `${s.url}/events`)
   await live.status('open')
@@ -190,7 +190,7 @@ t.test('a connection whose keepalives come is kept', async (t) => {
   t.strictSame(live.states, ['connecting', 'open'])
 })
 
-t.test('an answer whose first byte does not come is given up', async (t) => {
+t.test('a response whose first byte does not arrive is given up', async (t) => {
   const s = await answering(t, (reply) => reply.hijack(), stream())
   const live = new Live(t, `${s.url}/events`, { openTimeout: 50 })
   await live.status('open')
@@ -213,7 +213,7 @@ t.test('it connects at once when the network is back, the page is, or the tab is
   }
 })
 
-t.test('what was open before the network went is opened anew, and what has slept', async (t) => {
+t.test('a connection from before the network was lost or the machine slept is opened again', async (t) => {
   const page = addPage(t)
   const s = await answering(t, stream())
   const live = new Live(t, `${s.url}/events`)
