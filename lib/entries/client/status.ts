@@ -11,16 +11,13 @@ export type CloseReason =
   /** The answer was another 4xx. */
   | 'refused'
 
-/** `'pages'`: something on the way holds streams back, and the client asks for JSON pages instead. */
-export type Transport = 'stream' | 'pages'
-
 /** How the connection does. A new object with each change. */
 export type SseStatus =
   | { readonly state: 'connecting' }
   | {
       readonly state: 'open'
-      /** How events come. */
-      readonly transport: Transport
+      /** `'pages'`: something on the way holds streams back, and the client asks for JSON pages instead. */
+      readonly transport: 'stream' | 'pages'
       /** Whether `load` runs, and events wait for it. */
       readonly loading: boolean
       /** With `shared`: whether this tab has the connection, or hears by another one. */
@@ -34,6 +31,9 @@ export type SseStatus =
       readonly error: unknown
     }
   | { readonly state: 'closed'; readonly reason: CloseReason; readonly error: unknown }
+
+/** How events come. */
+export type Transport = Extract<SseStatus, { state: 'open' }>['transport']
 
 /** What a connection tells of itself: all but what the client knows. */
 export type ConnectionStatus = SseStatus extends infer Status

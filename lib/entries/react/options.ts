@@ -28,7 +28,9 @@ export function keyOf(url: Address | null, options: AnyOptions): string {
   return JSON.stringify([typeof url === 'function' ? ['function'] : url && String(url), fields])
 }
 
+/** @throws TypeError for a text, whose letters would be taken for topics */
 export function topicsOf({ topics = [] }: AnyOptions): string[] {
+  if (typeof topics === 'string') throw new TypeError(`The option 'topics' takes object, but has got string: ${topics}`)
   return [...new Set(topics)].sort()
 }
 

@@ -166,6 +166,10 @@ function testIn(name: string, browser: Browser): void {
       ids.map((id, i) => [...want[i]!, 'resync', 6, `6 for ${id % 2}`])
     )
     t.equal(s.app.sse.clientCount, 1)
+
+    t.comment('a tab of another login')
+    await profile.add(0, `sharedKey: 'another', headers: { authorization: 'two' }`)
+    t.equal(s.app.sse.clientCount, 2)
   })
 
   t.test(`in ${name} tabs notice that the network is silent, and miss nothing when it passes on again`, async (t) => {

@@ -265,6 +265,17 @@ t.test('on the server it renders as connecting, fetches nothing, and touches no 
   t.end()
 })
 
+t.test('topics that are a text are refused, not taken letter by letter', (t) => {
+  function Page() {
+    return h('p', null, useSse('/events', { topics: 'ab' }).status.state)
+  }
+  t.throws(() => renderToString(h(Page)), {
+    constructor: TypeError,
+    message: /^The option 'topics' takes object, but has got string: ab/
+  })
+  t.end()
+})
+
 t.test('a type argument says which events there are, and what their data is', (t) => {
   function Typed() {
     const live = useSse<{ paid: { id: number } }>(null)
