@@ -143,6 +143,25 @@ t.test('a URL or headers that cannot be had are told, and asked for again', asyn
   t.equal(s.requests.length, 1)
 })
 
+t.test('a type argument says which events there are, and what their data and the state are', async (t) => {
+  const s = await answering(t, stream())
+  const live = connect<{ paid: { id: number } }, Map<number, number>>(`${s.url}/events`, {
+    load: () => new Map([[1, 2]]),
+    isStale: ({ data }, versions) => versions.has(data.id),
+    // @ts-expect-error there is no such event
+    schemas: { piad: undefined }
+  })
+  live.on('paid', ({ id }, { topic }) => [id.toFixed(), topic?.trim()])
+  live.on('resync', ({ reason, missed }) => [reason.trim(), missed?.toFixed()])
+  // @ts-expect-error there is no such event
+  live.on('piad', () => {})
+  // @ts-expect-error its id is a number
+  live.on('paid', ({ id }) => id.trim())
+  // @ts-expect-error an unknown option
+  t.throws(() => connect(`${s.url}/events`, { topic: ['a'] }), TypeError)
+  live.close()
+})
+
 t.test('no global is touched, and who imports nothing of it loads nothing', async (t) => {
   const before = Reflect.ownKeys(globalThis).map((key) => Object.getOwnPropertyDescriptor(globalThis, key)!.value)
   const s = await answering(t, stream())
