@@ -35,7 +35,10 @@ export function tasks(t: Test): void {
     const before = await ann.stream()
     await before.until(({ event }) => event === 'caught-up')
     await before.close()
+    const watching = await ann.stream()
     for (const title of ['One', 'Two', 'Three']) await ann.create(title)
+    // Then the log of this process has them.
+    await changesOf(watching, 3)
     const after = await ann.stream({ lastEventId: before.lastEventId })
     const told: string[] = []
     await after.until(({ event, data }) => {
