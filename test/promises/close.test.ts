@@ -102,6 +102,18 @@ t.test('Closing is bounded by the clock: clients that a slow process has not rea
   t.equal(s.app.sse.stats().disconnects.shutdown, clients.length)
 })
 
+t.test('a compressed client that has much to read when the app closes gets all of it', async (t) => {
+  const s = await serve(t, { sse: { compress: true } })
+  const client = await s.connect({ headers: { 'accept-encoding': 'gzip' } })
+  for (let n = 1; n <= 40; n++) s.app.sse.broadcastMessage(`${n} ${'x'.repeat(8000)}`)
+  await closesInTime(t, s.app)
+  await client.waitForEnd()
+  t.strictSame(
+    client.events.filter(({ data }) => data.endsWith('x')).map(({ data }) => Number.parseInt(data, 10)),
+    Array.from({ length: 40 }, (_, i) => i + 1)
+  )
+})
+
 for (const transport of ['h2c', 'http2'] as const) {
   t.test(`connections of HTTP/2 do not keep an app from closing, over ${transport}`, async (t) => {
     if (transport === 'http2' && !requireBinary(t, 'openssl')) return

@@ -144,7 +144,7 @@ t.test(
     const gone = new Heard(t, 'pylon-sse:client:disconnect')
     const s = await watched(t, OPEN, { authorizeTopics: () => true })
     const first = await s.connect({ query: { topic: 'a' } })
-    await s.connect({ query: { topic: 'b' } })
+    await s.connect({ path: '/events?topic=b&topic=h' })
     await s.connect({ path: '/events?topic=b&topic=g&topic=c&topic=f&topic=d&topic=e' })
     await first.close()
     await gone.at(0)
@@ -158,14 +158,15 @@ t.test(
       isWritable: true,
       stats: { connected: 2, accepted: 3, events: 1, ready: true },
       topics: {
-        total: 6,
+        total: 7,
         top: [
           ['b', 2],
           ['c', 1],
           ['d', 1],
           ['e', 1],
           ['f', 1],
-          ['g', 1]
+          ['g', 1],
+          ['h', 1]
         ]
       },
       disconnects: [{ reason: 'disconnected', ip: '127.0.0.1', duration: Number, at: Number }]
@@ -173,7 +174,7 @@ t.test(
     t.strictSame(
       snapshot.clients.map(({ id, lag, topicCount, topics }) => [id, lag, topicCount, topics.length]).sort(),
       [
-        [second!.id, 0, 1, 1],
+        [second!.id, 0, 2, 2],
         [third!.id, 0, 6, 5]
       ].sort()
     )
