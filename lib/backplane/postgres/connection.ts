@@ -1,3 +1,4 @@
+import { loadPackage } from '../optional-package.js'
 import { within } from '../within.js'
 
 /** A row of an answer. All columns are asked for as text, whatever parsers a client has for types. */
@@ -50,7 +51,7 @@ export interface PgPool {
 /** A connection to an address, by the package pg. */
 export function connectTo(connectionString: string, load: () => Promise<unknown> = () => import('pg')): Connect {
   return async (onEnd) => {
-    const { default: pg } = (await load().catch(explain)) as {
+    const { default: pg } = (await loadPackage('pg', load)) as {
       default: { Client: new (options: object) => OwnPgClient }
     }
     const client = new pg.Client({
@@ -72,11 +73,6 @@ export function connectTo(connectionString: string, load: () => Promise<unknown>
     }
     return connection
   }
-}
-
-function explain(error: Error & { code?: string }): never {
-  if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error
-  throw new Error('the package pg is not installed (npm install pg)', { cause: error })
 }
 
 /** A client of a pool, which is kept until it ends. The pool replaces it. */

@@ -1,3 +1,4 @@
+import { loadPackage } from '../optional-package.js'
 import type { Connect, Connection, Row } from './connection.js'
 import { lockFolder } from './folder-lock.js'
 
@@ -44,7 +45,9 @@ export function openPGlite<T extends PGliteClient = OwnPGlite>(dataDir: string):
 const loadPGlite = (): Promise<unknown> => import('@electric-sql/pglite')
 
 async function open<T>(dataDir: string, load: () => Promise<unknown>): Promise<T> {
-  const { PGlite } = (await load().catch(explain)) as { PGlite: { create(dataDir: string): Promise<OwnPGlite> } }
+  const { PGlite } = (await loadPackage('@electric-sql/pglite', load)) as {
+    PGlite: { create(dataDir: string): Promise<OwnPGlite> }
+  }
   // A PGlite that is not in a folder: memory://
   const unlock = /^[a-z-]+:\/\//.test(dataDir) ? async () => {} : await lockFolder(dataDir)
   try {
@@ -59,13 +62,6 @@ async function open<T>(dataDir: string, load: () => Promise<unknown>): Promise<T
     await unlock()
     throw error
   }
-}
-
-function explain(error: Error & { code?: string }): never {
-  if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error
-  throw new Error('the package @electric-sql/pglite is not installed (npm install @electric-sql/pglite)', {
-    cause: error
-  })
 }
 
 function connectionOf(pglite: PGliteClient, close: () => Promise<void>): Connection {

@@ -1,21 +1,12 @@
 import type { BackplaneEntry, BackplaneListener, HistoryBounds, Joined, Parcel } from '../backplane.js'
-import { spread } from '../spread.js'
+import type { Continuity } from '../membership.js'
+import { ReadCount, readNewest } from '../newest-entries.js'
 import type { Connection, Row } from './connection.js'
 import { logCursor } from './log-cursor.js'
 import { decodeRow, encodeRows } from './stored-message.js'
 
-/** Entries read at once, and about how many bytes. */
-const MAX_COUNT = 1000
-const READ_BYTES = 1024 * 1024
-const FIRST_COUNT = 16
 /** After all places. */
 const END = Number.MAX_SAFE_INTEGER
-
-/**
- * How the log stands to what was read of it: all that followed is there; its oldest entries have gone, and some of them
- * before they were read; or entries that were read are missing from it, so that others may be missing, too.
- */
-export type Continuity = 'whole' | 'trimmed' | 'lost'
 
 /** How far the log was read. */
 export interface Mark {
@@ -41,8 +32,7 @@ export interface Loaded extends Joined {
 /** The log in the tables of one schema: appends, reads. */
 export class PostgresLog {
   readonly #schema: string
-  /** Entries to ask for. Their size is learnt from the ones before. */
-  #count = FIRST_COUNT
+  readonly #count = new ReadCount(sizeOf)
 
   constructor(schema: string) {
     this.#schema = schema
@@ -65,7 +55,7 @@ export class PostgresLog {
     onForeign: BackplaneListener['onForeign']
   ): Promise<Read | Continuity> {
     const s = this.#schema
-    const count = this.#count
+    const count = this.#count.next
     // In one statement, so that both see the log at one time: the entry at the mark, and what follows.
     const rows = await connection.query(
       `(select null as place, s.epoch as message, e.message || ' ' || e.labels as labels, s.trimmed_entry as body,
@@ -85,7 +75,7 @@ export class PostgresLog {
     const continuity = continuityFrom(mark, state)
     if (continuity !== 'whole') return continuity
     const raw = rows.filter(({ place }) => place !== null)
-    if (raw.length > 0) this.#adapt(raw)
+    if (raw.length > 0) this.#count.learn(raw)
     return {
       entries: decode(raw, mark.epoch, onForeign),
       mark: markAt(raw.at(-1), mark),
@@ -106,32 +96,14 @@ export class PostgresLog {
         from ${s}.state`
     )
     const { epoch, trimmed, trimmed_entry: trimmedEntry, newest, oldest } = state as Record<string, string>
-    const chunks: Row[][] = []
-    let { events, bytes } = bounds
-    let before = END
-    let isAll = newest === null
-    while (!isAll && events > 0 && bytes > 0) {
-      const count = Math.min(this.#count, events)
-      const chunk = await this.#readBefore(connection, before, count)
-      isAll = chunk.length < count
-      /* c8 ignore next: only where events were deleted by hand */
-      if (chunk.length === 0) break
-      const average = this.#adapt(chunk)
-      const length = Number(newest) - Number(oldest)
-      if (chunks.length === 0 && !isAll) await spread(Math.min(bytes, average * Math.min(events, length)))
-      // The newest of them that fit; one at least, as the log keeps one.
-      let fitting = 0
-      for (const row of chunk) {
-        bytes -= sizeOf(row)
-        if (bytes < 0 && chunks.length + fitting > 0) break
-        fitting++
-      }
-      isAll &&= fitting === chunk.length
-      events -= fitting
-      chunks.push(chunk.slice(0, fitting).reverse())
-      before = Number(chunk.at(-1)!.place)
-    }
-    const raw = chunks.reverse().flat()
+    const { entries: raw, isAll } = await readNewest<Row>(
+      {
+        length: Number(newest) - Number(oldest),
+        read: (from, count) => this.#readBefore(connection, from === undefined ? END : Number(from.place), count)
+      },
+      bounds,
+      this.#count
+    )
     // Where nothing is held, or nothing wanted, it begins after what there is.
     const start: Mark =
       newest === null
@@ -173,13 +145,6 @@ export class PostgresLog {
         order by c.seq desc, e.k desc limit $2::integer`,
       [place, count]
     )
-  }
-
-  /** @returns bytes of an entry, on the average */
-  #adapt(chunk: readonly Row[]): number {
-    const average = chunk.reduce((sum, row) => sum + sizeOf(row), 0) / chunk.length
-    this.#count = Math.max(1, Math.min(MAX_COUNT, this.#count * 4, Math.floor(READ_BYTES / average)))
-    return average
   }
 }
 

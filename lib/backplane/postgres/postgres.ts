@@ -1,10 +1,10 @@
 /**
- * A backplane that keeps the log in Postgres.
+ * The backplane that keeps the log in Postgres.
  *
  * @module pylon-sse/postgres
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Transaction } from '../../api/api.js'
+import { Backoff } from '../backoff.js'
 import type {
   Backplane,
   BackplaneEvent,
@@ -16,6 +16,7 @@ import type {
 } from '../backplane.js'
 import { refused, unavailable } from '../engine-errors.js'
 import { resolveLimits } from '../limits.js'
+import { type Continuity, Membership } from '../membership.js'
 import { whileComing, within } from '../within.js'
 import { borrowFrom, type Connect, type Connection, connectTo, listeningBy } from './connection.js'
 import { isAbsence, isPassing, isRefusal, reasonOf } from './errors.js'
@@ -24,7 +25,7 @@ import { compareLogCursors } from './log-cursor.js'
 import { checkVersion, migrate } from './migrations.js'
 import { addressOf, type Checked, check, type PostgresOptions } from './options.js'
 import { openAt, shareOf } from './pglite.js'
-import { type Continuity, type Loaded, type Mark, PostgresLog } from './postgres-log.js'
+import { type Loaded, type Mark, PostgresLog } from './postgres-log.js'
 import { checkServer } from './server-check.js'
 import { encodeRow } from './stored-message.js'
 import { TRIM_BATCH, Trimmer } from './trimmer.js'
@@ -38,7 +39,7 @@ export { openPGlite } from './pglite.js'
 const NAME = 'postgres'
 /** How long the server may take to answer, ms. */
 const ANSWER_TIMEOUT = 5000
-/** Between two attempts to connect, ms: the first, and the longest. */
+/** Pauses between attempts to connect, ms. */
 const MIN_PAUSE = 50
 const MAX_PAUSE = 1000
 
@@ -60,11 +61,7 @@ class Postgres implements Backplane {
   readonly #log: PostgresLog
   readonly #link: PostgresLink
   readonly #trimmer: Trimmer
-  readonly #closing = new AbortController()
-  #isJoined = false
-  #isConnected = true
-  #bounds!: HistoryBounds
-  #listener!: BackplaneListener
+  readonly #membership: Membership
   /** How far the log was read. */
   #mark!: Mark
   /** Whether there may be something to read. */
@@ -74,6 +71,7 @@ class Postgres implements Backplane {
   constructor(options: Checked) {
     this.#options = options
     this.limits = resolveLimits(options.limits)
+    this.#membership = new Membership(this.limits.publishTimeout, (error) => this.#unavailable(error as Error))
     this.#log = new PostgresLog(options.schema)
     this.#link = new PostgresLink(
       connectFor(options),
@@ -88,17 +86,13 @@ class Postgres implements Backplane {
   }
 
   async join(bounds: HistoryBounds, listener: BackplaneListener): Promise<Joined> {
-    if (this.#isJoined)
-      throw this.#unavailable(new Error('it has been joined already; each plugin needs one of its own'))
+    this.#membership.refuseSecondJoin()
     try {
-      const loaded = await this.#load(await this.#link.open(), bounds, listener)
-      this.#closing.signal.throwIfAborted()
-      this.#bounds = bounds
-      this.#listener = listener
-      this.#isJoined = true
+      const connection = await this.#link.open()
+      const loaded = await this.#membership.join(bounds, listener, this.#loadBy(connection))
       this.#mark = loaded.mark
       void this.#run()
-      void this.#trimmer.run(this.#closing.signal)
+      void this.#trimmer.run(this.#membership.signal)
       return loaded
     } catch (error) {
       this.#link.drop()
@@ -108,8 +102,8 @@ class Postgres implements Backplane {
 
   async publish(batch: readonly Parcel[]): Promise<readonly string[]> {
     try {
-      if (this.#closing.signal.aborted) throw new Error('it is closed')
-      return await this.#append(batch)
+      if (this.#membership.isClosed) throw new Error('it is closed')
+      return await this.#append(await this.#link.open(), batch)
     } catch (error) {
       const cause = error as Error
       if (!isPassing(cause)) this.#drop()
@@ -128,7 +122,7 @@ class Postgres implements Backplane {
   }
 
   async close(): Promise<void> {
-    this.#closing.abort()
+    this.#membership.close()
     this.#wake()
     await this.#link.close()
   }
@@ -143,74 +137,61 @@ class Postgres implements Backplane {
     await within(ANSWER_TIMEOUT, preparing())
   }
 
-  async #load(connection: Connection, bounds: HistoryBounds, listener: BackplaneListener): Promise<Loaded> {
-    const loading = this.#log.load(connection, bounds, (cursor, reason) => listener.onForeign(cursor, reason))
-    return whileComing(ANSWER_TIMEOUT, loading, () => connection.received)
+  #loadBy(connection: Connection) {
+    return (bounds: HistoryBounds, onForeign: BackplaneListener['onForeign']): Promise<Loaded> =>
+      whileComing(ANSWER_TIMEOUT, this.#log.load(connection, bounds, onForeign), () => connection.received)
   }
 
-  async #append(batch: readonly Parcel[]): Promise<string[]> {
-    const connection = await this.#link.open()
+  #append(connection: Connection, batch: readonly Parcel[]): Promise<string[]> {
     return within(ANSWER_TIMEOUT, this.#log.append(connection, batch))
   }
 
   async #run(): Promise<void> {
-    const { signal } = this.#closing
-    let pause = MIN_PAUSE
-    // Whoever joins is told so first.
+    const { signal } = this.#membership
+    const backoff = new Backoff(MIN_PAUSE, MAX_PAUSE)
+    // Whoever awaits `join` goes on before the first entries are passed on.
     await new Promise(setImmediate)
     while (!signal.aborted) {
       this.#isAwake = false
       try {
         const hasMore = await this.#read(await this.#link.open())
-        this.#tell(true)
-        pause = MIN_PAUSE
+        this.#membership.tell(true)
+        backoff.reset()
         if (!hasMore) await this.#sleep(this.#options.pollInterval)
       } catch (error) {
         if (signal.aborted) return
         const cause = this.#link.reason ?? (error as Error)
         if (!isPassing(cause)) this.#link.drop()
-        this.#tell(false, cause)
-        await sleep(pause, undefined, { ref: false, signal }).catch(() => {})
-        pause = Math.min(pause * 2, MAX_PAUSE)
+        this.#membership.tell(false, cause)
+        await backoff.wait(signal)
       }
     }
   }
 
-  /** Passes on what follows. @returns whether there may be more already */
+  /** Passes on the entries that follow. @returns whether there may be more already */
   async #read(connection: Connection): Promise<boolean> {
-    const reading = this.#log.readAfter(connection, this.#mark, (cursor, reason) =>
-      this.#listener.onForeign(cursor, reason)
-    )
+    const reading = this.#log.readAfter(connection, this.#mark, this.#membership.onForeign)
     const read = await whileComing(ANSWER_TIMEOUT, reading, () => connection.received)
     /* c8 ignore next: closed amid a read, which no test can time */
-    if (this.#closing.signal.aborted) return false
+    if (this.#membership.isClosed) return false
     if (typeof read === 'string') {
-      await this.#beginAnew(connection, read)
+      await this.#restart(connection, read)
       return true
     }
     this.#mark = read.mark
-    if (read.entries.length > 0) this.#listener.onEntries(read.entries)
+    if (read.entries.length > 0) this.#membership.listener.onEntries(read.entries)
     return read.isFull
   }
 
-  /** What follows the mark is not all there any more. */
-  async #beginAnew(connection: Connection, continuity: Continuity): Promise<void> {
-    if (continuity === 'lost') await this.#report(connection)
-    const loaded = await this.#load(connection, this.#bounds, this.#listener)
-    /* c8 ignore next: closed amid a gap */
-    if (this.#closing.signal.aborted) return
-    this.#mark = loaded.mark
-    this.#listener.onGap(loaded)
-  }
-
-  /** Has the log tell of the loss. Where its user may not, this process goes on without. */
-  async #report(connection: Connection): Promise<void> {
-    try {
-      await within(ANSWER_TIMEOUT, this.#log.append(connection, [this.#listener.onLoss()]))
-    } catch (error) {
-      /* c8 ignore next: the connection has ended amid the report, which no test can time; the next one tells of the loss */
-      if (!isRefusal(error as Error)) throw error
-    }
+  #restart(connection: Connection, continuity: Continuity): Promise<void> {
+    return this.#membership.restart(continuity, {
+      append: (report) => this.#append(connection, [report]),
+      isFinal: (error) => isRefusal(error as Error),
+      load: this.#loadBy(connection),
+      goOnFrom: ({ mark }) => {
+        this.#mark = mark
+      }
+    })
   }
 
   /** Until `wake` is called, or was since the last look. */
@@ -235,12 +216,6 @@ class Postgres implements Backplane {
   #drop(): void {
     this.#link.drop()
     this.#wake()
-  }
-
-  #tell(isConnected: boolean, error?: Error): void {
-    if (isConnected === this.#isConnected || this.#closing.signal.aborted) return
-    this.#isConnected = isConnected
-    this.#listener.onState(isConnected, error && this.#unavailable(error))
   }
 
   #unavailable(error: Error): Error {

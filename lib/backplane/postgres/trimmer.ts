@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { pause } from '../backoff.js'
 
 /** Events that go at once: a small transaction, which holds up nobody. */
 export const TRIM_BATCH = 1000
@@ -17,7 +17,7 @@ export class Trimmer {
   /** Goes on until it is told to stop. Processes that start at once come at different times. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      await sleep(INTERVAL * (0.5 + Math.random()), undefined, { ref: false, signal }).catch(() => {})
+      await pause(INTERVAL * (0.5 + Math.random()), signal)
       await this.trimAll(signal)
     }
   }

@@ -1,3 +1,5 @@
+import { loadPackage } from '../optional-package.js'
+
 /**
  * What is used of a client of Redis: `Redis` or `Cluster` of ioredis 5 or 6, or of iovalkey. Told by its shape, so that
  * the types of neither need be installed.
@@ -95,13 +97,8 @@ export async function create(
   url: string,
   load: () => Promise<unknown> = () => import('ioredis')
 ): Promise<RedisClient> {
-  const { Redis } = (await load().catch(explain)) as { Redis: new (url: string, options: object) => RedisClient }
+  const { Redis } = (await loadPackage('ioredis', load)) as { Redis: new (url: string, options: object) => RedisClient }
   return new Redis(url, OWN)
-}
-
-function explain(error: Error & { code?: string }): never {
-  if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error
-  throw new Error('the package ioredis is not installed (npm install ioredis)', { cause: error })
 }
 
 /**

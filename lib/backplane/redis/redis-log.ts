@@ -1,22 +1,12 @@
 import type { BackplaneEntry, BackplaneListener, HistoryBounds, Joined, Parcel } from '../backplane.js'
+import type { Continuity } from '../membership.js'
 import { decodeMessage, encodeMessage, type StoredMessage } from '../message-codec.js'
-import { spread } from '../spread.js'
+import { ReadCount, readNewest } from '../newest-entries.js'
 import type { RedisClient } from './client.js'
 import { compareEntryIds, idBefore, ORIGIN, parseEntryId } from './entry-id.js'
 import { bareError, isReadOnly, isRefusal } from './errors.js'
 
-/** Entries read at once, and about how many bytes. */
-export const MAX_COUNT = 1000
-const READ_BYTES = 1024 * 1024
-const FIRST_COUNT = 16
-
 type RawEntry = [id: string, fields: string[] | null]
-
-/**
- * How a stream stands to what was read of it: all that followed is there; its oldest entries have gone, and some of them
- * before they were read; or entries that were read are missing from it, so that others may be missing, too.
- */
-export type Continuity = 'whole' | 'trimmed' | 'lost'
 
 /** Characters of a field that tell an entry from others. */
 const TELLING = 200
@@ -68,8 +58,7 @@ export interface Loaded extends Joined {
 export class RedisLog {
   readonly #key: string
   readonly #maxLength: number
-  /** Entries to ask for. An answer has no bound by bytes, so their size is learnt from the ones before. */
-  #count = FIRST_COUNT
+  readonly #count = new ReadCount(sizeOf)
 
   /** @param maxLength entries that the stream keeps, about */
   constructor(key: string, maxLength: number) {
@@ -116,7 +105,7 @@ export class RedisLog {
     onForeign: BackplaneListener['onForeign']
   ): Promise<Read | Continuity | undefined> {
     const { last, identity, position } = mark
-    const count = this.#count
+    const count = this.#count.next
     const [reply, before] = (await Promise.all([
       client.call('xread', 'COUNT', count, ...(block > 0 ? ['BLOCK', block] : []), 'STREAMS', this.#key, last),
       // On the same connection, so that it is answered right after: what the stream was is told by the entry before.
@@ -124,7 +113,7 @@ export class RedisLog {
     ])) as [[key: string, entries: RawEntry[]][] | null, RawEntry[]]
     const raw = reply?.[0]?.[1]
     if (raw === undefined || raw.length === 0) return undefined
-    this.#adapt(raw)
+    this.#count.learn(raw)
     if (before.length === 0 || identityOf(before[0]) !== identity) {
       const continuity = await this.continuityFrom(client, mark, true)
       if (continuity !== 'whole') return continuity
@@ -157,30 +146,17 @@ export class RedisLog {
   /** The newest entries within the bounds. */
   async load(client: RedisClient, bounds: HistoryBounds, onForeign: BackplaneListener['onForeign']): Promise<Loaded> {
     const { length, lastId, added } = await this.#inform(client)
-    const chunks: RawEntry[][] = []
-    let { events, bytes } = bounds
-    let from = '+'
-    let isAll = false
-    while (!isAll && events > 0 && bytes > 0) {
-      const count = Math.min(this.#count, events)
-      const chunk = (await client.call('xrevrange', this.#key, from, '-', 'COUNT', count)) as RawEntry[]
-      isAll = chunk.length < count
-      if (chunk.length === 0) break
-      const average = this.#adapt(chunk)
-      if (chunks.length === 0 && !isAll) await spread(Math.min(bytes, average * Math.min(events, length)))
-      // The newest of them that fit; one at least, as the log keeps one.
-      let fitting = 0
-      for (const entry of chunk) {
-        bytes -= sizeOf(entry)
-        if (bytes < 0 && chunks.length + fitting > 0) break
-        fitting++
-      }
-      isAll &&= fitting === chunk.length
-      events -= fitting
-      chunks.push(chunk.slice(0, fitting).reverse())
-      from = idBefore(parseEntryId(chunk.at(-1)![0])!)
-    }
-    const raw = chunks.reverse().flat()
+    const { entries: raw, isAll } = await readNewest<RawEntry>(
+      {
+        length,
+        read: (oldest, count) => {
+          const from = oldest === undefined ? '+' : idBefore(parseEntryId(oldest[0])!)
+          return client.call('xrevrange', this.#key, from, '-', 'COUNT', count) as Promise<RawEntry[]>
+        }
+      },
+      bounds,
+      this.#count
+    )
     const first = raw[0]?.[0]
     const last = raw.at(-1)?.[0] ?? lastId
     const isWhole = isAll && (await this.#inform(client)).isWhole
@@ -221,13 +197,6 @@ export class RedisLog {
         return { length: 0, firstId: undefined, lastId: ORIGIN, added: 0, removed: 0, isWhole: true }
       throw error
     }
-  }
-
-  /** @returns bytes of an entry, on the average */
-  #adapt(chunk: readonly RawEntry[]): number {
-    const average = chunk.reduce((sum, entry) => sum + sizeOf(entry), 0) / chunk.length
-    this.#count = Math.max(1, Math.min(MAX_COUNT, this.#count * 4, Math.floor(READ_BYTES / average)))
-    return average
   }
 }
 

@@ -1,54 +1,34 @@
 /**
- * A backplane that keeps the log in a Redis stream.
+ * The backplane that keeps the log in a Redis stream.
  *
  * @module pylon-sse/redis-streams
  */
-import { setTimeout as sleep } from 'node:timers/promises'
-import { InvalidOptionError } from '../../api/errors.js'
-import { unknownName } from '../../api/input/nearest-name.js'
+import { Backoff } from '../backoff.js'
 import type { Backplane, BackplaneLimits, BackplaneListener, HistoryBounds, Joined, Parcel } from '../backplane.js'
 import { refused, unavailable } from '../engine-errors.js'
-import { LIMITS, type LimitOptions, resolveLimits } from '../limits.js'
+import { resolveLimits } from '../limits.js'
+import { type Continuity, Membership } from '../membership.js'
 import { whileComing, within } from '../within.js'
 import { addressOf, CONNECT_TIMEOUT, create, duplicate, type RedisClient, receivedBytes } from './client.js'
 import { compareEntryIds, ORIGIN, parseEntryId } from './entry-id.js'
 import { bareError, isReadOnly, isRefusal, reasonOf } from './errors.js'
 import { RedisLink } from './link.js'
-import { type Continuity, type Loaded, MAX_COUNT, type Mark, RedisLog, START } from './redis-log.js'
+import { checkOptions, type RedisStreamsOptions } from './options.js'
+import { type Loaded, type Mark, RedisLog, START } from './redis-log.js'
 import { RedisWriter } from './writer.js'
 
 export type { Backplane, BackplaneLimits } from '../backplane.js'
 export type { RedisClient } from './client.js'
+export type { RedisStreamsOptions } from './options.js'
 
 const NAME = 'redis'
 /** How long the server waits for an entry before it answers that there is none, ms. */
 const BLOCK = 1000
-/** How long the server may take to answer, ms, beside what it is told to wait. */
+/** How long the server may take to answer, ms, in addition to the time that it is told to wait. */
 const ANSWER_TIMEOUT = 2000
-/** Between two attempts to connect, ms: the first, and the longest. */
+/** Pauses between attempts to connect, ms. */
 const MIN_PAUSE = 50
 const MAX_PAUSE = 1000
-
-const OPTIONS = ['client', 'url', 'key', 'maxLength', ...LIMITS]
-
-/** Options of `redisStreams`. */
-export interface RedisStreamsOptions extends LimitOptions {
-  /**
-   * A client that the app owns: `Redis` or `Cluster` of ioredis or iovalkey, or @fastify/redis's `app.redis`. Events are
-   * published and read by two connections of the plugin's own, duplicates of it. Nothing is sent by the client itself, and
-   * it may be closed or end.
-   */
-  client?: RedisClient | undefined
-  /** Instead of a client: `redis://user:password@host:port/db`, `rediss://` for TLS. Needs the package ioredis. */
-  url?: string | undefined
-  /** Key of the stream. All processes that share it hear each other. Default: `'pylon-sse'`. */
-  key?: string | undefined
-  /**
-   * Entries that the stream keeps, about, from 1000. Default: 100,000. Past it the oldest are dropped: a process that
-   * was away for longer tells its clients so, by a `resync`, reason `backplane`.
-   */
-  maxLength?: number | undefined
-}
 
 /**
  * A backplane over a stream in Redis (6.2 or later) or Valkey.
@@ -68,23 +48,18 @@ class RedisStreams implements Backplane {
   readonly #address: string
   readonly #reading: RedisLink
   readonly #writer: RedisWriter
-  readonly #closing = new AbortController()
-  #isJoined = false
-  #isConnected = true
-  /** What of it does not work. */
+  readonly #membership: Membership
+  /** Which of the two connections do not work. */
   readonly #down = new Set<'reading' | 'writing'>()
-  #bounds!: HistoryBounds
-  #listener!: BackplaneListener
   /** How far the stream was read. */
   #mark: Mark = START
-  /** When the loss was found that the stream does not tell of yet, ms on the clock of `performance.now()`. */
-  #lossFoundAt: number | undefined
-  /** The first entry that the stream ever had, where that is known: before it there was another stream, or none. */
+  /** The first entry that this stream ever had, if that is known. A place before it is of a stream that was deleted. */
   #first: string | undefined
 
   constructor(options: RedisStreamsOptions) {
-    const { client, url, key, maxLength, ...limits } = check(options)
+    const { client, url, key, maxLength, ...limits } = checkOptions(options)
     this.limits = resolveLimits(limits)
+    this.#membership = new Membership(this.limits.publishTimeout, (error) => this.#unavailable(error))
     this.#log = new RedisLog(key, maxLength)
     this.#address = client ? addressOf(client) : hostOf(url!)
     const make = async () => (client ? duplicate(client) : create(url!))
@@ -93,16 +68,10 @@ class RedisStreams implements Backplane {
   }
 
   async join(bounds: HistoryBounds, listener: BackplaneListener): Promise<Joined> {
-    if (this.#isJoined)
-      throw this.#unavailable(new Error('it has been joined already; each plugin needs one of its own'))
+    this.#membership.refuseSecondJoin()
     try {
       const [client] = await Promise.all([this.#reading.open(), this.#writer.open()])
-      const loading = this.#log.load(client, bounds, (cursor, reason) => listener.onForeign(cursor, reason))
-      const loaded = await whileComing(CONNECT_TIMEOUT, loading, () => receivedBytes(client))
-      this.#closing.signal.throwIfAborted()
-      this.#bounds = bounds
-      this.#listener = listener
-      this.#isJoined = true
+      const loaded = await this.#membership.join(bounds, listener, this.#loadBy(client))
       this.#goOnFrom(loaded)
       void this.#run()
       void this.#writer.watch()
@@ -116,7 +85,7 @@ class RedisStreams implements Backplane {
 
   async publish(batch: readonly Parcel[]): Promise<readonly string[]> {
     try {
-      if (this.#closing.signal.aborted) throw new Error('it is closed')
+      if (this.#membership.isClosed) throw new Error('it is closed')
       return await this.#writer.append(batch)
     } catch (error) {
       if (!this.#writer.isFinal(error)) throw this.#unavailable(error)
@@ -131,11 +100,11 @@ class RedisStreams implements Backplane {
   }
 
   async close(): Promise<void> {
-    this.#closing.abort()
+    this.#membership.close()
     await Promise.all([this.#reading.close(), this.#writer.close()])
   }
 
-  /** Before the first entry there is the origin, and no other place: what is shown is of a stream that was deleted. */
+  /** The only place before the first entry is the origin. Any other one is of a stream that was deleted. */
   #parse(cursor: string) {
     const id = parseEntryId(cursor)
     if (id === undefined || this.#first === undefined || cursor === ORIGIN) return id
@@ -144,13 +113,13 @@ class RedisStreams implements Backplane {
 
   #goOnFrom({ floor, first, mark }: Loaded): void {
     this.#mark = mark
-    // Of a stream without any entry yet, the first to come is that one.
+    // If the stream has never had an entry, the next one is its first.
     this.#first = floor === ORIGIN ? first : ORIGIN
   }
 
   async #run(): Promise<void> {
-    const { signal } = this.#closing
-    let pause = MIN_PAUSE
+    const { signal } = this.#membership
+    const backoff = new Backoff(MIN_PAUSE, MAX_PAUSE)
     let isUnsure = false
     let isSameServer = true
     while (!signal.aborted) {
@@ -160,9 +129,9 @@ class RedisStreams implements Backplane {
         const hasRead = await this.#read(client, isUnsure ? 0 : BLOCK)
         signal.throwIfAborted()
         this.#tell('reading', true)
-        pause = MIN_PAUSE
+        backoff.reset()
         isSameServer = true
-        // Where nothing came, and it has been waited for.
+        // After a wait that brought nothing, the stream is looked at: it may have been deleted meanwhile.
         isUnsure = !hasRead && !isUnsure
       } catch (error) {
         this.#reading.drop()
@@ -170,69 +139,55 @@ class RedisStreams implements Backplane {
         isUnsure = true
         isSameServer = false
         this.#tell('reading', false, this.#reading.reason ?? error)
-        await sleep(pause, undefined, { ref: false, signal }).catch(() => {})
-        pause = Math.min(pause * 2, MAX_PAUSE)
+        await backoff.wait(signal)
       }
     }
   }
 
-  readonly #onForeign = (cursor: string, reason: string) => this.#listener.onForeign(cursor, reason)
+  #loadBy(client: RedisClient) {
+    return (bounds: HistoryBounds, onForeign: BackplaneListener['onForeign']): Promise<Loaded> =>
+      whileComing(CONNECT_TIMEOUT, this.#log.load(client, bounds, onForeign), () => receivedBytes(client))
+  }
 
   #tell(part: 'reading' | 'writing', isWorking: boolean, error?: unknown): void {
     if (isWorking) this.#down.delete(part)
     else this.#down.add(part)
-    const isConnected = this.#down.size === 0
-    if (isConnected === this.#isConnected || !this.#isJoined || this.#closing.signal.aborted) return
-    this.#isConnected = isConnected
-    this.#listener.onState(isConnected, isConnected ? undefined : this.#unavailable(error))
+    this.#membership.tell(this.#down.size === 0, error)
   }
 
-  /** Passes on what follows. @returns whether there was anything */
+  /** Passes on the entries that follow. @returns whether there were any */
   async #read(client: RedisClient, block: number): Promise<boolean> {
-    const { signal } = this.#closing
-    const reading = this.#log.readAfter(client, this.#mark, block, this.#onForeign)
+    const reading = this.#log.readAfter(client, this.#mark, block, this.#membership.onForeign)
     const read = await whileComing(block + ANSWER_TIMEOUT, reading, () => receivedBytes(client))
-    if (read === undefined || signal.aborted) return false
+    if (read === undefined || this.#membership.isClosed) return false
     if (typeof read === 'string') {
-      await this.#begin(client, read)
+      await this.#restart(client, read)
       return true
     }
     this.#mark = read.mark
     this.#first ??= read.entries[0]?.cursor
-    if (read.entries.length > 0) this.#listener.onEntries(read.entries)
+    if (read.entries.length > 0) this.#membership.listener.onEntries(read.entries)
     return true
   }
 
-  /** After the connection was lost, or where nothing comes: the stream may have been trimmed, deleted or replaced. */
+  /** Looks whether the stream was trimmed, deleted or replaced: after a lost connection, and when no entries come. */
   async #makeSure(client: RedisClient, isSameServer: boolean): Promise<void> {
     const looking = this.#log.continuityFrom(client, this.#mark, isSameServer)
     const continuity = await within(ANSWER_TIMEOUT, looking)
-    if (continuity !== 'whole') await this.#begin(client, continuity)
+    if (continuity !== 'whole') await this.#restart(client, continuity)
   }
 
-  async #begin(client: RedisClient, continuity: Continuity): Promise<void> {
-    if (continuity === 'lost') await this.#report(client)
-    const loading = this.#log.load(client, this.#bounds, this.#onForeign)
-    const loaded = await whileComing(CONNECT_TIMEOUT, loading, () => receivedBytes(client))
-    /* c8 ignore next: closed amid a gap */
-    if (this.#closing.signal.aborted) return
-    this.#lossFoundAt = undefined
-    this.#goOnFrom(loaded)
-    this.#listener.onGap(loaded)
-  }
-
-  /** Has the stream tell of the loss. Where it cannot, this process goes on without. */
-  async #report(client: RedisClient): Promise<void> {
-    this.#lossFoundAt ??= performance.now()
-    try {
-      await within(ANSWER_TIMEOUT, this.#log.append(client, [this.#listener.onLoss()]))
-    } catch (error) {
-      const cause = bareError(error)
-      const isLate = performance.now() - this.#lossFoundAt > this.limits.publishTimeout
-      // Amid a failover a server is read-only for a while.
-      if (isLate || (isRefusal(cause) && !isReadOnly(cause))) return
-      throw error
-    }
+  #restart(client: RedisClient, continuity: Continuity): Promise<void> {
+    return this.#membership.restart(continuity, {
+      append: (report) => within(ANSWER_TIMEOUT, this.#log.append(client, [report])),
+      isFinal(error) {
+        const cause = bareError(error)
+        // During a failover a server is read-only for a while.
+        return isRefusal(cause) && !isReadOnly(cause)
+      },
+      load: this.#loadBy(client),
+      goOnFrom: (loaded) => this.#goOnFrom(loaded)
+    })
   }
 
   #unavailable(error: unknown): Error {
@@ -241,39 +196,7 @@ class RedisStreams implements Backplane {
   }
 }
 
-type Checked = Omit<RedisStreamsOptions, 'key' | 'maxLength'> & { key: string; maxLength: number }
-
-function check(options: RedisStreamsOptions): Checked {
-  const { client, url, key = 'pylon-sse', maxLength = 100_000, ...limits } = options
-  if ((client === undefined) === (url === undefined)) {
-    const got = client === undefined ? 'neither client nor url' : 'both client and url'
-    throw new InvalidOptionError('backplane', got, 'one of them')
-  }
-  if (
-    client !== undefined &&
-    !['duplicate', 'multi', 'call'].every((method) => typeof client[method as 'call'] === 'function')
-  )
-    throw new InvalidOptionError('backplane.client', 'something else', 'a Redis or Cluster of ioredis or iovalkey')
-  // It is not shown: it may have a password.
-  if (url !== undefined && !isRedisUrl(url))
-    throw new InvalidOptionError('backplane.url', 'something else', 'a URL such as redis://localhost:6379')
-  if (typeof key !== 'string' || key === '')
-    throw new InvalidOptionError('backplane.key', String(key), 'a key of Redis')
-  if (!Number.isSafeInteger(maxLength) || maxLength < MAX_COUNT)
-    throw new InvalidOptionError('backplane.maxLength', String(maxLength), `a whole number from ${MAX_COUNT}`)
-  for (const name of Object.keys(limits)) {
-    if (!OPTIONS.includes(name))
-      throw new InvalidOptionError(`backplane.${name}`, unknownName(name, OPTIONS, 'backplane.'))
-  }
-  return { client, url, key, maxLength, ...limits } as Checked
-}
-
 function hostOf(url: string): string {
   const { hostname, port } = new URL(url)
   return `${hostname}:${port || 6379}`
-}
-
-function isRedisUrl(url: unknown): boolean {
-  const { protocol, host } = URL.canParse(String(url)) ? new URL(String(url)) : { protocol: '', host: '' }
-  return ['redis:', 'rediss:'].includes(protocol) && host !== ''
 }

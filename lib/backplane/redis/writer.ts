@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { pause } from '../backoff.js'
 import type { Parcel } from '../backplane.js'
 import { within } from '../within.js'
 import type { RedisClient } from './client.js'
@@ -68,7 +68,7 @@ export class RedisWriter {
   async watch(): Promise<void> {
     const { signal } = this.#closing
     for (;;) {
-      await sleep(CHECK_PAUSE, undefined, { ref: false, signal }).catch(() => {})
+      await pause(CHECK_PAUSE, signal)
       if (signal.aborted) return
       if (this.#isAppending || (this.#isWorking && this.#link.isOpen)) continue
       try {
