@@ -1,4 +1,4 @@
-import { InvalidOptionError } from '../api/errors.js'
+import { flag, MAX_DELAY, whole } from '../api/input/checks.js'
 import type { BackplaneLimits } from './backplane.js'
 
 /** The limits, as options: each may be left out. */
@@ -16,19 +16,10 @@ export const LIMITS: readonly string[] = Object.keys(DEFAULTS)
 
 /** The limits with their defaults. @throws InvalidOptionError */
 export function resolveLimits(options: LimitOptions): BackplaneLimits {
-  const { optional = DEFAULTS.optional } = options
-  if (typeof optional !== 'boolean')
-    throw new InvalidOptionError('backplane.optional', String(optional), 'true or false')
-  return {
-    optional,
-    publishTimeout: whole(options, 'publishTimeout'),
-    maxPending: whole(options, 'maxPending'),
-    maxPendingBytes: whole(options, 'maxPendingBytes')
-  }
-}
-
-function whole(options: LimitOptions, name: 'publishTimeout' | 'maxPending' | 'maxPendingBytes'): number {
-  const value = options[name] ?? DEFAULTS[name]
-  if (Number.isSafeInteger(value) && value >= 1 && value < 2 ** 31) return value
-  throw new InvalidOptionError(`backplane.${name}`, String(value), 'a whole number from 1')
+  const given = Object.entries(options).filter(([name, value]) => LIMITS.includes(name) && value !== undefined)
+  const limits: BackplaneLimits = { ...DEFAULTS, ...Object.fromEntries(given) }
+  flag('backplane.optional', limits.optional)
+  for (const name of ['publishTimeout', 'maxPending', 'maxPendingBytes'] as const)
+    whole(1, MAX_DELAY)(`backplane.${name}`, limits[name])
+  return limits
 }

@@ -1,6 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { BackplaneFullError, BackplaneRefusedError, BackplaneTimeoutError, ClosedError } from '../api/errors.js'
+import { Backoff, pause } from './backoff.js'
 import type { BackplaneLimits, BackplaneMessage, Parcel } from './backplane.js'
+import { within } from './within.js'
 
 /** Messages and bytes that go to the engine at once. */
 const BATCH_MESSAGES = 500
@@ -97,7 +98,7 @@ export class PublishQueue {
   /** Waits up to `ms` for the messages being published, and gives up the rest. */
   async close(ms: number): Promise<void> {
     const { signal } = this.#stop
-    await Promise.race([this.#running, sleep(ms, undefined, { ref: false, signal })])
+    await Promise.race([this.#running, pause(ms, signal)])
     this.#stop.abort()
     for (const messageId of this.#unsent.keys()) this.settle(messageId, new ClosedError())
     for (const [messageId, waiting] of this.#unread) this.settle(messageId, likelyId(waiting))
@@ -120,12 +121,12 @@ export class PublishQueue {
   async #run(): Promise<void> {
     // What is broadcast in one go makes one batch.
     await null
-    let pause = MIN_PAUSE
+    const backoff = new Backoff(MIN_PAUSE, MAX_PAUSE)
     while (this.#unsent.size > 0 && !this.#stop.signal.aborted) {
       const batch = this.#nextBatch()
       try {
         this.#acknowledge(batch, await this.#tryToPublish(batch))
-        pause = MIN_PAUSE
+        backoff.reset()
       } catch (error) {
         if (error instanceof BackplaneRefusedError && batch.length > 1) {
           // It may be for one of them.
@@ -138,8 +139,7 @@ export class PublishQueue {
           continue
         }
         for (const waiting of batch) waiting.failures++
-        await sleep(pause, undefined, { ref: false, signal: this.#stop.signal }).catch(() => {})
-        pause = Math.min(pause * 2, MAX_PAUSE)
+        await backoff.wait(this.#stop.signal)
       }
     }
     this.#running = undefined
@@ -159,19 +159,9 @@ export class PublishQueue {
     return batch
   }
 
-  /** An engine that neither takes nor refuses must not hold up what comes after. */
-  async #tryToPublish(batch: readonly Waiting[]): Promise<readonly string[]> {
-    const { publishTimeout } = this.#limits
-    let timer: NodeJS.Timeout | undefined
-    const timeout = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => reject(new BackplaneTimeoutError(publishTimeout)), publishTimeout)
-      timer.unref()
-    })
-    try {
-      return await Promise.race([this.#publish(batch.map(parcelOf)), timeout])
-    } finally {
-      clearTimeout(timer)
-    }
+  /** Rejects when the engine has not answered in time, since it must not hold up what comes after. */
+  #tryToPublish(batch: readonly Waiting[]): Promise<readonly string[]> {
+    return within(this.#limits.publishTimeout, this.#publish(batch.map(parcelOf)))
   }
 
   #acknowledge(batch: readonly Waiting[], cursors: readonly string[]): void {

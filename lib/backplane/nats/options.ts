@@ -1,6 +1,7 @@
 import type { NatsConnection } from '@nats-io/transport-node'
 import { InvalidOptionError } from '../../api/errors.js'
-import { unknownName } from '../../api/input/nearest-name.js'
+import { onlyKnown, refuse, whole } from '../../api/input/checks.js'
+import { oneEngine } from '../engine-options.js'
 import { LIMITS, type LimitOptions } from '../limits.js'
 import type { ConnectOptions } from './link.js'
 
@@ -56,10 +57,7 @@ const OPTIONS = ['connection', 'stream', 'subject', 'maxMessages', 'maxBytes', '
 export function checkOptions(options: JetStreamOptions): CheckedOptions {
   const { connection, stream = 'PYLON_SSE', subject = 'pylon-sse.events', replicas, ...others } = options
   const { maxMessages = 100_000, maxBytes = 256 * 1024 * 1024, ...rest } = others
-  if ((connection === undefined) === (rest.servers === undefined)) {
-    const got = connection === undefined ? 'neither connection nor servers' : 'both connection and servers'
-    throw new InvalidOptionError('backplane', got, 'one of them')
-  }
+  oneEngine({ connection, servers: rest.servers })
   if (connection !== undefined && typeof connection.status !== 'function')
     throw new InvalidOptionError(
       'backplane.connection',
@@ -70,25 +68,20 @@ export function checkOptions(options: JetStreamOptions): CheckedOptions {
   if (rest.servers !== undefined && ![rest.servers].flat().every(isServer))
     throw new InvalidOptionError('backplane.servers', 'something else', 'addresses such as nats://localhost:4222')
   if (typeof stream !== 'string' || !/^[^\s.*>/\\]+$/.test(stream))
-    throw new InvalidOptionError(
-      'backplane.stream',
-      String(stream),
-      'a name without white space, dots, slashes, * and >'
-    )
+    refuse('backplane.stream', stream, 'a name without white space, dots, slashes, * and >')
   if (typeof subject !== 'string' || !/^[^\s.*>]+(\.[^\s.*>]+)*$/.test(subject))
-    throw new InvalidOptionError('backplane.subject', String(subject), 'a subject without wildcards')
-  for (const [name, value] of Object.entries({ maxMessages, maxBytes, replicas: replicas ?? 1 })) {
-    if (!Number.isSafeInteger(value) || value < 1)
-      throw new InvalidOptionError(`backplane.${name}`, String(value), 'a whole number from 1')
-  }
+    refuse('backplane.subject', subject, 'a subject without wildcards')
+  for (const [name, value] of Object.entries({ maxMessages, maxBytes, replicas: replicas ?? 1 }))
+    whole(1)(`backplane.${name}`, value)
   const given = Object.entries(rest).filter(([, value]) => value !== undefined)
   const pick = (names: readonly string[]) => Object.fromEntries(given.filter(([name]) => names.includes(name)))
+  onlyKnown(Object.fromEntries(given), OPTIONS, 'backplane.')
   for (const [name] of given) {
-    if (LIMITS.includes(name) || (CONNECTING.includes(name) && connection === undefined)) continue
-    const problem = CONNECTING.includes(name)
-      ? "goes with 'servers', not with a connection that the app has made"
-      : unknownName(name, OPTIONS, 'backplane.')
-    throw new InvalidOptionError(`backplane.${name}`, problem)
+    if (CONNECTING.includes(name) && connection !== undefined)
+      throw new InvalidOptionError(
+        `backplane.${name}`,
+        "goes with 'servers', not with a connection that the app has made"
+      )
   }
   return {
     connection,

@@ -1,5 +1,6 @@
 import { InvalidOptionError } from '../../api/errors.js'
-import { unknownName } from '../../api/input/nearest-name.js'
+import { flag, MAX_DELAY, onlyKnown, refuse, whole } from '../../api/input/checks.js'
+import { oneEngine } from '../engine-options.js'
 import { LIMITS, type LimitOptions } from '../limits.js'
 import type { PgPool } from './connection.js'
 import type { PGliteClient } from './pglite.js'
@@ -76,24 +77,17 @@ const SCHEMA = /^[a-z_][a-z0-9_]{0,47}$/
 
 /** @throws InvalidOptionError */
 export function check(options: PostgresOptions): Checked {
-  for (const name of Object.keys(options)) {
-    if (!OPTIONS.includes(name))
-      throw new InvalidOptionError(`backplane.${name}`, unknownName(name, OPTIONS, 'backplane.'))
-  }
+  onlyKnown(options, OPTIONS, 'backplane.')
   const { pool, connectionString, pglite, dataDir, listen = true, schema = 'pylon_sse', ...rest } = options
   const engines = { pool, connectionString, pglite, dataDir }
   const isEmbedded = pglite !== undefined || dataDir !== undefined
   const { migrate = isEmbedded, pollInterval = listen === false ? 100 : 1000, maxEvents = 100_000, ...others } = rest
   const { maxAge, ...limits } = others
-  const given = Object.keys(engines).filter((name) => engines[name as keyof typeof engines] !== undefined)
-  if (given.length !== 1) {
-    const got = given.length === 0 ? 'neither pool, connectionString, pglite nor dataDir' : given.join(' and ')
-    throw new InvalidOptionError('backplane', got, 'one of them')
-  }
+  oneEngine(engines)
   if (pglite !== undefined && typeof pglite.exec !== 'function')
     throw new InvalidOptionError('backplane.pglite', 'something else', 'a PGlite of @electric-sql/pglite')
   if (dataDir !== undefined && (typeof dataDir !== 'string' || dataDir === ''))
-    throw new InvalidOptionError('backplane.dataDir', String(dataDir), 'the path of a folder')
+    refuse('backplane.dataDir', dataDir, 'the path of a folder')
   if (typeof listen === 'string' && isEmbedded)
     throw new InvalidOptionError('backplane.listen', 'a connection string', 'true or false with a PGlite')
   if (pool !== undefined && typeof pool.connect !== 'function')
@@ -103,11 +97,11 @@ export function check(options: PostgresOptions): Checked {
     throw new InvalidOptionError('backplane.connectionString', 'something else', ADDRESS)
   if (typeof listen !== 'boolean' && !isAddress(listen))
     throw new InvalidOptionError('backplane.listen', 'something else', `true, false, or ${ADDRESS}`)
-  if (typeof migrate !== 'boolean') throw new InvalidOptionError('backplane.migrate', String(migrate), 'true or false')
+  flag('backplane.migrate', migrate)
   checkSchema(schema)
-  checkWhole('pollInterval', pollInterval)
-  checkWhole('maxEvents', maxEvents)
-  if (maxAge !== undefined) checkWhole('maxAge', maxAge)
+  whole(1, MAX_DELAY)('backplane.pollInterval', pollInterval)
+  whole(1)('backplane.maxEvents', maxEvents)
+  if (maxAge !== undefined) whole(1, MAX_DELAY)('backplane.maxAge', maxAge)
   return { ...engines, listen, pollInterval, migrate, schema, maxEvents, maxAge, limits }
 }
 
@@ -116,16 +110,7 @@ const ADDRESS = 'a URL such as postgres://user@localhost:5432/database'
 /** @throws InvalidOptionError */
 export function checkSchema(schema: unknown): asserts schema is string {
   if (typeof schema === 'string' && SCHEMA.test(schema)) return
-  throw new InvalidOptionError(
-    'backplane.schema',
-    String(schema),
-    'a name of up to 48 small letters, digits and underscores'
-  )
-}
-
-function checkWhole(name: string, value: number): void {
-  if (Number.isSafeInteger(value) && value >= 1 && value < 2 ** 31) return
-  throw new InvalidOptionError(`backplane.${name}`, String(value), 'a whole number from 1')
+  refuse('backplane.schema', schema, 'a name of up to 48 small letters, digits and underscores')
 }
 
 function isAddress(value: unknown): boolean {
