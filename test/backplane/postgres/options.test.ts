@@ -12,7 +12,8 @@ const pool = { connect: () => Promise.reject(new Error('none')) }
 t.test('invalid options are refused by name', async (t) => {
   const wrong: [options: unknown, names: RegExp][] = [
     [{}, /backplane.*neither pool, connectionString, pglite nor dataDir/],
-    [{ connectionString, pool }, /backplane.*pool and connectionString/],
+    [{ connectionString, pool }, /backplane.*both pool and connectionString/],
+    [{ connectionString, pool, dataDir: 'x' }, /backplane.* got pool and connectionString and dataDir/],
     [{ pool: {} }, /backplane\.pool/],
     [{ connectionString: 'http://user:secret@localhost' }, /backplane\.connectionString/],
     [{ pglite: {} }, /backplane\.pglite/],
