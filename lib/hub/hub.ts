@@ -120,7 +120,12 @@ export class Hub {
   stats(): SseStats {
     const backplane = this.#mirror?.stats ?? null
     const { size: events, bytes, oldestAge } = this.log
-    return this.#counters.snapshot(this.clients.size, this.clients.slowestLag, { events, bytes, oldestAge }, backplane)
+    return this.#counters.snapshot(
+      this.clients.size,
+      this.clients.census.slowestLag,
+      { events, bytes, oldestAge },
+      backplane
+    )
   }
 
   /** Admits no more requests. Connected clients still get what the app broadcasts while it closes, until `close`. */

@@ -12,8 +12,8 @@ export interface CatchUpTarget {
   readonly takesMore: boolean
   /** Writes events of the log. */
   give(chunk: EventChunk, now: number): void
-  /** Writes an event for this client alone. */
-  giveDirect(chunk: Chunk, now: number): void
+  /** Writes bytes that are not of the log. */
+  write(chunk: Chunk, now: number): void
   /** Sends a `resync`, after which it continues behind `seq`. */
   tellResync(resync: Resync, seq: number, now: number): void
   /** Called when the client has lost events by reading too slowly. */
@@ -79,7 +79,7 @@ export class CatchUp {
       const direct = this.#outbox?.first
       if (direct !== undefined && cursor.seq >= direct.after) {
         this.#outbox!.shift()
-        target.giveDirect(direct.chunk, now)
+        target.write(direct.chunk, now)
         continue
       }
       if (!readsLog) return

@@ -1,4 +1,4 @@
-// Who is connected, for the dashboard, which takes a snapshot every second.
+// Statistics of the clients, for `stats()` and for the dashboard, which takes a snapshot every second.
 
 import type { Client } from './client.js'
 import type { ShardCohort } from './cohort.js'
@@ -34,6 +34,13 @@ export class Census {
     }
     const byLag = clients.map((client) => ({ client, lag: client.lag })).sort((a, b) => b.lag - a.lag)
     return byLag.slice(0, max)
+  }
+
+  /** Number of events by which the slowest client is behind. */
+  get slowestLag(): number {
+    let slowest = 0
+    for (const cohort of this.#cohorts()) slowest = Math.max(slowest, cohort.slowestLag)
+    return slowest
   }
 
   *#cohorts(): Generator<ShardCohort> {

@@ -118,13 +118,6 @@ export class Clients {
     return this.size + this.#waiting.size
   }
 
-  /** Number of events by which the slowest client is behind. */
-  get slowestLag(): number {
-    let slowest = 0
-    for (const shard of this.shards) slowest = Math.max(slowest, shard.slowestLag)
-    return slowest
-  }
-
   /** The connected client with this id. */
   find(id: string): Client | undefined {
     return this.#byId.get(id)
@@ -164,7 +157,7 @@ export class Clients {
 
   /** Tells all clients of a log that events of it were missed. */
   skipGap(log = this.#context.log): void {
-    for (const client of [...this.#waiting, ...this]) if (client.reads(log)) client.skipGap()
+    for (const client of [...this.#waiting, ...this]) if (client.source.log === log) client.skipGap()
   }
 
   /**

@@ -196,7 +196,8 @@ export abstract class Connection implements StreamListener {
     this.#onGone?.()
   }
 
-  protected write(chunk: Chunk, now: number): void {
+  /** Writes a chunk. It is taken in any case; nothing more may be written if the socket is full then. */
+  write(chunk: Chunk, now: number): void {
     this.#lastWrite = Math.ceil(now)
     this.context.counters.bytes += chunk.size
     if (!this.#stream.write(chunk)) this.#block()

@@ -5,7 +5,6 @@ import type { DisconnectReason, ResyncReason } from '../../api/errors.js'
 import type { Audience } from '../../log/audience.js'
 import { type Chunk, type EventChunk, OwnChunk } from '../../log/chunk.js'
 import { encodeConnected, encodeResync } from '../../log/encode.js'
-import type { EventLog } from '../../log/event-log.js'
 import type { LogEntry } from '../../log/log-entry.js'
 import type { Headers } from '../../wire/response.js'
 import { CatchUp, type CatchUpTarget } from './catch-up.js'
@@ -60,11 +59,6 @@ export abstract class Follower extends Connection implements CatchUpTarget {
   /** The log that it reads. */
   get source(): Pick<Source, 'log' | 'reader'> {
     return this.context
-  }
-
-  /** Whether it reads this log. */
-  reads(log: EventLog): boolean {
-    return this.context.log === log
   }
 
   /** Number of its events that it has yet to receive, without those that it will lose. */
@@ -136,10 +130,6 @@ export abstract class Follower extends Connection implements CatchUpTarget {
     if (last === undefined || this.closed) return
     this.stream.hurry()
     this.endHere('completed')
-  }
-
-  giveDirect(chunk: Chunk, now: number): void {
-    this.write(chunk, now)
   }
 
   tellResync({ reason, missed }: Resync, seq: number, now: number): void {

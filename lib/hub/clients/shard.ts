@@ -48,13 +48,6 @@ export class Shard implements CohortOwner {
     return this.#cohorts.get(audience)?.size ?? 0
   }
 
-  /** Number of events by which its slowest client is behind. */
-  get slowestLag(): number {
-    let slowest = 0
-    for (const cohort of this.#cohorts.values()) slowest = Math.max(slowest, cohort.slowestLag)
-    return slowest
-  }
-
   /** `seq` of the newest event that it has offered to its clients. */
   get offered(): number {
     return this.#woken ? this.#offered : this.#log.head
