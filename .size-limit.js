@@ -7,7 +7,7 @@ export default [
     name: 'pylon-sse/client, without what is loaded only where it is needed',
     path: 'dist/entries/client/client.js',
     import: '{ connect }',
-    ignore: ['./iterate.js', './pages.js', './shared.js', './validate.js'],
+    ignore: ['./change-topics.js', './iterate.js', './pages.js', './shared.js', './validate.js'],
     limit: '5 kB',
     gzip: true,
     modifyEsbuildConfig: toModule

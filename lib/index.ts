@@ -21,7 +21,7 @@ import { RequestHandler } from './routes/request-handler.js'
 import { addRoutes, pathIn } from './routes/routes.js'
 import { secondaryServers } from './routes/secondary-servers.js'
 import type { StreamOptions } from './routes/stream-options.js'
-import { Connections } from './wire/connections.js'
+import { ConnectionDeadlines } from './wire/connection-deadlines.js'
 
 export type * from './api/api.js'
 export type * from './api/diagnostics.js'
@@ -65,7 +65,7 @@ export type {
   TopicGrant
 } from './api/options.js'
 export type * from './backplane/backplane.js'
-export type { RunMark } from './backplane/run-mark.js'
+export type { RunMark } from './backplane/run-message.js'
 export type { RunOptions } from './hub/runs/run-options.js'
 export type { Run } from './hub/runs/runner.js'
 export type { Pieces, RunSource } from './hub/runs/source.js'
@@ -89,7 +89,7 @@ async function plugin(app: FastifyInstance, options: PylonSseOptions & RegisterO
     throw new InvalidOptionError('decorator', `${taken}, and another 'path'`)
   }
   const hub = new Hub(resolved, app.log)
-  const connections = new Connections()
+  const connections = new ConnectionDeadlines()
   connections.watch(app.server)
   app.addHook('onListen', async () => {
     for (const server of secondaryServers(app)) connections.watch(server)

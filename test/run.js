@@ -24,7 +24,7 @@ const status = runTap('run', ...coverage, ...args, ...files)
 
 if (!isComplete) {
   const programs = missing.map(([program]) => program).join(', ')
-  const packages = missing.map(([, debianPackage]) => debianPackage).join(' ')
+  const packages = [...new Set(missing.map(([, debianPackage]) => debianPackage))].join(' ')
   console.log(`Not tried, nor coverage measured: tests that need ${programs}. On Debian: apt install ${packages}`)
 }
 // Null if a signal has ended tap.

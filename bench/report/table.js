@@ -103,9 +103,9 @@ export function markdown({ date, quick, rounds, machine, peers, rows, missing })
     `Peers: ${peers.map(({ name, title = name, version }) => `${title} ${version}`).join(', ')}.`,
     ...missing,
     '',
-    'Latency counts from when an event was due (open loop: what a server cannot keep up with grows late), where the',
-    'column does not say "from broadcast". Load and clients ran on the same machine. "×" is what this plugin delivers a',
-    'CPU second against that peer; "× memory" is what that peer keeps a client against this plugin.',
+    'Latency is measured from the scheduled send time, so a server that falls behind shows growing latency; columns',
+    '"from broadcast" are measured from the actual call. Load and clients ran on the same machine. "×": deliveries per CPU',
+    'second of pylon-sse divided by those of the peer; "× memory": memory per client of the peer divided by that of pylon-sse.',
     ''
   ]
   for (const [row, byPeer] of Object.entries(rows))

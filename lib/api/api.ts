@@ -204,9 +204,9 @@ export interface Sse {
    * the app.
    *
    * @returns a promise of the event's id, which resolves once the event is accepted. Rejects with what `broadcast`
-   *   throws, with `ClosedError` after `app.close()`, and with the errors of a backplane. With `transaction` it is the
-   *   `id` in the options, or `''`, since the log assigns an id only when the transaction commits; it then rejects with
-   *   what the client's `query` rejects with, and with InvalidEventError if the backplane has no transactions.
+   *   throws, with `ClosedError` after `app.close()`, and with the errors of a backplane. With `transaction` the
+   *   promise resolves with the `id` of the options, or `''`, since the log assigns an id only when the transaction commits;
+   *   it rejects with the errors of the client's `query`, and with InvalidEventError if the backplane has no transactions.
    */
   publish<Name extends EventName | undefined = undefined>(
     data: EventData<Name>,

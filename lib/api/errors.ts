@@ -8,7 +8,7 @@ type ErrorClass<Args extends unknown[] = []> = FastifyErrorConstructor<{ code: s
 
 /**
  * Creates a class of errors about a named option or field, whose message says what it got and what it takes. Without
- * `takes`, `got` is the rest of the sentence.
+ * `takes`, `got` is the rest of the sentence, such as 'cannot be set'.
  */
 function fieldErrors(code: string, subject: string): ErrorClass<[name: string, got: string, takes?: string]> {
   const Sentence = createError<[string]>(code, '%s', 500, TypeError)
@@ -54,7 +54,7 @@ export const EventTooLargeError: ErrorClass<[number, number]> = createError(
   RangeError
 )
 
-/** An `id` that another event in the log has: it would be ambiguous where a client resumes that sends it. */
+/** An `id` that another event in the log has: a client that sends it could not be resumed unambiguously. */
 export const DuplicateIdError: ErrorClass<[string]> = createError(
   'PYLON_SSE_ERR_DUPLICATE_ID',
   "The log already holds an event with the id '%s'; each event needs an id of its own.",

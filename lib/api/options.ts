@@ -48,7 +48,7 @@ export type SseRouteOptions = Omit<RouteShorthandOptions, 'exposeHeadRoute' | 'p
 export type TopicGrant = boolean | readonly string[] | null | undefined
 
 /**
- * A callback whose parameters may be declared more narrowly than here, as those of a method may: for example a request
+ * A callback with bivariant parameters, like those of a method. An app may declare a narrower type, for example a request
  * whose querystring `route.schema` checks.
  */
 type Callback<Parameters extends unknown[], Result> = { call(...parameters: Parameters): Result }['call']
@@ -83,8 +83,8 @@ export interface PylonSseOptions<
   /** Number of groups of clients, each flushed in its own turn of the event loop, from 1 to 65,536. Default: 16. */
   shards?: number | undefined
   /**
-   * Number of events that a connected client may fall behind, from 1. Default: 1024. Past it `overflow` applies. What
-   * it replays after a reconnection does not count, nor does a burst that it is still reading.
+   * Number of events that a connected client may fall behind, from 1. Default: 1024. Past it `overflow` applies.
+   * Events that it had yet to read when its socket became full (a replay, a burst) do not count.
    */
   queueDepth?: number | undefined
   /**

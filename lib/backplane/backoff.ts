@@ -1,9 +1,25 @@
-// Waits between attempts at something that fails, in this room: the pauses double up to a bound, and hold no process.
+// Pauses: between attempts at something that fails, and before a large history is loaded. They do not keep the process alive.
+
 import { setTimeout as sleep } from 'node:timers/promises'
+
+/** The longest pause before a large history is loaded, ms. */
+const LONGEST_LOADING_PAUSE = 1000
+/** Size of a large history, bytes. */
+const LARGE = 1024 * 1024
 
 /** Waits for `ms`, or until the signal aborts. The timer does not keep the process alive. */
 export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   await sleep(ms, undefined, { ref: false, signal }).catch(() => {})
+}
+
+/**
+ * Waits for a random time if there is a large history to load, so that processes which start or find a gap at the same time do not
+ * load it at the same time.
+ *
+ * @param bytes about how many there are to load
+ */
+export async function pauseBeforeLoading(bytes: number): Promise<void> {
+  if (bytes > LARGE) await sleep(Math.random() * LONGEST_LOADING_PAUSE, undefined, { ref: false })
 }
 
 /** The pauses between attempts. */

@@ -1,110 +1,112 @@
-import type { Transaction } from '../api/api.js'
-import type { RunMark } from './run-mark.js'
+// The contract between the plugin and an engine: interfaces only. The tests that an engine has to pass are in contract/.
 
-/** What every message may have. */
+import type { Transaction } from '../api/api.js'
+import type { RunMark } from './run-message.js'
+
+/** A field that every message may have. */
 interface Attempted {
-  /** Which attempt to publish it this is, from 1. Default: 1. It tells an entry from one that an earlier attempt made. */
+  /** Number of the attempt to publish the message, from 1. Default: 1. It tells apart entries of several attempts. */
   readonly attempt?: number | undefined
 }
 
-/** Fields of an entry of the log, as an engine keeps them. */
+/** An event, as the engine stores it. */
 export interface BackplaneEvent extends Attempted {
   readonly kind: 'event'
-  /** The encoded event, but for its id line. */
+  /** The encoded event without its id line. */
   readonly body: string
-  /** The event's own id, where the app gave one. */
+  /** The event's own id, if the app gave one. */
   readonly id?: string | undefined
   readonly topic?: string | undefined
-  /** Id of a client, of any process, that does not hear it. */
+  /** Id of a client, of any process, that does not receive the event. */
   readonly except?: string | undefined
-  /** Whether its data was given as text. */
+  /** Whether the app gave its data as text. */
   readonly isText?: boolean | undefined
-  /** What marks it as a piece of a run, which goes to a log of its own. */
+  /** Marks the event as a piece of a run, which has its own log. */
   readonly run?: RunMark | undefined
-  /** The idempotency key of the request that brought it, where there was one. */
+  /** The idempotency key of the request that published it, if there was one. */
   readonly request?: PublishRequest | undefined
 }
 
-/** What a retried request over HTTP is told by. */
+/** Identifies an event of an HTTP request that may be retried. */
 export interface PublishRequest {
   readonly key: string
-  /** Of the request's events. */
+  /** Digest of the request's events. */
   readonly digest: string
-  /** The place of this event among the request's, from 0, and their number. */
+  /** Index of this event in the request, from 0, and the number of its events. */
   readonly index: number
   readonly count: number
 }
 
-/** Says what is to be done to some clients, on all processes. */
+/** A command for clients, on all processes. */
 export interface BackplaneCommand extends Attempted {
   readonly kind: 'disconnect' | 'subscribe' | 'unsubscribe' | 'send'
-  /** JSON of what picks them, and of what is said beside; see `docs/backplane.md`. */
+  /** JSON: the selector and the command's options; see `docs/backplane.md`. */
   readonly body: string
 }
 
-/** Says something of runs, beside their pieces. */
+/** A message about runs. Their pieces are events. */
 export interface BackplaneRun extends Attempted {
   readonly kind: 'run'
   /** JSON; see `docs/backplane.md`. */
   readonly body: string
 }
 
-/** Says that the log has lost entries: ids of places before this entry are good no more, on all processes. */
+/** Reports that the log has lost entries. Ids of places before this entry are no longer valid, on any process. */
 export interface BackplaneLoss extends Attempted {
   readonly kind: 'loss'
-  /** JSON of what the process knew that has found the loss; see `docs/backplane.md`. */
+  /** JSON: what the process that found the loss had read; see `docs/backplane.md`. */
   readonly body: string
 }
 
 export type BackplaneMessage = BackplaneEvent | BackplaneCommand | BackplaneRun | BackplaneLoss
 
-/** A message that the engine has, at its place. */
+/** A message that the engine has stored, with its place in the log. */
 export interface BackplaneEntry {
   /**
-   * Its place in the engine's log: unique, without `:`, and in the engine's order by `compare`. Clients are told it with
-   * a fingerprint of the entry behind it. A log that has lost its newest entries may give their cursors to others.
+   * Its place in the engine's log: unique, without `:`, and in the engine's order by `compare`. Clients get it with a
+   * fingerprint of the entry appended, since a log that has lost its newest entries may reuse their cursors.
    */
   readonly cursor: string
-  /** Tells it from all other messages ever published; one that was published twice by a retry has it twice. */
+  /** Unique among all messages ever published. A message that a retry has published twice has the same one in both entries. */
   readonly messageId: string
-  /** When the engine got it, by the engine's clock: ms since 1970. */
+  /** When the engine stored it, by the engine's clock: ms since 1970. */
   readonly at: number
-  /** As it was read: whoever has access to the engine may have written it. The plugin checks it. */
+  /** The message as it was read, unchecked: any program with access to the engine may have written it. The plugin checks it. */
   readonly message: BackplaneMessage
 }
 
-/** What came to be when a backplane joined its engine. */
+/** What a backplane has read when it has joined its engine. */
 export interface Joined {
-  /** The place before the oldest entry of the history, or that of the newest where there is none. */
+  /** The place before the oldest entry of the history; the newest place if the history is empty. */
   readonly floor: string
-  /** The newest entries of the engine, in its order. */
+  /** The newest entries of the engine, in order. */
   readonly history: readonly BackplaneEntry[]
 }
 
-/** What a backplane tells. It is called between two turns of the app's code, never amid one. */
+/** Callbacks of a backplane to the plugin. They are never called synchronously within a call of the plugin. */
 export interface BackplaneListener {
-  /** The next entries, in the engine's order. Each exactly once, whoever published it. */
+  /** Called with the next entries, in the engine's order. Each entry comes exactly once, also those of this process. */
   onEntries(entries: readonly BackplaneEntry[]): void
   /**
-   * Entries are lost: they left the engine before they were read here, or after. What follows begins after
-   * `joined.floor`, with `joined.history` first, which may hold what was told before.
+   * Called when entries are missing: they left the engine before this process read them, or the engine has lost them.
+   * The log continues after `joined.floor`, first with `joined.history`, which may repeat entries.
    */
   onGap(joined: Joined): void
   /**
-   * The log is not the one that was read: entries are missing from it that were read here, and have not left it as its
-   * oldest. The answer is to be appended before the log is read for `onGap`, so that every process learns of the loss.
+   * Called when entries that were read are missing from the log, and not because it was trimmed. The backplane appends
+   * the returned message before it reads the log for `onGap`, so that every process learns of the loss.
    */
   onLoss(): Parcel
   /**
-   * The engine holds something at `cursor` that is no message, for this reason. It is passed over; what stands around it
-   * comes by `onEntries` all the same. It may be called before `join` has resolved, for what is in the history.
+   * Called when the entry at `cursor` is not a message, for this reason. The entry is skipped; those around it come by
+   * `onEntries`. It may be called before `join` has resolved, for entries of the history.
    */
   onForeign(cursor: string, reason: string): void
-  /** The engine can be reached, or cannot any more. */
+  /** Called when the connection to the engine is there, or is lost. */
   onState(isConnected: boolean, error?: Error): void
 }
 
-/** How much of the engine's history a process keeps. */
+/** How much of the engine's history a process loads. */
 export interface HistoryBounds {
   /** Events. */
   readonly events: number
@@ -112,84 +114,84 @@ export interface HistoryBounds {
   readonly bytes: number
 }
 
-/** What a process does while its engine cannot be reached. Every implementation takes these as options. */
+/** What a process does while it cannot reach its engine. Every engine takes these as options. */
 export interface BackplaneLimits {
   /**
-   * Whether the app starts without the engine. Default: false, and `ready` fails. With true the process serves what is
-   * broadcast on itself until it can join; its clients get a `resync`, reason `backplane`, when it does.
+   * Whether the app starts without the engine. Default: false, and `ready` fails. With true, clients get the events of
+   * their own process until it can join; then they get a `resync`, reason `backplane`.
    */
   readonly optional: boolean
-  /** How long an event may wait for the engine, ms. Default: 10,000. Past it `publish` rejects, and the event is lost. */
+  /** How long an event may wait for the engine, ms. Default: 10,000. After that `publish` rejects, and the event is lost. */
   readonly publishTimeout: number
-  /** Events that may wait for the engine. Default: 10,000. Past it `publish` rejects at once, and the event is lost. */
+  /** Events that may wait for the engine. Default: 10,000. Over the limit `publish` rejects at once, and the event is lost. */
   readonly maxPending: number
-  /** Bytes of events that may wait for the engine. Default: 16 MiB. Past it as with `maxPending`. */
+  /** Bytes of events that may wait for the engine. Default: 16 MiB. Over the limit as with `maxPending`. */
   readonly maxPendingBytes: number
 }
 
-/** How the backplane does. */
+/** Statistics of the backplane. */
 export interface BackplaneStats {
-  /** `'redis'`, `'nats'`, or what one's own is called. */
+  /** `'redis'`, `'nats'`, `'postgres'`, or the name of another backplane. */
   name: string
-  /** Whether this process has joined, and its engine can be reached. */
+  /** Whether this process has joined, and is connected to the engine. */
   connected: boolean
   /** Events that wait for the engine. Gauge. */
   pending: number
-  /** Events that have not got to the engine: refused, past the bound, past `publishTimeout`. */
+  /** Events that were not published: refused, over a limit, or after `publishTimeout`. Counter. */
   lost: number
-  /** Entries that were passed over, since they are not of the format that this version knows. Others' entries, perhaps. */
+  /** Entries that were skipped, since they do not have the format that this version knows. Counter. */
   foreign: number
-  /** How old the newest event was when it was read here, ms, by the clocks of both machines; `null` before the first. */
+  /** Age of the newest event when this process read it, ms, by the clocks of both machines; `null` before the first one. */
   lag: number | null
 }
 
-/** A message on its way to the engine. */
+/** A message that is being published. */
 export interface Parcel {
   readonly messageId: string
   readonly message: BackplaneMessage
 }
 
 /**
- * Where the log lives that several processes share. An engine (Redis, NATS) keeps it, in one order for all; the
- * process's own log is its mirror.
+ * A connection to the log that several processes share. An engine (Redis, NATS, Postgres) keeps that log, in one order for
+ * all; the log of each process mirrors it.
  *
  * What an implementation guarantees:
- * - *Order*: `onEntries` gives what the engine holds, in the engine's order, from where `join` left off, and leaves
- *   nothing out without `onGap`. It survives the loss of the connection: it goes on from the last entry it gave.
- * - *A log that goes back*: before it goes on it makes sure that the entry before the next is the one that it gave last.
- *   Where it is another, or is missing and has not left as the oldest do, it appends what `onLoss` gives, reads the log
- *   anew, and calls `onGap`. `onEntries` never gives an entry twice, not even one that was away and is back.
- * - *Durable as the engine is*: `publish` resolves when the engine has the whole batch, with the entries' cursors; on
- *   rejection the engine has all of it, or none, or nobody knows. It may then be called again with the same batch: that
- *   an entry stands twice in the engine then is told by its `messageId`, and does not matter.
- * - *One batch at a time*: the caller waits for a batch before it publishes the next, so that the order of one process's
- *   messages is the order in which it published them.
- * - *Strangers*: what the engine holds and this package has not written stops nothing and changes nothing that stands
- *   around it. What can be told as a message may be told as one, whatever its fields hold: they are checked once, for all
- *   engines. What cannot is told by `onForeign`.
- * - *Close*: ends what it opened, and nothing else.
- * - *No hanging*: an engine that does not answer is left, and connected to anew; what waits for it rejects.
+ * - *Order*: `onEntries` passes on what the engine holds, in the engine's order, from where `join` left off. It leaves
+ *   nothing out without `onGap`. After a lost connection it continues behind the last entry.
+ * - *A log that goes back*: before it continues, it makes sure that the entry before the next one is the one that it passed
+ *   on last. If that is another entry, or is missing and was not trimmed, it appends the message of `onLoss`, reads the log
+ *   anew, and calls `onGap`. `onEntries` never passes an entry on twice, not even one that was missing and is back.
+ * - *Durable as the engine is*: `publish` resolves once the engine has the whole batch, with the entries' cursors. If it
+ *   rejects, the engine has all of the batch, or none of it, or nobody knows. It may then be called again with the same
+ *   batch: readers recognise an entry that was stored twice by its `messageId`.
+ * - *One batch at a time*: the caller waits for a batch before it publishes the next one, so that the messages of one
+ *   process stay in order.
+ * - *Foreign entries*: an entry that this package has not written stops nothing, and changes nothing around it. If it can
+ *   be decoded as a message, the backplane may pass it on, whatever its fields hold: the plugin checks them for all engines.
+ *   Otherwise the backplane calls `onForeign`.
+ * - *Close*: closes what it opened, and nothing else.
+ * - *No hanging*: if the engine does not answer, the backplane connects anew, and calls that wait for the engine reject.
  *
- * What it need not do: buffer, retry, leave out what was published twice. That is done once, for all of them.
+ * It need not buffer, retry, or recognise duplicates: the plugin does that for all engines.
  */
 export interface Backplane {
   /** For messages and figures: `redis`. */
   readonly name: string
   readonly limits: BackplaneLimits
   /**
-   * Connects, reads the newest history within the bounds, and goes on from there. Rejects where the engine cannot be
-   * reached or used, with an error that names it; it can be called again then.
+   * Connects, reads the newest history within the bounds, and continues from there. Rejects if the engine cannot be
+   * reached or used, with an error that names it. It can then be called again.
    */
   join(bounds: HistoryBounds, listener: BackplaneListener): Promise<Joined>
-  /** Appends a batch. Rejects with BackplaneRefusedError where the engine will not have it, however often it is asked. */
+  /** Appends a batch. Rejects with BackplaneRefusedError if the engine refuses it and would do so again. */
   publish(batch: readonly Parcel[]): Promise<readonly string[]>
   /**
-   * Appends an event as a part of a transaction of the app's, which commits or does not. Optional: an engine that is the
-   * app's database may have it. Rejects with what the transaction's client says.
+   * Appends an event within a transaction of the app, which may commit or not. Optional: for engines that are also the
+   * app's database. Rejects with the error of the transaction's client.
    */
   publishWithin?(transaction: Transaction, event: BackplaneEvent): Promise<void>
-  /** Whether a cursor is of this engine's log. Negative, zero or positive as the first is before, at or after the second. */
+  /** Compares two cursors: negative, zero or positive. Undefined if one of them is not of this engine's log. */
   compare(a: string, b: string): number | undefined
-  /** Leaves. Resolves when what it opened is closed. */
+  /** Leaves the engine. Resolves once everything that the backplane opened is closed. */
   close(): Promise<void>
 }

@@ -1,10 +1,12 @@
+// Waits for the messages that this process has published to be read back from the log.
+
 import { within } from './within.js'
 
-/** What a process reads of what it has published itself. */
+/** The messages of this process that are expected to be read back. */
 export class Echoes {
   readonly #expected = new Map<string, (cursor: string) => void>()
 
-  /** Begins to listen for a message that will be published. */
+  /** Starts to wait for a message. Called before it is published. */
   expect(messageId: string): Echo {
     const heard = new Promise<string>((resolve) => this.#expected.set(messageId, resolve))
     return {
@@ -21,7 +23,7 @@ export class Echoes {
 }
 
 export interface Echo {
-  /** The place where the message was read first; nothing where it was not after `ms`. */
+  /** Resolves with the cursor at which the message was read first; with undefined if it has not been read after `ms`. */
   cursor(ms: number): Promise<string | undefined>
   forget(): void
 }

@@ -1,19 +1,21 @@
+// The error for an engine that cannot be reached or used.
+
 import { BackplaneRefusedError, BackplaneUnavailableError } from '../api/errors.js'
 
 /**
- * Says that an engine cannot be reached or used.
+ * Returns the error for an engine that cannot be reached or used.
  *
  * @param engine its name and address
- * @param cause what its driver gave
+ * @param cause the error of its driver
  */
 export function unavailable(engine: string, reason: string, cause: Error): Error {
   const error = new BackplaneUnavailableError(engine, reason)
-  // Loggers add the message of the cause to the error's, which may have said all of it.
+  // Loggers append the message of the cause, which would only repeat the error's own.
   if (reason !== cause.message) error.cause = cause
   return error
 }
 
-/** Says that an engine has refused an event, however often it is tried. */
+/** Returns the error for an event that an engine has refused and would refuse again. */
 export function refused(engine: string, reason: string, cause: Error): Error {
   const error = new BackplaneRefusedError(engine, reason)
   error.cause = cause

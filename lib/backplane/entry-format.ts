@@ -1,22 +1,21 @@
+// Checks the entries that are read from an engine: any program may have written them.
+
 import { isId } from '../log/encode.js'
 import { isTopic } from '../log/topic.js'
 import type { BackplaneEntry, BackplaneEvent, PublishRequest } from './backplane.js'
 import { readOrder } from './command-format.js'
-import { isFrame } from './frame.js'
+import { isEventBody } from './event-body.js'
 import { MAX_KEY, MAX_REQUEST_EVENTS } from './idempotency.js'
-import type { RunMark } from './run-mark.js'
-import { isRunId, readRunMessage } from './run-message.js'
+import { isRunId, type RunMark, readRunMessage } from './run-message.js'
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what a name must not have
 const MESSAGE_ID = /^[^\x00-\x1f\x7f]{1,200}:([1-9]\d{0,15})$/
-/** Characters of a digest. */
+/** The form of a digest. */
 const MAX_DIGEST = 255
 
 /**
- * Why an entry is not of the format that docs/backplane.md describes. Whoever can write to the engine may have written
- * it, so nothing is known of it but the types that JSON has.
- *
- * @returns nothing where the entry is of the format
+ * Returns why an entry does not have the format of docs/backplane.md; undefined if it has. Any program with access to the
+ * engine may have written the entry, so its fields may have any type of JSON.
  */
 export function faultOf({ messageId, message }: BackplaneEntry): string | undefined {
   if (!isMessageId(messageId)) return "its message id is not '<publisher>:<number>'"
@@ -45,7 +44,7 @@ function isMessageId(messageId: unknown): boolean {
 }
 
 function faultOfEvent({ body, id, topic, except, isText, run, request }: BackplaneEvent): string | undefined {
-  if (!isFrame(body)) return 'its body is not one whole event'
+  if (!isEventBody(body)) return 'its body is not one whole event'
   if (id !== undefined && !isId(id)) return 'its id cannot be one'
   if (topic !== undefined && !isTopic(topic)) return 'its topic is none'
   if (except !== undefined && typeof except !== 'string') return 'its except is no string'

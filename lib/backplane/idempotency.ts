@@ -1,41 +1,43 @@
+// Idempotency keys of requests that publish, and what they were answered with.
+
 import { IdempotencyKeyReusedError } from '../api/errors.js'
 import type { PublishRequest } from './backplane.js'
 
-/** Characters that an idempotency key may have. */
+/** Maximum length of an idempotency key, characters. */
 export const MAX_KEY = 255
-/** Events that one request may bring. */
+/** Maximum number of events of a request. */
 export const MAX_REQUEST_EVENTS = 1000
 
-/** What an answer costs, in ids, however few it has. */
+/** An answer counts as at least so many ids. */
 const MIN_COST = 10
 
 interface PastAnswer {
-  /** Of the events that the request brought. */
+  /** Digest of the request's events. */
   readonly digest: string
   readonly ids: (string | undefined)[]
 }
 
-/** The answers to requests with an idempotency key, so that a request that is made again is answered as it was. */
+/** The answers to requests with an idempotency key: a repeated request gets the same answer. */
 export class IdempotencyKeys {
   readonly #max: number
-  /** By key, the oldest first. */
+  /** Answers by key, the oldest first. */
   readonly #answers = new Map<string, PastAnswer>()
   #cost = 0
 
-  /** @param max ids kept; an answer counts as ten at least. The oldest answers are forgotten first. */
+  /** @param max number of ids kept; an answer counts as at least ten. At the limit the oldest answers are forgotten */
   constructor(max: number) {
     this.#max = max
   }
 
-  /** Answers kept. */
+  /** Number of answers kept. */
   get size(): number {
     return this.#answers.size
   }
 
   /**
-   * The id that an event of a request has got.
+   * Returns the id that an event of a request was given; undefined if the key is new.
    *
-   * @throws IdempotencyKeyReusedError where the key came with other events
+   * @throws IdempotencyKeyReusedError if the key was used with other events
    */
   find({ key, digest, index }: PublishRequest): string | undefined {
     const answer = this.#answers.get(key)
@@ -48,7 +50,7 @@ export class IdempotencyKeys {
     this.#cost = 0
   }
 
-  /** An event of a request has got its id. */
+  /** Notes the id that an event of a request was given. */
   add({ key, digest, index, count }: PublishRequest, id: string): void {
     let answer = this.#answers.get(key)
     if (answer === undefined) {

@@ -1,7 +1,9 @@
+// The limits of a backplane, which are options of every engine: their defaults and checks.
+
 import { flag, MAX_DELAY, whole } from '../api/input/checks.js'
 import type { BackplaneLimits } from './backplane.js'
 
-/** The limits, as options: each may be left out. */
+/** The limits as options, each of them optional. */
 export type LimitOptions = { [Name in keyof BackplaneLimits]?: BackplaneLimits[Name] | undefined }
 
 const DEFAULTS: BackplaneLimits = {
@@ -14,7 +16,7 @@ const DEFAULTS: BackplaneLimits = {
 /** Names of the limits. */
 export const LIMITS: readonly string[] = Object.keys(DEFAULTS)
 
-/** The limits with their defaults. @throws InvalidOptionError */
+/** Checks the limits and fills in the defaults. @throws InvalidOptionError */
 export function resolveLimits(options: LimitOptions): BackplaneLimits {
   const given = Object.entries(options).filter(([name, value]) => LIMITS.includes(name) && value !== undefined)
   const limits: BackplaneLimits = { ...DEFAULTS, ...Object.fromEntries(given) }

@@ -1,38 +1,40 @@
+// Reports of losses in the engine's log, and which of them this process already knows of.
+
 import { randomUUID } from 'node:crypto'
 import type { BackplaneEntry, BackplaneLoss, Parcel } from './backplane.js'
 
-/** What an entry of the kind `loss` says of the process that has published it. */
+/** The body of an entry of the kind `loss`: what the process that published it had read. */
 interface LossReport {
-  /** The message id of the last loss that it had read of, where there was one. */
+  /** Message id of the last report that the process had read, if any. */
   readonly after?: string | undefined
-  /** How long before it had last read anything of what the log had, ms. */
+  /** Time since the process had last read entries that the log then held, ms. */
   readonly silence: number
-  /** Names the report, where its process has told its clients already. */
+  /** Identifies the report if the process has already told its clients of the loss. */
   readonly told?: string | undefined
 }
 
 /**
- * The losses that the log tells of. Every process that has read what is lost reports it, so that many reports may be of
- * one loss: clients are told by the first.
+ * The losses that are reported in the log. Every process that had read the lost entries reports them, so there may be
+ * several reports of one loss. Clients are told at the first one.
  */
 export class LogLosses {
-  /** When the engine got the first report of the loss that is known last, by its clock, ms; nothing before the first. */
+  /** When the engine stored the first report of the newest known loss, by its clock, ms; undefined before the first one. */
   #at: number | undefined
-  /** Message ids of the reports of that loss. */
+  /** Message ids of the reports of the newest known loss. */
   readonly #reports = new Set<string>()
   #last: string | undefined
-  /** When something was read, ms on the clock of `performance.now()`. */
+  /** When entries were last read, ms on the clock of `performance.now()`. */
   #readAt = performance.now()
-  /** The report that this process has yet to find in the log. */
+  /** The report of this process that it has yet to read in the log. */
   #own: string | undefined
-  /** The last report of whose loss this process has told its clients before it has read the report. */
+  /** The newest report of a loss that this process told its clients of before it had read the report. */
   #told: string | undefined
 
   noteRead(): void {
     this.#readAt = performance.now()
   }
 
-  /** What is to be appended to the log. */
+  /** Returns a report to append to the log. */
   report(): Parcel {
     this.#own = `${randomUUID()}:1`
     const report: LossReport = { after: this.#last, silence: Math.floor(performance.now() - this.#readAt) }
@@ -40,9 +42,9 @@ export class LogLosses {
   }
 
   /**
-   * What is to be published about a loss that this process has told its clients of.
+   * Returns a report to publish of a loss that this process has already told its clients of.
    *
-   * @param silence how long ago the log had what is lost, ms
+   * @param silence time since the log is known to have held what is lost, ms
    */
   reportTold(silence: number): BackplaneLoss {
     this.#told = randomUUID()
@@ -50,11 +52,15 @@ export class LogLosses {
     return { kind: 'loss', body: JSON.stringify(report) }
   }
 
-  /** The log is read anew. @returns whether that is for a loss that this process has found, and the log tells of it */
+  /**
+   * Call it when the log is read anew.
+   *
+   * @returns whether there is a loss that this process has found, and whether the log has a report of it
+   */
   begin(history: readonly BackplaneEntry[]): 'none' | 'told' | 'untold' {
     const own = this.#own
     this.#own = undefined
-    // The log may not have it any more.
+    // The log may no longer hold it.
     this.#at = undefined
     this.#reports.clear()
     this.#last = undefined
@@ -63,8 +69,8 @@ export class LogLosses {
   }
 
   /**
-   * Whether a report is of the loss that is known already: its process had not read of that, and had last read something
-   * before.
+   * Whether a report is of the loss that is already known: its process had not read the reports of that loss, and had last
+   * read entries before it.
    */
   isKnown({ messageId, at, message: { body } }: BackplaneEntry): boolean {
     const { after, silence, told } = parseReport(body)
@@ -80,7 +86,7 @@ export class LogLosses {
   }
 }
 
-/** Where it says nothing, it is taken for a loss of its own. */
+/** A report that cannot be decoded counts as a loss of its own. */
 function parseReport(body: string): LossReport {
   try {
     const { after, silence, told } = JSON.parse(body)

@@ -1,5 +1,6 @@
 // A process's membership in the log of an engine: joining once, reporting losses, telling the listener of outages. All engines
 // share it. How an engine is reached and read is in `redis/`, `nats/` and `postgres/`.
+
 import type { BackplaneListener, HistoryBounds, Joined, Parcel } from './backplane.js'
 
 /**
@@ -16,7 +17,7 @@ export type Load<Loaded extends Joined> = (
   onForeign: BackplaneListener['onForeign']
 ) => Promise<Loaded>
 
-/** What an engine does when the process begins anew. */
+/** What an engine does when it reads the log anew. */
 export interface Restart<Loaded extends Joined> {
   /** Appends the report of a loss to the log. */
   append(report: Parcel): Promise<unknown>
@@ -35,12 +36,12 @@ export class Membership {
   #listener!: BackplaneListener
   #isJoined = false
   #isConnected = true
-  /** When the loss was found that the log does not have a report of yet, ms on the clock of `performance.now()`. */
+  /** When a loss was found whose report the log does not have yet, ms on the clock of `performance.now()`. */
   #lossFoundAt: number | undefined
 
   /**
    * @param reportTimeout how long the report of a loss is tried, ms. After that, the process goes on without it
-   * @param explain makes the error of a driver one that names the engine and says what is wrong
+   * @param explain turns the error of a driver into one that names the engine and says what is wrong
    */
   constructor(reportTimeout: number, explain: (error: unknown) => Error) {
     this.#reportTimeout = reportTimeout
@@ -56,7 +57,7 @@ export class Membership {
     return this.#closing.signal.aborted
   }
 
-  /** The listener that has joined. Not to be used before. */
+  /** The listener. Use it only after `join`. */
   get listener(): BackplaneListener {
     return this.#listener
   }
@@ -68,7 +69,7 @@ export class Membership {
     if (this.#isJoined) throw this.#explain(new Error('it has been joined already; each plugin needs one of its own'))
   }
 
-  /** Loads the history for a listener. From then on the listener is told of what happens. */
+  /** Loads the history for a listener, whose callbacks are called from then on. */
   async join<Loaded extends Joined>(
     bounds: HistoryBounds,
     listener: BackplaneListener,
@@ -93,7 +94,7 @@ export class Membership {
     this.#listener.onGap(loaded)
   }
 
-  /** Tells the listener that the engine has come within reach or is out of reach, if that has changed. */
+  /** Tells the listener whether the engine can be reached, if that has changed. */
   tell(isConnected: boolean, error?: unknown): void {
     if (isConnected === this.#isConnected || !this.#isJoined || this.isClosed) return
     this.#isConnected = isConnected

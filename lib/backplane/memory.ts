@@ -1,3 +1,5 @@
+// A log in memory with the contract of an engine, for tests and as the shortest example of one. It does not leave the process.
+
 import { randomBytes } from 'node:crypto'
 import { ClosedError } from '../api/errors.js'
 import type { Backplane, BackplaneEntry, BackplaneListener, Joined, Parcel } from './backplane.js'
@@ -5,13 +7,13 @@ import { type LimitOptions, resolveLimits } from './limits.js'
 
 const CURSOR = /^([0-9a-f]{8})-(0|[1-9]\d{0,15})$/
 
-/** A log in this process, which several hubs may share: in tests, say, where each stands for a process. */
+/** A log in memory. Several hubs of one process can share it, for example in tests, where each stands for a process. */
 export class MemoryEngine {
   readonly epoch: string
   readonly entries: BackplaneEntry[]
   readonly listeners = new Set<BackplaneListener>()
 
-  /** @param kept whose entries it begins with, as from a backup */
+  /** @param kept an engine whose entries are copied, as if restored from a backup */
   constructor(kept?: Pick<MemoryEngine, 'epoch' | 'entries'>) {
     this.epoch = kept?.epoch ?? randomBytes(4).toString('hex')
     this.entries = [...(kept?.entries ?? [])]
@@ -22,13 +24,13 @@ export class MemoryEngine {
       return { cursor: `${this.epoch}-${this.entries.length + 1 + i}`, messageId, at: Date.now(), message }
     })
     this.entries.push(...appended)
-    // In a turn of its own: a `join` under way has told its caller by then.
+    // Later, so that a `join` in progress has resolved by then.
     for (const listener of this.listeners) setImmediate(() => listener.onEntries(appended))
     return appended.map(({ cursor }) => cursor)
   }
 }
 
-/** A backplane over the memory of this process. It reaches hubs of this process alone. */
+/** A backplane over a log in memory. It reaches only hubs of this process. */
 export function memoryBackplane(engine = new MemoryEngine(), options: LimitOptions = {}): Backplane {
   let listener: BackplaneListener | undefined
   let isClosed = false

@@ -1,11 +1,13 @@
+// Encodes messages for engines that store texts, and decodes them. What their fields may hold is checked in entry-format.ts.
+
 import type { BackplaneMessage } from './backplane.js'
 
-/** The version of the format (docs/backplane.md). An entry that names none is of this one. */
+/** The version of the format (docs/backplane.md). An entry without a version has this one. */
 const VERSION = 1
 
-/** What an engine stores of a message: two texts. */
+/** The two texts that an engine stores for a message. */
 export interface StoredMessage {
-  /** All but the body, as JSON. */
+  /** Everything but the body, as JSON. */
   readonly labels: string
   readonly body: string
 }
@@ -14,15 +16,15 @@ export function encodeMessage(message: BackplaneMessage): StoredMessage {
   const { body, attempt } = message
   if (message.kind !== 'event') return { labels: JSON.stringify({ kind: message.kind, attempt }), body }
   const { id, topic, except, isText, run, request } = message
-  // What is false or undefined is left out.
+  // Fields that are false or undefined are left out.
   return { labels: JSON.stringify({ id, topic, except, isText: isText || undefined, run, request, attempt }), body }
 }
 
 /**
- * Takes a message apart. Its fields are as whoever wrote the entry gave them: who reads the message checks them
- * (`faultOf`). Unknown fields are ignored.
+ * Decodes a message. Its fields are unchecked, since any program may have written the entry: `faultOf` checks them. Unknown
+ * fields are ignored.
  *
- * @returns nothing where the labels are no JSON object, or of another version
+ * @returns undefined if the labels are not a JSON object, or are of another version
  */
 export function decodeMessage({ labels, body }: StoredMessage): BackplaneMessage | undefined {
   const fields = parseObject(labels)

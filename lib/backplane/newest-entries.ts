@@ -1,7 +1,8 @@
 // Reads the newest entries of an engine's log, chunk by chunk from the newest on, until the bounds of the history are reached. For
 // engines that can be read backwards: Redis and Postgres.
+
+import { pauseBeforeLoading } from './backoff.js'
 import type { HistoryBounds } from './backplane.js'
-import { spread } from './spread.js'
 
 /** Entries asked for at once, at most, and about how many bytes. */
 export const MAX_COUNT = 1000
@@ -65,7 +66,7 @@ export async function readNewest<Raw>(
     isAll = chunk.length < wanted
     if (chunk.length === 0) break
     const average = count.learn(chunk)
-    if (chunks.length === 0 && !isAll) await spread(Math.min(bytes, average * Math.min(events, log.length)))
+    if (chunks.length === 0 && !isAll) await pauseBeforeLoading(Math.min(bytes, average * Math.min(events, log.length)))
     let fitting = 0
     for (const entry of chunk) {
       bytes -= count.sizeOf(entry)

@@ -1,54 +1,56 @@
+// The queue of messages that wait to be published to the engine: batches, retries and limits.
+
 import { BackplaneFullError, BackplaneRefusedError, BackplaneTimeoutError, ClosedError } from '../api/errors.js'
 import { Backoff, pause } from './backoff.js'
 import type { BackplaneLimits, BackplaneMessage, Parcel } from './backplane.js'
 import { within } from './within.js'
 
-/** Messages and bytes that go to the engine at once. */
+/** Maximum size of a batch: messages, and bytes. */
 const BATCH_MESSAGES = 500
 const BATCH_BYTES = 1024 * 1024
-/** Waits before the engine is tried again, ms: the first, and the longest. */
+/** The first and the longest pause before a batch is tried again, ms. */
 const MIN_PAUSE = 50
 const MAX_PAUSE = 1000
-/** Between two looks for messages that have waited too long, ms. */
+/** Interval at which messages that have waited too long are looked for, ms. */
 const SWEEP = 250
-/** What a message costs beside its body, bytes, about. */
+/** Approximate size of a message besides its body, bytes. */
 const OVERHEAD = 300
 
-/** A message on its way to the engine. */
+/** A message that waits to be published. */
 interface Waiting extends Parcel {
   readonly size: number
-  /** When it has waited long enough, ms on the clock of `performance.now()`. */
+  /** When it has waited for too long, ms on the clock of `performance.now()`. */
   readonly deadline: number
-  /** Attempts that have failed: the engine may have it all the same. */
+  /** Number of attempts that have failed. The engine may have stored the message nevertheless. */
   failures: number
-  /** The place that the engine gave it, where the reader has yet to tell what has become of it. */
+  /** The place that the engine gave it, if this process has yet to read it there. */
   cursor?: string
   resolve(id: string): void
   reject(error: Error): void
 }
 
 /**
- * Carries messages to the engine, one batch at a time, so that they stay in order. Those that wait are bounded by
- * number, bytes and time. What fails is tried again: a reader tells by its `messageId` what has arrived twice.
+ * Publishes messages, one batch at a time, so that they stay in order. Those that wait are bounded by number, bytes and
+ * time. A batch that fails is tried again; readers recognise duplicates by their `messageId`.
  */
 export class PublishQueue {
   readonly #publisher: string
   readonly #publish: (batch: readonly Parcel[]) => Promise<readonly string[]>
   readonly #limits: BackplaneLimits
-  /** By `messageId`, in order. */
+  /** Waiting messages by `messageId`, in order. */
   readonly #unsent = new Map<string, Waiting>()
   readonly #unread = new Map<string, Waiting>()
   readonly #stop = new AbortController()
   #bytes = 0
   #count = 0
-  /** Messages that go alone, as the engine has refused a batch with them. */
+  /** Messages that are published one by one, since the engine has refused a batch with them. */
   #oneByOne = 0
   #running: Promise<void> | undefined
   #sweeper: NodeJS.Timeout | undefined
 
   /**
-   * @param publisher names this life of this process
-   * @param publish as a backplane's
+   * @param publisher identifies this process, from its start to its end
+   * @param publish like `Backplane.publish`
    */
   constructor(
     publisher: string,
@@ -60,15 +62,15 @@ export class PublishQueue {
     this.#limits = limits
   }
 
-  /** Messages that the engine has not acknowledged. */
+  /** Number of messages that the engine has not acknowledged. */
   get pending(): number {
     return this.#unsent.size
   }
 
   /**
-   * Takes all of these messages, or none. The promises resolve with the ids under which they are known.
+   * Accepts all of these messages, or none. The promises resolve with the ids of the events.
    *
-   * @throws BackplaneFullError where there is no room for them
+   * @throws BackplaneFullError if they would exceed a limit
    */
   send(messages: readonly BackplaneMessage[]): Promise<string>[] {
     const sizes = messages.map(({ body }) => Buffer.byteLength(body) + OVERHEAD)
@@ -86,7 +88,7 @@ export class PublishQueue {
     return promises
   }
 
-  /** What has become of a message, as the reader has found it: its id, or why it is none. Others' do not matter here. */
+  /** Resolves or rejects a message as the reader has found it in the log. Messages of other processes are ignored. */
   settle(messageId: string, outcome: string | Error): void {
     const waiting = this.#unsent.get(messageId) ?? this.#unread.get(messageId)
     if (waiting === undefined) return
@@ -95,7 +97,7 @@ export class PublishQueue {
     else waiting.reject(outcome)
   }
 
-  /** Waits up to `ms` for the messages being published, and gives up the rest. */
+  /** Waits up to `ms` for messages to be published, and rejects the rest. */
   async close(ms: number): Promise<void> {
     const { signal } = this.#stop
     await Promise.race([this.#running, pause(ms, signal)])
@@ -119,7 +121,7 @@ export class PublishQueue {
   }
 
   async #run(): Promise<void> {
-    // What is broadcast in one go makes one batch.
+    // Events that are broadcast in one turn become one batch.
     await null
     const backoff = new Backoff(MIN_PAUSE, MAX_PAUSE)
     while (this.#unsent.size > 0 && !this.#stop.signal.aborted) {
@@ -129,7 +131,7 @@ export class PublishQueue {
         backoff.reset()
       } catch (error) {
         if (error instanceof BackplaneRefusedError && batch.length > 1) {
-          // It may be for one of them.
+          // One of the messages may be the reason.
           this.#oneByOne = batch.length
           for (const waiting of batch) waiting.failures++
           continue
@@ -145,7 +147,7 @@ export class PublishQueue {
     this.#running = undefined
   }
 
-  /** The oldest of those that wait. */
+  /** Takes the oldest messages that wait, up to the size of a batch. */
   #nextBatch(): Waiting[] {
     const batch: Waiting[] = []
     const most = this.#oneByOne > 0 ? 1 : BATCH_MESSAGES
@@ -159,14 +161,14 @@ export class PublishQueue {
     return batch
   }
 
-  /** Rejects when the engine has not answered in time, since it must not hold up what comes after. */
+  /** Publishes a batch. Rejects if the engine does not answer in time, since later messages wait for it. */
   #tryToPublish(batch: readonly Waiting[]): Promise<readonly string[]> {
     return within(this.#limits.publishTimeout, this.#publish(batch.map(parcelOf)))
   }
 
   #acknowledge(batch: readonly Waiting[], cursors: readonly string[]): void {
     for (const [i, waiting] of batch.entries()) {
-      // Given up meanwhile, or read already.
+      // It has been given up meanwhile, or has been read already.
       if (!this.#unsent.has(waiting.messageId)) continue
       const { message, failures, messageId } = waiting
       const isPlain = message.kind !== 'event' || (message.id === undefined && message.request === undefined)
@@ -174,7 +176,7 @@ export class PublishQueue {
         this.settle(messageId, cursors[i]!)
         continue
       }
-      // It may stand there twice, or be refused for its id: the reader tells.
+      // It may be stored twice, or its id may be taken: only the reader knows.
       this.#forget(waiting)
       waiting.cursor = cursors[i]!
       this.#unread.set(messageId, waiting)
@@ -197,12 +199,12 @@ export class PublishQueue {
   }
 }
 
-/** As it is published: an entry that a later attempt makes is told from one that an earlier attempt has made. */
+/** Returns a message as it is published. The number of the attempt tells apart the entries of several attempts. */
 function parcelOf({ messageId, message, failures }: Waiting): Parcel {
   return { messageId, message: failures === 0 ? message : { ...message, attempt: failures + 1 } }
 }
 
-/** The engine has it, and the reader is late: this is the best that is known. */
+/** Resolves a message that the engine has and the reader has yet to reach: its place is the best that is known. */
 function likelyId({ message, cursor }: Waiting): string {
   return (message.kind === 'event' && message.id) || cursor!
 }

@@ -1,20 +1,33 @@
+// What processes that share an engine tell each other about runs: the mark of an event that is a piece of a run, and messages beside
+// the pieces. What a process does with them is in hub/runs/.
+
 import { isTopic } from '../log/topic.js'
 
-/** What is held of a run of which nothing else is known. */
+/** The place of an event in its run. */
+export interface RunMark {
+  /** Id of the run. */
+  readonly id: string
+  /** Number of the event in the run, from 1. */
+  readonly n: number
+  /** Whether the event is the last of the run. */
+  readonly last?: boolean | undefined
+}
+
+/** The bounds of a run whose own bounds are unknown. */
 export const RUN_BOUNDS = { linger: 300_000, maxEvents: 10_000, maxBytes: 1024 * 1024 }
 
-/** What processes tell each other of runs beside their pieces. */
+/** A message about runs that is not a piece of one. */
 export type RunMessage =
-  /** One has begun. */
+  /** A run has begun. */
   | { readonly is: 'begin'; readonly topic: string; readonly id: string; readonly bounds: typeof RUN_BOUNDS }
-  /** It is to stop, wherever it is. */
+  /** The run must stop, on whichever process it is. */
   | { readonly is: 'stop'; readonly topic: string }
-  /** The process is there, and runs of these topics are listened to on it. */
+  /** The process is alive, and has listeners to runs of these topics. */
   | { readonly is: 'alive'; readonly heard: readonly string[] }
 
 const ID = /^r[0-9a-z]{12}$/
 
-/** Whether this can be the id of a run. */
+/** Whether a value can be the id of a run. */
 export function isRunId(id: unknown): id is string {
   return typeof id === 'string' && ID.test(id)
 }
@@ -26,7 +39,7 @@ export function beginMessage(
   return { is: 'begin', topic, id, bounds: { linger, maxEvents, maxBytes } }
 }
 
-/** Reads what any program may have written; nothing, where it is no such message. */
+/** Decodes a message that any program may have written; undefined if it is not valid. */
 export function readRunMessage(body: string): RunMessage | undefined {
   try {
     const { is, topic, id, bounds, heard } = JSON.parse(body)

@@ -1,12 +1,14 @@
+// Selectors: which clients a command is for, by fields that processes can send each other.
+
 import type { SseClient, SseClientState } from '../api/api.js'
 import { InvalidSelectorError } from '../api/errors.js'
 import { unknownName } from '../api/input/nearest-name.js'
 import { isPattern } from '../log/topic.js'
 
-/** What other processes can compare. */
+/** A value that other processes can compare. */
 type Comparable = string | number | boolean | null
 
-/** Fields of `client.state`, where they are declared, with values that can be compared. */
+/** The declared fields of `client.state` whose values can be compared. */
 type StateSelector = keyof SseClientState extends never
   ? Record<string, Comparable>
   : {
@@ -15,7 +17,7 @@ type StateSelector = keyof SseClientState extends never
         : Field]?: Extract<SseClientState[Field], Comparable>
     }
 
-/** What a client can be picked by. */
+/** The fields of a selector. */
 interface SelectorFields {
   /** `client.id`. */
   id: string
@@ -30,8 +32,8 @@ interface SelectorFields {
 type Optional<Fields> = { [Field in keyof Fields]?: Fields[Field] | undefined }
 
 /**
- * Picks clients by what is equal in them, so that it can be told to other processes. It names at least one field, and all
- * that it names must hold.
+ * Picks clients by equality of fields, so that it can be sent to other processes. It has at least one field, and a client
+ * must match all of its fields.
  */
 export type ClientSelector = {
   [Field in keyof SelectorFields]: Pick<SelectorFields, Field> & Optional<Omit<SelectorFields, Field>>
@@ -39,7 +41,7 @@ export type ClientSelector = {
 
 const FIELDS = ['id', 'ip', 'topic', 'state']
 
-/** @throws InvalidSelectorError where it picks nothing in particular, or by something that other processes cannot compare */
+/** @throws InvalidSelectorError if it has no field, or a value that other processes cannot compare */
 export function checkSelector(selector: ClientSelector): ClientSelector {
   if (typeof selector !== 'object' || selector === null || Array.isArray(selector)) {
     const given =

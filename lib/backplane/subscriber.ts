@@ -1,54 +1,57 @@
+// Passes what is read from the engine on to the process's log, once and in order. How it is read is up to the engine.
+
 import { DuplicateIdError } from '../api/errors.js'
-import { placeName } from '../log/place-name.js'
+import { engineId } from '../log/engine-id.js'
 import type { BackplaneCommand, BackplaneEntry, BackplaneEvent, BackplaneRun } from './backplane.js'
 import type { IdempotencyKeys } from './idempotency.js'
 
-/** Publishers remembered. Each life of a process is one. */
+/** Number of publishers that are remembered. A process is a new one after each start. */
 const MAX_PUBLISHERS = 10_000
 
-/** Where the entries of an engine go. */
+/** Receives the entries of an engine. */
 export interface SubscriberTarget {
   readonly answers: IdempotencyKeys
-  /** Whether the log holds an event with this id of its own. */
+  /** Whether the log holds an event whose own id this is. */
   has(id: string): boolean
   /**
-   * @param place the name of its place
-   * @param publisher whose message it is
+   * Appends an event.
+   *
+   * @param logId its id in the engine's log
+   * @param publisher the process that published it
    * @returns the id of the event
    */
-  append(event: BackplaneEvent, place: string, publisher: string): string
-  /** A place whose event has been appended before, under another name. */
-  addBarePlace(place: string): void
-  /** Something is to be done to clients. */
+  append(event: BackplaneEvent, logId: string, publisher: string): string
+  /** Adds an id without an event: its event has been appended before, with another id. */
+  addBareId(id: string): void
+  /** Carries out a command for clients. */
   order(message: BackplaneCommand): void
-  /** Something is said of runs. @param isHistory as for `receive` */
+  /** Receives a message about runs. @param isHistory as for `receive` */
   hearRun(message: BackplaneRun, publisher: string, isHistory: boolean): void
-  /** The log has lost entries. @param isHistory as for `receive` */
+  /** Receives the report of a loss. @param isHistory as for `receive` */
   lose(entry: BackplaneEntry, isHistory: boolean): void
-  /** What has become of a message of this process. */
+  /** Called with the outcome of a message of this process. */
   settle(messageId: string, outcome: string | Error): void
 }
 
 /**
- * Reads what the engine holds, and leaves out what is there twice: by a publisher that did not hear the answer, by a
- * request that was repeated, by two processes that chose the same id. Every process comes to the same result, since all
- * read the same order.
+ * Passes entries on, and leaves out duplicates: of a publisher that got no answer, of a request that was repeated, of two
+ * events with the same id. Every process comes to the same result, since all of them read the same order.
  */
 export class Subscriber {
   readonly #target: SubscriberTarget
-  /** The number of the last message of each publisher, the one that was silent longest first. */
+  /** The number of the last message of each publisher. The publisher that has been silent for the longest time comes first. */
   readonly #lastNumbers = new Map<string, number>()
 
   constructor(target: SubscriberTarget) {
     this.#target = target
   }
 
-  /** @param isHistory whether it is from before this process listened, when it had no clients */
+  /** @param isHistory whether the entry is from before this process had joined, when it had no clients */
   receive(entry: BackplaneEntry, isHistory: boolean): void {
     this.#receive(entry, isHistory, this.#lastNumbers)
   }
 
-  /** Whether a message was read, or a later one of its publisher. */
+  /** Whether a message has been read, or a later one of its publisher. */
   hasRead(messageId: string): boolean {
     return isRead(messageId, this.#lastNumbers)
   }
@@ -56,11 +59,11 @@ export class Subscriber {
   #receive(entry: BackplaneEntry, isHistory: boolean, lastNumbers: Map<string, number>): void {
     const { messageId, message } = entry
     if (isKnown(messageId, lastNumbers)) {
-      this.#target.addBarePlace(placeName(entry.cursor, entry))
+      this.#target.addBareId(engineId(entry.cursor, entry))
       return
     }
     if (message.kind === 'event') {
-      this.#target.settle(messageId, this.#accept(message, placeName(entry.cursor, entry), split(messageId)[0]))
+      this.#target.settle(messageId, this.#accept(message, engineId(entry.cursor, entry), split(messageId)[0]))
       return
     }
     if (message.kind === 'loss') this.#target.lose(entry, isHistory)
@@ -69,7 +72,7 @@ export class Subscriber {
     this.#target.settle(messageId, entry.cursor)
   }
 
-  #accept(event: BackplaneEvent, place: string, publisher: string): string | Error {
+  #accept(event: BackplaneEvent, logId: string, publisher: string): string | Error {
     const { answers } = this.#target
     try {
       const past = event.request && answers.find(event.request)
@@ -78,17 +81,16 @@ export class Subscriber {
       return error as Error
     }
     if (event.id !== undefined && this.#target.has(event.id)) return new DuplicateIdError(event.id)
-    const id = this.#target.append(event, place, publisher)
+    const id = this.#target.append(event, logId, publisher)
     if (event.request !== undefined) answers.add(event.request, id)
     return id
   }
 
   /**
-   * Begins anew after a gap, with an empty log: what the engine holds is entered once more, so that it can be resumed
-   * from. Clients hear nothing of it that was read before, however long ago. Whom it has disconnected meanwhile is
-   * disconnected.
+   * Fills the empty log anew after a gap, so that clients can resume from what the engine holds. Clients receive no entry
+   * that was read before. Commands that were not read before are carried out.
    *
-   * @param skipGap called before the first that clients hear
+   * @param skipGap called before the first entry that clients receive
    */
   restart(history: readonly BackplaneEntry[], skipGap: () => void): void {
     const read = history.findLastIndex(({ messageId }) => isRead(messageId, this.#lastNumbers)) + 1
@@ -96,7 +98,7 @@ export class Subscriber {
     const entered = new Map<string, number>()
     this.#target.answers.clear()
     for (const entry of history.slice(0, read)) this.#receive(entry, true, entered)
-    // Where the log has lost entries, clients are told once.
+    // If the log has lost entries, clients are told once.
     for (const entry of history.slice(read, first)) this.receive(entry, entry.message.kind === 'loss')
     skipGap()
     for (const entry of history.slice(first)) this.receive(entry, false)
@@ -104,7 +106,7 @@ export class Subscriber {
   }
 }
 
-/** A publisher numbers its messages, and publishes them in that order. */
+/** Splits a message id: a publisher numbers its messages, and publishes them in that order. */
 function isKnown(messageId: string, lastNumbers: Map<string, number>): boolean {
   if (isRead(messageId, lastNumbers)) return true
   const [publisher, number] = split(messageId)

@@ -1,7 +1,9 @@
+// The option `transaction` of `publish`. What an engine does with a transaction is in postgres/.
+
 import type { EventOptions, PublishOptions, Transaction } from '../api/api.js'
 import { InvalidEventError } from '../api/errors.js'
 
-/** The transaction that an event is to be a part of, and its other options. */
+/** Splits the options of an event: its transaction, and the others. @throws InvalidEventError */
 export function readTransaction(
   options: PublishOptions | undefined
 ): [transaction: Transaction | undefined, options: EventOptions | undefined] {
@@ -12,7 +14,7 @@ export function readTransaction(
   return [transaction, rest]
 }
 
-/** For an event of a transaction that cannot be a part of one. */
+/** Returns the error for an event that cannot be published within a transaction. */
 export function transactionError(why: string): Error {
   return new InvalidEventError('transaction', `a transaction, and ${why}`, 'one with postgres() as the backplane alone')
 }

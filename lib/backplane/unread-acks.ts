@@ -1,3 +1,6 @@
+// Messages that the engine has acknowledged and this process has not read yet: if they are missing from the log, the engine has
+// lost them.
+
 interface Ack {
   readonly messageId: string
   /** The place that the engine gave the message. */
@@ -6,20 +9,20 @@ interface Ack {
   readonly at: number
 }
 
-/** Between two losses that are found by what this process has published, ms: an engine may lose one event after another. */
+/** Shortest time between two losses that are found here, ms: an engine may lose one event after another. */
 const PAUSE = 1000
 
 /**
- * What the engine has acknowledged to this process, and this process has yet to read. What was acknowledged by a server
- * that was replaced, and was neither read nor replicated before, is known here alone.
+ * Messages of this process that the engine has acknowledged and that were not read yet. If the server is replaced by one
+ * that does not have them, nothing else can tell that they are lost.
  */
 export class UnreadAcks {
-  /** By message ids, in the order in which they were published. */
+  /** By message id, in the order of publishing. */
   readonly #acks = new Map<string, Ack>()
   readonly #compare: (a: string, b: string) => number | undefined
   #foundAt = Number.NEGATIVE_INFINITY
 
-  /** @param compare as `Backplane.compare` */
+  /** @param compare like `Backplane.compare` */
   constructor(compare: (a: string, b: string) => number | undefined) {
     this.#compare = compare
   }
@@ -33,10 +36,10 @@ export class UnreadAcks {
   }
 
   /**
-   * Takes note of what is read, in the engine's order: what was acknowledged at a place before the last of it must be
-   * among it, or have been before.
+   * Notes entries that were read, in the engine's order. A message that was acknowledged at a place up to the last of them must have
+   * been read by now.
    *
-   * @returns how long ago the first that is missing was acknowledged, ms; nothing where none is
+   * @returns how long ago the first missing message was acknowledged, ms; undefined if none is missing
    */
   read(entries: readonly { readonly messageId: string; readonly cursor: string }[]): number | undefined {
     const newest = entries.at(-1)
@@ -49,7 +52,7 @@ export class UnreadAcks {
       const order = this.#compare(ack.cursor, newest.cursor)
       if (order !== undefined && order > 0) break
       this.#acks.delete(ack.messageId)
-      // Of a stream that was replaced a gap has told.
+      // If the stream was replaced, the listener has been told of a gap already.
       if (order !== undefined) missingFor ??= now - ack.at
     }
     if (missingFor !== undefined) this.#foundAt = now

@@ -1,3 +1,5 @@
+// Time limits for answers of an engine. Pauses between attempts are in backoff.ts.
+
 /** Thrown when a server does not answer in time. */
 export class LateError extends Error {
   override readonly name = 'LateError'

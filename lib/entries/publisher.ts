@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { EventData, EventName, PublishOptions } from '../api/api.js'
 import { BackplaneTimeoutError, ClosedError, DuplicateIdError, InvalidOptionError } from '../api/errors.js'
 import { MAX_DELAY, onlyKnown } from '../api/input/checks.js'
-import { guardedLogger, type Logger } from '../api/input/logger.js'
+import { GuardedLogger, type Logger } from '../api/input/logger.js'
 import { checkOption } from '../api/input/option-checks.js'
 import { ENCODING } from '../api/options.js'
 import type { Backplane, BackplaneEvent } from '../backplane/backplane.js'
@@ -16,9 +16,9 @@ import { Mirror } from '../backplane/mirror.js'
 import { readTransaction } from '../backplane/transaction.js'
 import { within } from '../backplane/within.js'
 import { reservedIdError } from '../log/encode.js'
+import { compareEngineIds } from '../log/engine-id.js'
 import { EventEncoder, type EventSchema } from '../log/event-encoder.js'
 import { EventLog } from '../log/event-log.js'
-import { comparePlaces } from '../log/place-name.js'
 
 export type { EventData, EventName, EventOptions, PublishOptions, SseEvents, Transaction } from '../api/api.js'
 export type { Logger } from '../api/input/logger.js'
@@ -107,21 +107,21 @@ class SharedPublisher {
     const local = {
       answers: new IdempotencyKeys(HISTORY.events),
       has: (id: string) => log.has(id),
-      append: (event: BackplaneEvent, place: string) => {
+      append: (event: BackplaneEvent, id: string) => {
         // Pieces of runs are not in the hub's log.
-        return event.run === undefined ? log.append(event.body, event, place).id : place
+        return event.run === undefined ? log.append(event.body, event, id).id : id
       },
       isReserved: (id: string) => log.isReserved(id),
-      rebase: (floor: string) => log.rebase(floor, (a, b) => comparePlaces(a, b, backplane)),
+      rebase: (floor: string) => log.rebase(floor, (a, b) => compareEngineIds(a, b, backplane)),
       // These concern clients only.
       compareWithHead: ignore,
-      addBarePlace: ignore,
+      addBareId: ignore,
       order: ignore,
       hearRun: ignore,
       onState: ignore,
       skipGap: ignore
     }
-    this.#shared = new Mirror(backplane, HISTORY, local, guardedLogger(logger))
+    this.#shared = new Mirror(backplane, HISTORY, local, new GuardedLogger(logger))
     void this.#join()
   }
 
@@ -152,8 +152,8 @@ class SharedPublisher {
   /** An id that is taken later is found by whoever reads the log. */
   #checkId(id: string): void {
     if (this.#log.has(id)) throw new DuplicateIdError(id)
-    const place = id.trim()
-    if (comparePlaces(place, place, this.#backplane) !== undefined) throw reservedIdError(id)
+    const trimmed = id.trim()
+    if (compareEngineIds(trimmed, trimmed, this.#backplane) !== undefined) throw reservedIdError(id)
   }
 
   async #publish(event: BackplaneEvent): Promise<string> {

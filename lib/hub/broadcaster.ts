@@ -75,7 +75,7 @@ export class Broadcaster {
     return this.#publish(encoded.map((event, index) => ({ ...event, request: requestOf(index) })))
   }
 
-  /** Whether events still have somewhere to go. What `onDisconnect` broadcasts while the app closes is for other processes. */
+  /** Whether events are accepted. While the app closes they are only with a backplane, since other processes have clients. */
   get #takesEvents(): boolean {
     return this.state === 'open' || (this.state === 'ending' && this.#context.mirror !== undefined)
   }

@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto'
 import type { SseStats } from '../api/api.js'
 import { Diagnostics } from '../api/diagnostics.js'
 import type { RejectReason } from '../api/errors.js'
-import { guardedLogger, type Logger } from '../api/input/logger.js'
+import { GuardedLogger, type Logger } from '../api/input/logger.js'
 import type { ResolvedOptions } from '../api/options.js'
 import type { Backplane } from '../backplane/backplane.js'
 import { encodeOrder, readOrder } from '../backplane/command-format.js'
@@ -13,10 +13,10 @@ import { IdempotencyKeys } from '../backplane/idempotency.js'
 import { type LocalLog, Mirror } from '../backplane/mirror.js'
 import { readRunMessage } from '../backplane/run-message.js'
 import { Audiences } from '../log/audience.js'
+import { compareEngineIds } from '../log/engine-id.js'
 import { EventEncoder } from '../log/event-encoder.js'
 import { EventLog, type Position } from '../log/event-log.js'
 import { LogReader } from '../log/log-reader.js'
-import { comparePlaces } from '../log/place-name.js'
 import { Broadcaster } from './broadcaster.js'
 import { Clients } from './clients/clients.js'
 import { Commands } from './clients/commands.js'
@@ -36,7 +36,10 @@ interface Subscriptions {
   readonly everyone: boolean
 }
 
-/** One hub: the parts that `app.sse` and the routes use, and their lifecycle. */
+/**
+ * One hub: the parts that `app.sse` and the routes use, and their lifecycle. It has a field for each part, more than other
+ * classes have.
+ */
 export class Hub {
   readonly log: EventLog
   readonly reader: LogReader
@@ -54,7 +57,7 @@ export class Hub {
   #isClosing = false
 
   constructor(options: ResolvedOptions, appLogger: Logger) {
-    const logger = guardedLogger(appLogger)
+    const logger = new GuardedLogger(appLogger)
     const { history, queueDepth, backplane } = options
     // Slow clients catch up from the log, also past what may be replayed.
     const bounds = { events: Math.max(history.events, queueDepth), bytes: history.bytes }
@@ -90,7 +93,7 @@ export class Hub {
     await this.#mirror?.join()
   }
 
-  /** Returns where a client with these subscriptions resumes that sends a last event id, or none. */
+  /** Returns where a client with these subscriptions resumes if it sends this last event id, or none. */
   positionOf(lastEventId: string | undefined, { topics, everyone }: Subscriptions): Position {
     if (lastEventId === undefined) return { seq: this.log.head }
     const audience = this.audiences.hold(topics, everyone)
@@ -103,8 +106,8 @@ export class Hub {
    * Waits until this process has read as far as an id that another process has told a client. Resolves then, or when time
    * is up; undefined if there is nothing to wait for.
    */
-  catchUp(lastEventId: string | undefined): Promise<void> | undefined {
-    return lastEventId === undefined ? undefined : this.#mirror?.catchUp(lastEventId)
+  awaitRead(lastEventId: string | undefined): Promise<void> | undefined {
+    return lastEventId === undefined ? undefined : this.#mirror?.awaitRead(lastEventId)
   }
 
   /** Counts a request that did not become a client. */
@@ -174,8 +177,8 @@ export class Hub {
       isReserved: (id) => log.isReserved(id),
       compareWithHead: (cursor) => log.compareWithHead(cursor),
       onState: (isConnected, error) => diagnostics.backplaneState(backplane.name, isConnected, error),
-      addBarePlace: (place) => log.addBarePlace(place),
-      rebase: (floor) => writer.rebase(floor, (a, b) => comparePlaces(a, b, backplane)),
+      addBareId: (id) => log.addBareId(id),
+      rebase: (floor) => writer.rebase(floor, (a, b) => compareEngineIds(a, b, backplane)),
       skipGap: () => writer.skipGap()
     }
   }

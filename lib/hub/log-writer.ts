@@ -32,7 +32,7 @@ export class LogWriter {
   readonly #longPolls: LongPolls
   readonly #counters: Counters
   readonly #diagnostics: Diagnostics
-  /** Whether the log has started anew, and clients have yet to skip what it had: they are offered nothing meanwhile. */
+  /** Whether the log has started anew: clients are offered nothing until they have skipped the gap. */
   #isInGap = false
 
   constructor({ log, audiences, clients, flushes, longPolls, counters, diagnostics }: LogWriterContext) {
@@ -46,8 +46,8 @@ export class LogWriter {
   }
 
   /**
-   * Appends an event, and requests a flush of the clients that receive it. Runs no code of the app, so that nothing comes
-   * between the place of an event and the event.
+   * Appends an event, and requests a flush of the clients that receive it. Runs no code of the app: it could
+   * broadcast, and that event would take the place of this one.
    */
   append(event: BackplaneEvent, cursor?: string): LogEntry {
     const { body, id, topic, except } = event

@@ -69,16 +69,18 @@ export class OwnChunk extends Chunk {
   readonly #start: number
   readonly #end: number
 
-  constructor(parts: readonly Buffer[]) {
+  constructor(content: string | readonly Buffer[]) {
     super()
     let size = 0
-    for (const part of parts) size += part.length
+    if (typeof content === 'string') size = Buffer.byteLength(content)
+    else for (const part of content) size += part.length
     const length = size.toString(16)
     // Not from Node's pool: a buffer that waits for a full socket would keep 8 KiB of unrelated bytes alive.
     const framed = Buffer.allocUnsafeSlow(length.length + 2 + size + 2)
     let offset = framed.write(`${length}\r\n`, 'latin1')
     this.#start = offset
-    for (const part of parts) offset += part.copy(framed, offset)
+    if (typeof content === 'string') offset += framed.write(content, offset)
+    else for (const part of content) offset += part.copy(framed, offset)
     this.#end = offset
     CRLF.copy(framed, offset)
     this.framed = framed
@@ -108,7 +110,7 @@ export class EventChunk extends Chunk {
   readonly framed: Buffer
   readonly size: number
   /** Whether one of the events has `except`. */
-  readonly #hasExcepts: boolean
+  readonly hasExcepts: boolean
   #plain: Buffer | undefined
   #compact: Buffer | undefined
 
@@ -129,7 +131,7 @@ export class EventChunk extends Chunk {
       stop = entry.stop
     }
     this.size = size
-    this.#hasExcepts = hasExcepts
+    this.hasExcepts = hasExcepts
     this.framed = isRun
       ? slab.subarray(start, stop)
       : joined(entries.map(({ slab, start, stop }) => slab.subarray(start, stop)))
@@ -151,7 +153,7 @@ export class EventChunk extends Chunk {
    * nothing is left.
    */
   for(clientId: string): EventChunk | undefined {
-    if (!this.#hasExcepts) return this
+    if (!this.hasExcepts) return this
     const entries = this.entries.filter(({ except }) => except !== clientId)
     if (entries.length === this.entries.length) return this
     return entries.length === 0 ? undefined : new EventChunk(entries, this.to)

@@ -16,7 +16,10 @@ export interface CursorContext {
   readonly queueDepth: number
 }
 
-/** A change of audience ahead of the cursor. The counts are those of the audiences (`#total`). */
+/**
+ * A change of audience ahead of the cursor. A count is the number of events that an audience has received since it was
+ * created.
+ */
 interface Change {
   /** `seq` of the last event before the change. */
   readonly after: number
@@ -44,7 +47,7 @@ export class Cursor {
   /** Changes between the cursor and the head, in order. */
   #changes: readonly Change[] = NONE
   #seq: number
-  /** Count of the audience at the cursor, without the spared events. */
+  /** Number of the audience's events up to the cursor, without those whose `except` names the client. */
   #had: number
   /** The head at the time of `pause`. */
   #mark: number | undefined

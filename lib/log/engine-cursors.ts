@@ -1,8 +1,8 @@
 // The cursors of a log whose order an engine decides: how they compare, those of evicted events, and those without an
 // event. The cursor of an event that is held is in its entry (log-entry.ts).
 
+import { isUnproven } from './engine-id.js'
 import type { EventLog } from './event-log.js'
-import { isUnproven } from './place-name.js'
 
 /** Compares two cursors: negative, zero or positive. Undefined if one of them is not a cursor. */
 export type CompareCursors = (a: string, b: string) => number | undefined
@@ -18,7 +18,7 @@ const MAX_BARE = 1000
  */
 export class EngineCursors {
   readonly #compare: CompareCursors
-  /** Of evicted events, in order; those before `#dropped` are forgotten. */
+  /** Cursors of evicted events, the oldest first. The first `#dropped` of them are forgotten and will be cut off. */
   #evicted: string[]
   #dropped = 0
   /** `seq` of the last of them. */
@@ -75,7 +75,8 @@ export class EngineCursors {
 
   /**
    * Finds the event at a cursor; -1 for a cursor older than all that are kept, undefined for one that is not of this log.
-   * It is not enough that the cursor lies between two events: the entry there must be the one that it was assigned to.
+   * A cursor in the right range is not enough: its fingerprint must match, since an engine that has lost entries assigns
+   * cursors again.
    */
   find(cursor: string, log: Pick<EventLog, 'oldest' | 'head' | 'at' | 'cursorAt'>): number | undefined {
     const bare = this.#bare.get(cursor)

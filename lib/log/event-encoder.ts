@@ -3,7 +3,7 @@
 import fastJsonStringify from 'fast-json-stringify'
 import type { EventOptions } from '../api/api.js'
 import { InvalidEventError, InvalidOptionError } from '../api/errors.js'
-import { encodeBody, encodeFrame, readEventOptions, serializeData, whyReserved } from './encode.js'
+import { encodeBody, readEventOptions, serializeData, whyReserved } from './encode.js'
 import type { Labels } from './log-entry.js'
 
 /** A JSON schema, in the form that Fastify takes. */
@@ -66,9 +66,9 @@ export class EventEncoder {
   }
 
   /** Encodes an event to a single client, as a frame without an id. */
-  encodeDirect(data: unknown, options: { event?: string | undefined } = {}): Buffer {
+  encodeDirect(data: unknown, options: { event?: string | undefined } = {}): string {
     const { event } = readEventOptions(options, DIRECT_FIELDS)
-    return encodeFrame(undefined, encodeBody(this.#serialize(data, event), { event }, this.#options.maxEventBytes))
+    return encodeBody(this.#serialize(data, event), { event }, this.#options.maxEventBytes)
   }
 
   #encode(text: string, labels: EventOptions, isText: boolean): EncodedEvent {

@@ -22,7 +22,7 @@ export class EventIndex {
   /** Nothing is known about events up to this `seq`, which were evicted before the last `reset`. */
   #knownFrom = 0
 
-  /** Evicted events up to this `seq` may be forgotten, so that it is not known who has missed them. */
+  /** The topics of evicted events up to this `seq` may be forgotten. */
   get knownFrom(): number {
     return Math.max(this.#knownFrom, this.#topics.forgotten)
   }

@@ -27,7 +27,7 @@ const ID_LINE_BYTES = 5
 /** Maximum length of what follows the epoch in an id: a dash, and up to sixteen digits. */
 const MAX_SEQ_BYTES = 17
 
-/** Where a client resumes that sends a last event id: after an event of the log, or nowhere, with the reason. */
+/** Where a client with a last event id resumes: after an event of the log, or, if that is lost, why. */
 export type Position = { seq: number } | Lost
 
 /** A client that has lost events. `at`: the cursor from which it continues. Default: that of the newest event. */
@@ -202,8 +202,8 @@ export class EventLog {
   }
 
   /**
-   * Returns the `seq` of the event with this id, which may be evicted; -1 for an id from before everything that is
-   * known, undefined for one that is not of this log.
+   * Returns the `seq` of the event with this id, which may be evicted; -1 if the id is older than every id that is still
+   * remembered, undefined if it is not of this log.
    *
    * White space around an id is ignored: it is lost in the header that brings the id back (RFC 9110, 5.5).
    */
@@ -213,7 +213,7 @@ export class EventLog {
     return seq === undefined || seq > this.#head ? undefined : seq
   }
 
-  /** Returns where a client resumes that sends `id` as its last event id and receives all events. */
+  /** Returns where a client resumes if it sends `id` as its last event id and receives all events. */
   positionOf(id: string): Position {
     const seq = this.find(id)
     if (seq === undefined) return { lost: 'unknown', missed: null }
@@ -224,9 +224,9 @@ export class EventLog {
     return { seq }
   }
 
-  /** Adds a cursor without an event, after the newest event: a client that sends it has received everything so far. */
-  addBarePlace(cursor: string): void {
-    this.#engine!.addBare(cursor, this.#head)
+  /** Adds an id without an event, after the newest event: a client that sends it has received everything so far. */
+  addBareId(id: string): void {
+    this.#engine!.addBare(id, this.#head)
   }
 
   /**

@@ -26,7 +26,10 @@ export function defaultId(epoch: string, seq: number): string {
   return `${epoch}-${seq}`
 }
 
-/** An event in the log. Its bytes are in a slab, as one chunk of the chunked transfer coding (RFC 9112, 7.1). */
+/**
+ * An event in the log. Its bytes are in a slab, as one chunk of the chunked transfer coding (RFC 9112, 7.1). Hot, hence its many
+ * fields: one is made for each event, and several objects for an event would be more for the garbage collector to copy.
+ */
 export class LogEntry {
   /** Its number in the log: 1 for the first event, one more for each. */
   readonly seq: number

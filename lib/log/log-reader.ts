@@ -141,7 +141,7 @@ export class LogReader {
     return count
   }
 
-  /** Returns where a client of an audience resumes that sends `id` as its last event id. */
+  /** Returns where a client of an audience resumes if it sends `id` as its last event id. */
   positionOf(id: string, audience: Audience): Position {
     const seq = this.#log.find(id)
     if (seq === undefined) return { lost: 'unknown', missed: null }

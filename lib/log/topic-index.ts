@@ -1,19 +1,12 @@
 // The index of the log by topic: which events have which topic, and which topics have lost events.
 
-import { SeqList } from './seq-list.js'
+import { PastTopics, TopicEvents } from './past-topics.js'
+import type { SeqList } from './seq-list.js'
 import { isWildcard } from './topic.js'
 import { TopicTree } from './topic-tree.js'
 
 /** Number of topics without events whose last event is remembered. */
 const MAX_PAST_TOPICS = 10_000
-/** Number of outdated entries that `#left` may hold: topics that have events again, or are forgotten. */
-const MAX_STALE = 64
-
-/** A topic whose last event has left the log, and the `seq` of that event. */
-interface LeftTopic {
-  readonly topic: string
-  readonly seq: number
-}
 
 /**
  * The events of the log by topic: a list for each topic, with the `seq` of each event. Of topics without events the
@@ -22,22 +15,19 @@ interface LeftTopic {
  */
 export class TopicIndex {
   /** Lists by topic, empty ones included. A topic that comes and goes costs no more than one that stays. */
-  readonly #lists = new Map<string, SeqList>()
+  readonly #lists = new Map<string, TopicEvents>()
   /** The same lists, to be searched by pattern. Created on the first search: many apps use no patterns. */
   #tree: TopicTree<SeqList> | undefined
   /** Results of searches, by the array of patterns of an audience, each with the value of `#changes` at that time. */
   readonly #found = new WeakMap<readonly string[], { changes: number; lists: readonly SeqList[] }>()
   /** Incremented whenever a list is added or deleted. */
   #changes = 0
-  #emptyCount = 0
-  /** Topics in the order in which they lost their last event, from `#firstLeft` on. */
-  #left: LeftTopic[] = []
-  #firstLeft = 0
+  readonly #past = new PastTopics()
   #forgotten = 0
 
   /** Number of topics with events in the log. */
   get size(): number {
-    return this.#lists.size - this.#emptyCount
+    return this.#lists.size - this.#past.size
   }
 
   /** `seq` of the newest event that has been dropped and forgotten; 0 if there is none. */
@@ -49,11 +39,11 @@ export class TopicIndex {
   add(topic: string, seq: number): void {
     const list = this.#lists.get(topic)
     if (list !== undefined) {
-      if (list.size === 0) this.#emptyCount--
+      if (list.size === 0) this.#past.delete(list)
       list.push(seq)
       return
     }
-    const first = new SeqList([seq])
+    const first = new TopicEvents(topic, seq)
     this.#lists.set(topic, first)
     this.#tree?.add(topic, first)
     this.#changes++
@@ -64,10 +54,8 @@ export class TopicIndex {
     const list = this.#lists.get(topic)!
     list.dropBelow(seq + 1)
     if (list.size > 0) return
-    this.#emptyCount++
-    this.#left.push({ topic, seq })
-    if (this.#emptyCount > MAX_PAST_TOPICS) this.#forgetOldest()
-    if (this.#left.length > 2 * this.#emptyCount + MAX_STALE) this.#dropStale()
+    this.#past.add(list)
+    if (this.#past.size > MAX_PAST_TOPICS) this.#forgetOldest()
   }
 
   /** Forgets all topics. Call it after all events have been dropped. */
@@ -75,9 +63,7 @@ export class TopicIndex {
     this.#lists.clear()
     this.#tree = undefined
     this.#changes++
-    this.#left = []
-    this.#firstLeft = 0
-    this.#emptyCount = 0
+    this.#past.clear()
     this.#forgotten = 0
   }
 
@@ -114,29 +100,13 @@ export class TopicIndex {
     return lists
   }
 
-  /** Whether an entry of `#left` is current: its topic has had no events since. */
-  #isEmpty({ topic, seq }: LeftTopic): boolean {
-    const list = this.#lists.get(topic)!
-    return list.size === 0 && list.lastDropped === seq
-  }
-
   #forgetOldest(): void {
-    while (!this.#isEmpty(this.#left[this.#firstLeft]!)) this.#firstLeft++
-    const { topic, seq } = this.#left[this.#firstLeft++]!
-    this.#delete(topic)
-    this.#emptyCount--
-    this.#forgotten = seq
-  }
-
-  #delete(topic: string): void {
-    this.#lists.delete(topic)
-    this.#tree?.delete(topic)
+    const { oldest } = this.#past
+    this.#past.delete(oldest)
+    this.#lists.delete(oldest.topic)
+    this.#tree?.delete(oldest.topic)
     this.#changes++
-  }
-
-  #dropStale(): void {
-    this.#left = this.#left.slice(this.#firstLeft).filter((left) => this.#isEmpty(left))
-    this.#firstLeft = 0
+    this.#forgotten = oldest.lastDropped
   }
 }
 

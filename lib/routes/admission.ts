@@ -1,5 +1,5 @@
-// Which requests may become clients, and which topics they may subscribe to. How a request is answered that may not is
-// in rejection.ts.
+// Which requests may become clients, and which topics they may subscribe to. The answers to rejected requests are in
+// rejection.ts.
 
 import type { ServerHttp2Stream } from 'node:http2'
 import type { FastifyReply, FastifyRequest } from 'fastify'
@@ -64,8 +64,11 @@ export class Admission {
     const { clients, longPolls } = this.#hub
     if (clients.population + longPolls.size >= maxClients) return 'serverFull'
     const key = limitBy === undefined ? undefined : checkKey(limitBy(request) || undefined)
-    const take = () => (limitBy === undefined ? this.#slots.acquire(request.ip) : this.#slots.acquireKey(key))
-    return take() ?? (this.#releaseAbandoned() ? take() : undefined) ?? 'tooManyClients'
+    for (;;) {
+      const slot = limitBy === undefined ? this.#slots.acquire(request.ip) : this.#slots.acquireKey(key)
+      if (slot !== undefined) return slot
+      if (!this.#releaseAbandoned()) return 'tooManyClients'
+    }
   }
 
   /** Releases the slot of a page when it has been sent, or its client has gone. */

@@ -4,7 +4,7 @@
 import type { ResolvedOptions } from '../api/options.js'
 import type { Hub } from '../hub/hub.js'
 import { encodeRetry } from '../log/encode.js'
-import type { Answer, Connections } from '../wire/connections.js'
+import type { Answer, ConnectionDeadlines } from '../wire/connection-deadlines.js'
 import { isHttp2 } from '../wire/response.js'
 import { STREAM_HEAD, takesRetry } from '../wire/stream-request.js'
 import type { StreamPaths } from './stream-paths.js'
@@ -21,7 +21,7 @@ export function closingAnswer(
   path: string | undefined,
   appPaths: StreamPaths,
   hub: Hub,
-  connections: Connections,
+  connections: ConnectionDeadlines,
   { route, cors, overLimit }: ResolvedOptions
 ): Answer {
   const isPlain = path !== undefined && route.constraints === undefined && !/[:*]/.test(path)

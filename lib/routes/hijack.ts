@@ -51,7 +51,7 @@ class StreamBody extends Readable {
     this.opening = opening
     this.#request = request
     this.#reply = reply
-    // `pipe` does not forward errors. A payload that a hook has made of this one is refused in `takeOver`.
+    // Without a listener an error would end the process. If a hook has wrapped this body, `takeOver` refuses the wrapper.
     this.on('error', () => {})
   }
 
@@ -190,7 +190,8 @@ const MAX_CHECKED = 100
  */
 function checkHead(headers: Headers, reply: FastifyReply): void {
   if (reply.raw.headersSent) throw new HeadSentError()
-  for (const [name, value] of Object.entries(headers)) {
+  for (const name of Object.keys(headers)) {
+    const value = headers[name]
     try {
       if (checked.get(name) === value) continue
       validateHeaderName(name)

@@ -64,7 +64,7 @@ export async function sendPage(
     }
     let page = read(source, audience, Math.max(position.seq, log.oldest - 1), limit)
     if (page.events.length === 0 && wait > 0) {
-      // The events before the one that ends the wait are not for this audience.
+      // Everything before the event that ends the wait is for other audiences, so the page can start there.
       const quietUpTo = () => Math.max(position.seq, log.head - 1)
       const { lives } = log
       const seq = await hub.longPolls.wait(audience, wait, request.raw, reply.raw, quietUpTo)

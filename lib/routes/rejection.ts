@@ -1,4 +1,4 @@
-// How requests are answered that are over a limit, or arrive while the app closes.
+// Answers to requests over a limit, and to requests that arrive while the app closes.
 
 import type { Http2ServerResponse } from 'node:http2'
 import type { FastifyReply, FastifyRequest } from 'fastify'

@@ -1,15 +1,15 @@
 // The parts of a request that live as long as its client: the async context, `request.signal`, and the logger.
 
 import { AsyncResource } from 'node:async_hooks'
+import { EventEmitter } from 'node:events'
 import type { FastifyRequest } from 'fastify'
-import { guardedLogger, type Logger } from '../api/input/logger.js'
+import { GuardedLogger, type Logger } from '../api/input/logger.js'
 
 /**
- * The description of the symbol under which Fastify keeps the `AbortController` of `request.signal`, which it creates
- * when the app first uses it.
+ * The key under which Fastify keeps the `AbortController` of `request.signal`, which it creates when the app first uses
+ * it; by the prototype of requests. Null if this version of Fastify has no `request.signal`.
  */
-const SIGNAL = 'fastify.request.signal'
-let signalKey: symbol | undefined
+const signalKeys = new WeakMap<object, symbol | null>()
 
 /**
  * The parts of a request that live as long as its client: the context (AsyncLocalStorage) in which callbacks of the app
@@ -33,7 +33,7 @@ export class RequestScope {
 
   /** The request's own logger, whose lines carry its id. */
   get log(): Logger {
-    return guardedLogger(this.#request.log)
+    return new GuardedLogger(this.#request.log)
   }
 
   /** Runs a callback in the request's context, if it has been kept. */
@@ -49,7 +49,20 @@ export class RequestScope {
 }
 
 function controllerOf(request: FastifyRequest): AbortController | undefined {
-  signalKey ??= Object.getOwnPropertySymbols(request).find(({ description }) => description === SIGNAL)
-  if (signalKey === undefined) return undefined
-  return (request as unknown as Record<symbol, AbortController | undefined>)[signalKey] ?? undefined
+  const prototype = Object.getPrototypeOf(request)
+  let key = signalKeys.get(prototype)
+  if (key === undefined) {
+    key = findSignalKey(prototype)
+    signalKeys.set(prototype, key)
+  }
+  return key === null ? undefined : (request as unknown as Controllers)[key]
 }
+
+/** Uses the signal of a stand-in for a request, and looks for what that has added. */
+function findSignalKey(prototype: object): symbol | null {
+  const standIn = Object.create(prototype, { raw: { value: new EventEmitter() } })
+  void standIn.signal
+  return Object.getOwnPropertySymbols(standIn).find((key) => standIn[key] instanceof AbortController) ?? null
+}
+
+type Controllers = Record<symbol, AbortController | undefined>

@@ -4,7 +4,7 @@
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import type { ResolvedOptions } from '../api/options.js'
 import type { Hub } from '../hub/hub.js'
-import type { Connections } from '../wire/connections.js'
+import type { ConnectionDeadlines } from '../wire/connection-deadlines.js'
 import { addCorsHook } from './cors.js'
 import { takeOver } from './hijack.js'
 import { describedBy, describePublish, describeStream } from './openapi.js'
@@ -21,7 +21,7 @@ const STREAM_METHODS = ['GET', 'HEAD']
 export async function addRoutes(
   scope: FastifyInstance,
   hub: Hub,
-  connections: Connections,
+  connections: ConnectionDeadlines,
   requests: RequestHandler,
   options: ResolvedOptions & { path: string }
 ): Promise<void> {

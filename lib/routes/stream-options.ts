@@ -5,7 +5,7 @@ import type { SseClient, SseClientState } from '../api/api.js'
 import { InvalidOptionError } from '../api/errors.js'
 import { callable, flag, object, onlyKnown, refuse } from '../api/input/checks.js'
 import type { ResolvedOptions } from '../api/options.js'
-import type { Until } from '../hub/clients/last-event.js'
+import type { Until } from '../hub/clients/until.js'
 import type { PlainEvent } from '../log/plain-event.js'
 import { checkSubscriptions, isTopic } from '../log/topic.js'
 

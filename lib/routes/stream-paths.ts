@@ -5,8 +5,8 @@ import type { FastifyRequest } from 'fastify'
 /** Maximum number of routes remembered. */
 const MAX_PATHS = 1000
 /**
- * Matches routes with more than words and whole parameters: patterns, wildcards, several parameters between two
- * slashes.
+ * Matches routes that are more than plain words and `:name` segments (patterns, wildcards, several parameters in a segment),
+ * which are not remembered.
  */
 const BEYOND = /[()*?]|:[^/]*[-:.]/
 

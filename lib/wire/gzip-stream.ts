@@ -24,13 +24,13 @@ export class GzipStream extends EventStream {
     super.open(headers, new OwnChunk([GZIP_HEAD, deflatePiece(first.plain)]), opened)
   }
 
-  override write(chunk: Chunk): boolean {
+  override write(chunk: Chunk, now: number): boolean {
     this.#tally.add(chunk.plain)
     const packed = chunk.pack((packed) => {
       // `hurry` may have written it.
       if (this.#packing === chunk) this.#writeLate(packed)
     })
-    if (packed !== undefined) return super.write(packed)
+    if (packed !== undefined) return super.write(packed, now)
     this.#packing = chunk
     return false
   }
@@ -55,7 +55,7 @@ export class GzipStream extends EventStream {
     // The stream may have closed meanwhile.
     if (this.closed) return
     this.#packing = undefined
-    if (super.write(packed)) super.drained()
+    if (super.write(packed, performance.now())) super.drained()
     else this.listener.onFull()
   }
 }

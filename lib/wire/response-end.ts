@@ -1,11 +1,11 @@
-// How responses end: with an error, by a cut, because the client has left; and callbacks for the end. A proper end is
-// in stream.ts.
+// How responses end: with an error, by a cut, because the client has left or the app closes; and callbacks for the end.
+// A proper end is in stream.ts.
 
 import { ServerResponse } from 'node:http'
 import { constants } from 'node:http2'
 import { Socket } from 'node:net'
 import { offConnectionClose, onConnectionClose } from './connection-close.js'
-import { isHttp2, type Request, type Response } from './response.js'
+import { type Headers, isHttp2, type Request, type Response } from './response.js'
 
 /** The body of the answer if the head of a stream cannot be written. */
 const FAILED = {
@@ -29,6 +29,13 @@ export function answerFailed(res: Response): boolean {
   writeHead.call(own, FAILED.statusCode, isHttp2(res) ? headers : { ...headers, connection: 'close' })
   ;(end as (body: string) => void).call(own, JSON.stringify(FAILED))
   return true
+}
+
+/** Answers a response without a head because the app closes: with one block, uncompressed, or else with 503. */
+export function answerClosing(res: ServerResponse, headers: Headers, block: string | undefined): void {
+  const { 'content-encoding': _, ...plain } = headers
+  if (block === undefined) res.writeHead(503, { connection: 'close' }).end()
+  else res.writeHead(200, { ...plain, connection: 'close' }).end(block)
 }
 
 /** Whether the client of a response has gone already, so that no event will tell of it. */
@@ -67,7 +74,7 @@ export function untilGone(req: Request, res: Response, callback: () => void): ()
 }
 
 /**
- * Has a response whose client has left emit 'finish'. On HTTP/1 such a response emits only 'close' (on HTTP/2 both), and
+ * Makes a response emit 'finish' after its client has left. On HTTP/1 such a response emits only 'close' (on HTTP/2 both), and
  * Fastify runs `onResponse` only on 'finish'. Nearly every stream ends because its client leaves.
  */
 export function finish(res: ServerResponse): void {

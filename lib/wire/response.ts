@@ -1,5 +1,6 @@
 // Types for the requests and responses of HTTP/1 and HTTP/2, and how to tell them apart.
 
+import { AsyncResource } from 'node:async_hooks'
 import { type IncomingMessage, ServerResponse } from 'node:http'
 import { type Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import { Socket } from 'node:net'
@@ -27,6 +28,16 @@ export function writesToSocket(res: ServerResponse): res is ServerResponse & { s
     res.write === ServerResponse.prototype.write &&
     res.end === ServerResponse.prototype.end
   )
+}
+
+/**
+ * Calls back once it is the turn of a response that waits for earlier ones on a pipelined connection (HTTP/1.1).
+ * Node flushes after 'socket', so the callback waits a turn of the event loop.
+ */
+export function onTurn(res: ServerResponse, callback: () => void): void {
+  // The event is emitted in the async context of the earlier request.
+  const later = AsyncResource.bind(callback)
+  res.once('socket', () => setImmediate(later))
 }
 
 /** Writes a chunk through the response. The two classes differ only in the other parameters of `write`. */

@@ -11,15 +11,23 @@ export type Server = EventEmitter & { readonly listening?: boolean }
 /** What Node's HTTP/1 server keeps on a socket: its parser, until an upgrade, and the response whose turn it is. */
 type HttpSocket = Socket & { parser?: object | null; _httpMessage?: OutgoingMessage | null }
 
-/** Responses, HTTP/2 streams and sockets of requests that are the plugin's, of any hub. */
-const ours = new WeakSet<object>()
+/** Marks responses, HTTP/2 streams and sockets of requests that are the plugin's. A WeakSet would cost each connect more. */
+const OURS = Symbol('pylon-sse.ours')
+
+interface Markable {
+  [OURS]?: true
+}
 
 /**
- * Marks a response and its connection as the plugin's. Whatever else is in progress on a connection is a request of the
- * app.
+ * Marks a response, an HTTP/2 stream or a connection as the plugin's. Whatever else is in progress on a connection is a
+ * request of the app.
  */
-export function markAsOurs(...parts: object[]): void {
-  for (const part of parts) ours.add(part)
+export function markAsOurs(part: object): void {
+  ;(part as Markable)[OURS] = true
+}
+
+function isOurs(part: object): boolean {
+  return (part as Markable)[OURS] === true
 }
 
 /** The open connections of one server. */
@@ -46,7 +54,7 @@ export class ServerConnections {
     // A TLS server emits 'connection' with the TCP socket, and 'secureConnection' with the TLS socket.
     const isTls = 'setSecureContext' in server
     const onConnection = isTls ? this.#onHandshake : this.#onSocket
-    // Prepended, since Node's own listener emits 'session', by which time the socket must be known.
+    // Prepended: Node's own 'connection' listener emits 'session' at once, and `#onSession` takes the socket from `#newest`.
     server.prependListener('connection', onConnection).prependListener('secureConnection', this.#onSocket)
     server.on('session', this.#onSession)
     server.once('close', () => {
@@ -64,7 +72,7 @@ export class ServerConnections {
     await inSlices([...this.#sockets], (socket) => {
       const session = this.#sessions.get(socket)?.session
       if (session?.closed === false) session.close()
-      if (ours.has(socket) && isBetweenRequests(socket)) socket.destroy()
+      if (isOurs(socket) && isBetweenRequests(socket)) socket.destroy()
     })
   }
 
@@ -91,16 +99,16 @@ export class ServerConnections {
    */
   freeAbandoned(): void {
     for (const { streams } of this.#sessions.values()) {
-      for (const stream of streams) if (ours.has(stream) && isAbandoned(stream)) stream.destroy()
+      for (const stream of streams) if (isOurs(stream) && isAbandoned(stream)) stream.destroy()
     }
   }
 
   /** Whether the app is answering a request, or has taken the connection over, for example after an upgrade. */
   #isInUse(socket: HttpSocket): boolean {
     const http2 = this.#sessions.get(socket)
-    if (http2 !== undefined) return [...http2.streams].some((stream) => !ours.has(stream) && !isAbandoned(stream))
+    if (http2 !== undefined) return [...http2.streams].some((stream) => !isOurs(stream) && !isAbandoned(stream))
     const answer = socket._httpMessage
-    return answer == null ? !isBetweenRequests(socket) : !ours.has(answer)
+    return answer == null ? !isBetweenRequests(socket) : !isOurs(answer)
   }
 
   readonly #onHandshake = (socket: Socket): void => {

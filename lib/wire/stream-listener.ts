@@ -1,4 +1,4 @@
-// What a stream needs of a client: this room knows nothing else of clients, which import it.
+// The callbacks by which a stream reaches its client. Nothing else in wire/ knows of clients.
 
 /** Callbacks of a stream to its client. */
 export interface StreamListener {

@@ -1,6 +1,5 @@
 // The event stream of one response: its chunks, drain, and end. Compression is in gzip-stream.ts.
 
-import { AsyncResource } from 'node:async_hooks'
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { Http2Session } from 'node:http2'
 import type { Socket } from 'node:net'
@@ -11,13 +10,14 @@ import {
   type Headers,
   isHttp1,
   isHttp2,
+  onTurn,
   type Request,
   type Response,
   write,
   writeHttp1Headers,
   writesToSocket
 } from './response.js'
-import { answerFailed, cut, finish } from './response-end.js'
+import { answerClosing, answerFailed, cut, finish } from './response-end.js'
 import type { StreamListener } from './stream-listener.js'
 
 /** Response headers of streams that wait for their turn on a pipelined connection. A map, since few have to wait. */
@@ -43,10 +43,12 @@ const END_GRACE = 1000
 export class EventStream {
   /** The socket, if frames are written to it. The fields that every write reads come first. */
   #socket: Socket | undefined
-  /** Bytes written; and at the last `hasTaken`: bytes that the client had taken, and bytes in the kernel's queue. */
+  /** Bytes written so far. Then, as of the last `hasTaken`: bytes that had left Node's buffer, and bytes in the handle's queue. */
   #written = 0
   #taken = 0
   #queued = 0
+  /** Time of the last write, ms. A whole number, since V8 allocates memory for others. */
+  #lastWrite = 0
   readonly #req: Request
   readonly #res: Response
   protected readonly listener: StreamListener
@@ -82,12 +84,17 @@ export class EventStream {
     return this.#gone
   }
 
+  /** Time of the last write, ms, by `performance.now()`; 0 before the response headers have been sent. */
+  get lastWrite(): number {
+    return this.#lastWrite
+  }
+
   /** Whether the client has taken bytes since the last call, or has none to take. */
   hasTaken(): boolean {
     // A response of another server may lack `writableLength`.
     const { writableLength = 0 } = this.#socket ?? this.#res
     const taken = this.#written - writableLength
-    // `writableLength` shrinks only once a write is out completely. Node's own timeouts read the handle's queue as well.
+    // During a large write `writableLength` stays the same. The handle's queue shrinks, which Node's timeouts look at as well.
     const socket: (Socket & { _handle?: { writeQueueSize?: number } }) | undefined = this.#socket
     const queued = socket?._handle?.writeQueueSize ?? 0
     const hasTaken = writableLength === 0 || taken > this.#taken || queued !== this.#queued
@@ -125,11 +132,8 @@ export class EventStream {
       res.writeHead(200, headers as Record<string, string>)
     } else if (isHttp1(res)) {
       if (res.socket === null) {
-        // HTTP/1.1 pipelining: an earlier response is not finished. Node flushes after 'socket', so the headers wait a
-        // turn of the event loop. AsyncResource: the event is emitted in the async context of the earlier request.
         waitingHeads.set(this, headers)
-        const later = AsyncResource.bind(() => this.#open(headers, first, opened))
-        res.once('socket', () => setImmediate(later))
+        onTurn(res, () => this.#open(headers, first, opened))
         return false
       }
       this.#timeout = writeHttp1Headers(this.#req, res, headers)
@@ -137,6 +141,7 @@ export class EventStream {
       ;(res as ServerResponse).writeHead(200, headers)
     }
     this.#hasHead = true
+    this.#lastWrite = Math.ceil(performance.now())
     if (isHttp1(res) && writesToSocket(res)) {
       this.#socket = res.socket
       // Headers and first chunk in one packet.
@@ -150,8 +155,12 @@ export class EventStream {
     return true
   }
 
-  /** Writes a chunk. @returns false if nothing more should be written before `onDrain`; the chunk is accepted either way */
-  write(chunk: Chunk): boolean {
+  /**
+   * Writes a chunk. @param now ms, by `performance.now()`
+   * @returns false if nothing more should be written before `onDrain`; the chunk is accepted either way
+   */
+  write(chunk: Chunk, now: number): boolean {
+    this.#lastWrite = Math.ceil(now)
     return this.#write(chunk)
   }
 
@@ -222,20 +231,14 @@ export class EventStream {
   }
 
   /**
-   * Ends a response that waits for its turn on a pipelined connection. When its turn comes, it is a stream of one block, or
-   * 503 without a block. A response that was not taken over is left to Fastify.
-   *
-   * @returns whether the request is answered by this
+   * Ends a response that waits for its turn on a pipelined connection: it becomes a stream of one block, or 503 without one.
+   * @returns whether the request is answered by this; a response that was not taken over is left to Fastify
    */
   turnAway(block: string | undefined): boolean {
     this.#ended = true
     if (!this.#isOurs) return false
-    const res = this.#res as ServerResponse
-    // The block is sent uncompressed.
-    const { 'content-encoding': _, ...headers } = waitingHeads.get(this)!
     try {
-      if (block === undefined) res.writeHead(503, { connection: 'close' }).end()
-      else res.writeHead(200, { ...headers, connection: 'close' }).end(block)
+      answerClosing(this.#res as ServerResponse, waitingHeads.get(this)!, block)
     } catch (error) {
       this.listener.onFail(error)
       this.destroy()
@@ -248,10 +251,7 @@ export class EventStream {
     return this.#req.headers
   }
 
-  /**
-   * Answers with an error if no headers have been sent, or else cuts the response: Fastify no longer does after
-   * `hijack`.
-   */
+  /** Answers with an error if no headers have been sent, or else cuts the response. After `hijack` Fastify does neither. */
   #fail(error: unknown): void {
     this.listener.onFail(error)
     this.#ended = true

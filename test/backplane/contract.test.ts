@@ -1,105 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import type {
-  Backplane,
-  BackplaneEntry,
-  BackplaneEvent,
-  BackplaneListener,
-  Joined
-} from '../../lib/backplane/backplane.js'
-import { type BackplaneHarness, backplaneContract } from '../../lib/backplane/contract/contract.js'
+import type { BackplaneEntry, BackplaneEvent, BackplaneListener, Joined } from '../../lib/backplane/backplane.js'
+import { backplaneContract } from '../../lib/backplane/contract/contract.js'
 import { faultOf } from '../../lib/backplane/entry-format.js'
-import { MemoryEngine, memoryBackplane } from '../../lib/backplane/memory.js'
-import { decodeMessage } from '../../lib/backplane/message-codec.js'
+import { MemoryEngine } from '../../lib/backplane/memory.js'
 import { deferred } from '../kit/deferred.js'
-import { foreignEntries } from '../kit/foreign-entries.js'
-
-/** What is wrong with a backplane: its methods, in terms of those of one that is right. */
-type Fault = (right: Backplane, engine: MemoryEngine) => Partial<Backplane>
-
-/** The log in memory, with an engine that can be out of reach, and deleted. */
-class MemoryHarness implements BackplaneHarness {
-  #engine = new MemoryEngine()
-  #kept: MemoryEngine | undefined
-  #isDown = false
-  readonly #fault: Fault
-  readonly #joined = new Map<Backplane, { listener: BackplaneListener; again: () => Promise<Joined> }>()
-
-  constructor(fault: Fault = () => ({})) {
-    this.#fault = fault
-  }
-
-  async begin(): Promise<void> {
-    this.#engine = new MemoryEngine()
-    this.#isDown = false
-    this.#joined.clear()
-  }
-
-  connect(): Backplane {
-    let inner = memoryBackplane(this.#engine)
-    const check = () => {
-      if (this.#isDown) throw new Error('the backplane memory is out of reach')
-    }
-    const right: Backplane = {
-      name: inner.name,
-      limits: inner.limits,
-      join: async (bounds, listener) => {
-        check()
-        const again = async () => {
-          await inner.close()
-          inner = memoryBackplane(this.#engine)
-          return inner.join(bounds, listener)
-        }
-        this.#joined.set(right, { listener, again })
-        return inner.join(bounds, listener)
-      },
-      publish: async (batch) => {
-        check()
-        return inner.publish(batch)
-      },
-      compare: (a, b) => inner.compare(a, b),
-      close: async () => {
-        this.#joined.delete(right)
-        return inner.close()
-      }
-    }
-    return { ...right, ...this.#fault(right, this.#engine) }
-  }
-
-  async interrupt(): Promise<void> {
-    this.#isDown = true
-    for (const { listener } of this.#joined.values()) listener.onState(false)
-  }
-
-  async resume(): Promise<void> {
-    this.#isDown = false
-    for (const { listener } of this.#joined.values()) listener.onState(true)
-  }
-
-  async intrude(): Promise<void> {
-    for (const { messageId, labels, body } of foreignEntries()) {
-      const message = decodeMessage({ labels, body }) ?? { kind: 'event', body: '' }
-      this.#engine.append([{ messageId, message }])
-    }
-  }
-
-  async replace(): Promise<void> {
-    this.#engine = new MemoryEngine()
-    for (const { listener, again } of this.#joined.values()) listener.onGap(await again())
-  }
-
-  async keep(): Promise<void> {
-    this.#kept = new MemoryEngine(this.#engine)
-  }
-
-  async restore(): Promise<void> {
-    this.#engine = new MemoryEngine(this.#kept)
-    for (const { listener, again } of this.#joined.values()) {
-      this.#engine.append([listener.onLoss()])
-      listener.onGap(await again())
-    }
-  }
-}
+import { type Fault, MemoryHarness } from '../kit/memory-harness.js'
 
 t.test('the backplane in memory passes the contract suite', async (t) => {
   for (const { name, run } of backplaneContract(new MemoryHarness())) {
@@ -152,15 +58,15 @@ function losing(field: keyof BackplaneEvent): Fault {
 const AMPLE = Number.MAX_SAFE_INTEGER
 
 const faults: Record<string, Fault> = {
-  'tells entries twice': telling((entries, listener) => {
+  'passes on entries twice': telling((entries, listener) => {
     listener.onEntries(entries)
     listener.onEntries(entries)
   }),
   'loses an entry here and there': telling((entries, listener) =>
     listener.onEntries(entries.filter(({ cursor }) => !cursor.endsWith('5')))
   ),
-  'tells a batch backwards': telling((entries, listener) => listener.onEntries([...entries].reverse())),
-  'tells entries late, in another order': (right) => {
+  'passes on a batch backwards': telling((entries, listener) => listener.onEntries([...entries].reverse())),
+  'passes on entries late, in another order': (right) => {
     let isSecond = false
     const late = telling((entries, listener) => {
       isSecond = !isSecond
@@ -168,7 +74,7 @@ const faults: Record<string, Fault> = {
     })
     return late(right, new MemoryEngine())
   },
-  'tells before it has joined': (right) => ({
+  'passes on entries before it has joined': (right) => ({
     join: async (bounds, listener) => {
       const told = deferred()
       const onEntries = (entries: readonly BackplaneEntry[]) => {
@@ -187,7 +93,7 @@ const faults: Record<string, Fault> = {
       return joined
     }
   }),
-  'does not hear itself': (right) => {
+  'does not pass on its own entries': (right) => {
     const own = new Set<string>()
     return {
       publish: async (batch) => {
@@ -220,29 +126,29 @@ const faults: Record<string, Fault> = {
   'compares cursors as texts': (right) => ({
     compare: (a, b) => right.compare(a, b) && (a < b ? -1 : 1)
   }),
-  'compares what is foreign': (right) => ({ compare: (a, b) => right.compare(a, b) ?? -1 }),
-  'compares what is foreign, in second place': (right) => ({
+  'compares texts that are not cursors': (right) => ({ compare: (a, b) => right.compare(a, b) ?? -1 }),
+  'compares texts that are not cursors, in second place': (right) => ({
     compare: (a, b) => (right.compare(a, a) === 0 ? (right.compare(a, b) ?? 1) : undefined)
   }),
   'acknowledges the cursors of a batch backwards': (right) => ({
     publish: async (batch) => [...(await right.publish(batch))].reverse()
   }),
-  'acknowledges the first of a batch alone': (right) => ({
+  'acknowledges only the first of a batch': (right) => ({
     publish: async (batch) => (await right.publish(batch)).slice(0, 1)
   }),
   'gives messages other ids': (right) => ({
     publish: (batch) => right.publish(batch.map((parcel, i) => ({ ...parcel, messageId: `x:${i}` })))
   }),
-  'takes the time in seconds': telling((entries, listener) =>
+  'gives times in seconds': telling((entries, listener) =>
     listener.onEntries(entries.map((entry) => ({ ...entry, at: entry.at / 1000 })))
   ),
   'loses topics': losing('topic'),
   'loses own ids': losing('id'),
-  'loses who is left out': losing('except'),
+  'loses except': losing('except'),
   'loses that data is text': losing('isText'),
   'loses idempotency keys': losing('request'),
-  'loses what a message is': losing('kind'),
-  'takes a mark for its own': telling((entries, listener) =>
+  'loses the kind of a message': losing('kind'),
+  'removes a byte order mark': telling((entries, listener) =>
     listener.onEntries(
       entries.map((entry) => ({
         ...entry,
@@ -259,18 +165,18 @@ const faults: Record<string, Fault> = {
         }))
       )
   }),
-  'stops at something strange': (right) => {
+  'stops at a foreign entry': (right) => {
     let isStopped = false
     return telling((entries, listener) => {
       isStopped ||= entries.some((entry) => faultOf(entry) !== undefined)
       if (!isStopped) listener.onEntries(entries)
     })(right, new MemoryEngine())
   },
-  'cannot be joined where there is something strange': joining((joined) => {
+  'cannot be joined if the log has a foreign entry': joining((joined) => {
     if (joined.history.some((entry) => faultOf(entry) !== undefined)) throw new Error('what is that?')
     return joined
   }),
-  'passes over what is strange without a word': (right) => ({
+  'skips foreign entries without reporting them': (right) => ({
     join: async (bounds, listener) => {
       const known = (entries: readonly BackplaneEntry[]) => entries.filter((entry) => faultOf(entry) === undefined)
       const onEntries = (entries: readonly BackplaneEntry[]) => listener.onEntries(known(entries))
@@ -278,7 +184,7 @@ const faults: Record<string, Fault> = {
       return { ...joined, history: known(joined.history) }
     }
   }),
-  'closes for others too': (right, engine) => ({
+  'closes other backplanes, too': (right, engine) => ({
     close: async () => {
       engine.listeners.clear()
       await right.close()
@@ -294,7 +200,7 @@ const faults: Record<string, Fault> = {
       }
     }
   },
-  'goes on telling after it was closed': () => ({ close: async () => {} }),
+  'passes on entries after it was closed': () => ({ close: async () => {} }),
   'cannot be joined again': (right) => {
     let isTried = false
     return {
@@ -308,7 +214,7 @@ const faults: Record<string, Fault> = {
   'publishes while its engine is out of reach': (right) => ({
     publish: (batch) => right.publish(batch).catch(() => batch.map(({ messageId }) => messageId))
   }),
-  'does not tell its state': (right) => ({
+  'does not report its state': (right) => ({
     join: (bounds, listener) => right.join(bounds, { ...bind(listener), onState: () => {} })
   }),
   'does not report a loss': (right) => ({
@@ -318,7 +224,7 @@ const faults: Record<string, Fault> = {
         onLoss: () => ({ messageId: 'none:1', message: { kind: 'loss', body: '' } })
       })
   }),
-  'reports no loss but the first': (right) => {
+  'reports only the first loss': (right) => {
     let isReported = false
     return {
       join: (bounds, listener) =>
@@ -332,7 +238,7 @@ const faults: Record<string, Fault> = {
         })
     }
   },
-  'tells again what is back': (right) => ({
+  'passes on restored entries again': (right) => ({
     join: (bounds, listener) =>
       right.join(bounds, {
         ...bind(listener),
@@ -342,7 +248,7 @@ const faults: Record<string, Fault> = {
         }
       })
   }),
-  'does not tell of a gap': (right) => ({
+  'does not report a gap': (right) => ({
     join: (bounds, listener) => right.join(bounds, { ...bind(listener), onGap: () => {} })
   })
 }

@@ -1,6 +1,5 @@
 import t from 'tap'
-import type { ClientSelector } from '../../lib/backplane/selector.js'
-import { checkSelector, picks } from '../../lib/backplane/selector.js'
+import { type ClientSelector, checkSelector, picks } from '../../lib/backplane/selector.js'
 import type { SseClient } from '../../lib/index.js'
 
 const ANN = {

@@ -15,13 +15,13 @@ class Setup {
   readonly subscriber = new Subscriber({
     answers: this.answers,
     has: (id) => this.log.some((entry) => entry.id === id),
-    append: ({ id, body }, place) => {
-      const [cursor] = place.split('-') as [string]
+    append: ({ id, body }, logId) => {
+      const [cursor] = logId.split('-') as [string]
       this.log.push({ id: id ?? cursor, body })
       return id ?? cursor
     },
     hearRun: () => {},
-    addBarePlace: (place) => this.bare.push(place.split('-')[0]!),
+    addBareId: (id) => this.bare.push(id.split('-')[0]!),
     order: ({ body }) => this.disconnected.push(body),
     lose: (entry, isHistory) => this.losses.push([entry.cursor, isHistory]),
     settle: (messageId, outcome) => this.settled.push([messageId, outcome])

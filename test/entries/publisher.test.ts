@@ -5,8 +5,8 @@ import t, { type Test } from 'tap'
 import { memoryBackplane } from '../../lib/backplane/memory.js'
 import { redisStreams } from '../../lib/backplane/redis/redis-streams.js'
 import { type PublisherOptions, publisher } from '../../lib/entries/publisher.js'
-import { startProcess, waitForEvents } from '../kit/backplane-faults.js'
 import { plainEnvironment } from '../kit/plain-environment.js'
+import { startProcess, waitForEvents } from '../kit/processes.js'
 import { freePort, startRedis } from '../kit/redis-server.js'
 
 const run = promisify(execFile)
@@ -21,7 +21,7 @@ async function startApp(t: Test) {
   return { server, process, client }
 }
 
-t.test('a script without an app publishes to the clients of one, is told the ids, and ends', async (t) => {
+t.test('a script without an app can publish to the clients of one, gets the ids, and exits', async (t) => {
   const app = await startApp(t)
   if (app === undefined) return
   const { stdout } = await run(process.execPath, [`${FIXTURES}/publish.js`, app.server.url], {
@@ -39,7 +39,7 @@ t.test('a script without an app publishes to the clients of one, is told the ids
   )
 })
 
-t.test('a publisher waits for an engine that is away, in order, and says why it gave up', async (t) => {
+t.test('a publisher waits for an engine that is out of reach, keeps the order, and says why it gives up', async (t) => {
   const app = await startApp(t)
   if (app === undefined) return
   const { server, process, client } = app
@@ -71,7 +71,7 @@ t.test('a publisher waits for an engine that is away, in order, and says why it 
   await lonely.close()
 })
 
-t.test('a publisher that is closed sends what it has taken, and takes no more', async (t) => {
+t.test('a publisher that is closed sends what it has accepted, and accepts no more', async (t) => {
   const backplane = memoryBackplane()
   const sse = publisher(backplane)
   const last = sse.publish({ n: 1 })

@@ -33,7 +33,7 @@ t.test('all statements in docs/postgres.md can be run in their order, and do wha
     const page = await readFile(new URL('../../docs/postgres.md', import.meta.url), 'utf8')
     const blocks = [...page.matchAll(/^```sql\n([\s\S]*?)^```$/gm)].map(([, sql]) => sql!)
     t.ok(blocks.length >= 5, `${blocks.length} blocks`)
-    await client.query('create role app login; create role worker login')
+    await client.query('create role app login; create role worker login; create role owner login')
     await client.query('create table todos (id integer primary key, list_id text, title text, done boolean)')
     for (const sql of blocks) {
       await t.resolves(

@@ -1,10 +1,11 @@
-// Losses of real engines: what clients get when an engine's log goes back in time, or is replaced. Faults that lose
-// nothing are in backplane-faults.ts.
+// Tests of real engines that have lost acknowledged events: the log goes back in time, or is deleted and comes back. Faults that
+// lose nothing are in backplane-faults.ts.
 
 import type { Test } from 'tap'
+import { type Engine, engineTests, type StartEngine } from './engines.js'
+import { resyncOf } from './numbered.js'
 import {
   dataOf,
-  type Engine,
   eventually,
   LONG,
   type Process,
@@ -13,22 +14,21 @@ import {
   startProcess,
   startProcesses,
   waitForEvents
-} from './backplane-faults.js'
-import { resyncOf } from './numbered.js'
+} from './processes.js'
 import type { SseClient } from './sse-client.js'
 import { TcpProxy } from './tcp-proxy.js'
 
-/** A real engine whose log a test takes back in time. */
+/** A real engine whose log a test can take back in time. */
 export interface ForgetfulEngine extends Engine {
-  /** Makes a backup of what it has. */
+  /** Makes a backup of the log. */
   keep(): Promise<void>
-  /** Kills it, and starts it with the backup: what it got since is lost. */
+  /** Kills the engine and starts it with the backup. Everything after the backup is lost. */
   restore(): Promise<void>
 }
 
 const LOST = { reason: 'backplane', missed: null }
 
-/** What a process tells a client first that comes with an id: of a resync its reason, of an event its data. */
+/** The first thing that a client with an id gets from a process: the reason of a resync, or the data of an event. */
 async function answerTo({ connect }: Process, lastEventId: string): Promise<string> {
   const client = await connect({ lastEventId })
   const event = await client.next(LONG)
@@ -36,8 +36,8 @@ async function answerTo({ connect }: Process, lastEventId: string): Promise<stri
   return resyncOf(event)?.reason ?? event.data
 }
 
-/** Of these ids those that a process takes for good, although what followed them is lost, with what it answered. */
-async function taken(process: Process, ids: readonly string[]): Promise<string[]> {
+/** The ids that a process accepts although events after them are lost, each with what the client got. There must be none. */
+async function acceptedIds(process: Process, ids: readonly string[]): Promise<string[]> {
   const answers = await Promise.all(ids.map(async (id) => ({ id, answer: await answerTo(process, id) })))
   return answers
     .filter(({ answer }) => !['expired', 'unknown'].includes(answer))
@@ -52,26 +52,18 @@ async function waitForResync(client: SseClient): Promise<string> {
   return (await client.until((event) => resyncOf(event)?.reason === LOST.reason, LONG)).id!
 }
 
-/** One after another, so that each has a message of its own. */
+/** Publishes one event after another, so that each is a message of its own. */
 async function publishEach(process: Process, from: number, to: number): Promise<void> {
   for (const n of range(from, to)) await publish(process, n, n)
 }
 
-type Start = (t: Test) => Promise<ForgetfulEngine | undefined>
+type Start = StartEngine<ForgetfulEngine>
 
-function withEngine(t: Test, start: Start) {
-  return (title: string, run: (t: Test, engine: ForgetfulEngine) => Promise<void>) =>
-    t.test(title, async (t) => {
-      const engine = await start(t)
-      if (engine !== undefined) await run(t, engine)
-    })
-}
-
-/** What must hold for ids of what an engine has lost. */
+/** Tests that no process accepts an id if events after it are lost. */
 export function testLostIds(t: Test, start: Start): void {
-  const test = withEngine(t, start)
+  const test = engineTests(t, start)
 
-  test('whoever was away when the engine lost its newest events is told, on every process, once and again', async (t, engine) => {
+  test('a client that was away when the engine lost events gets a resync, on every process, and after each loss', async (t, engine) => {
     const [dying, survivor] = await startProcesses(t, engine, 2)
     const [gone, client] = [await dying.connect(), await survivor.connect()]
     const origin = await gone.waitForId()
@@ -88,7 +80,7 @@ export function testLostIds(t: Test, start: Start): void {
       const watchers = await Promise.all(processes.map(({ connect }) => connect()))
       await engine.restore()
       resyncs.push(await waitForResync(client))
-      // Each process notices by itself, and until then judges an id by what it had.
+      // Each process finds the loss itself. Until then it still accepts old ids.
       for (const watcher of watchers) {
         await waitForResync(watcher)
         await watcher.close()
@@ -97,19 +89,23 @@ export function testLostIds(t: Test, start: Start): void {
       await client.until(({ data }) => data === `"after loss ${loss}"`, LONG)
       processes.push(await startProcess(t, engine.backplane()))
       for (const process of processes) {
-        t.strictSame(await taken(process, old), [], `after loss ${loss} no id from before it is good`)
-        t.equal(await answerTo(process, resyncs.at(-1)!), `"after loss ${loss}"`, 'who was told goes on from there')
+        t.strictSame(await acceptedIds(process, old), [], `after loss ${loss} the process accepts no id from before it`)
+        t.equal(
+          await answerTo(process, resyncs.at(-1)!),
+          `"after loss ${loss}"`,
+          'a client that got the resync continues from there'
+        )
       }
       old.push(...idsOf(client).slice(old.length - 1))
     }
     t.strictSame(dataOf(client).slice(10), ['"after loss 1"', '"after loss 2"'])
-    t.equal(client.events.filter(resyncOf).length, 2, 'who was there is told once of each')
+    t.equal(client.events.filter(resyncOf).length, 2, 'a connected client gets one resync for each loss')
     const fresh = await processes[2]!.connect()
     await survivor.app.sse.publish('end')
-    t.equal((await fresh.next(LONG)).data, '"end"', 'who comes without an id has lost nothing')
+    t.equal((await fresh.next(LONG)).data, '"end"', 'a client without an id gets no resync')
   })
 
-  test('an id that the engine gave, and lost with all processes, is good on none that starts then', async (t, engine) => {
+  test('the id of a lost event is not accepted by a process that starts after the loss', async (t, engine) => {
     const first = await startProcess(t, engine.backplane())
     const client = await first.connect()
     await publishEach(first, 1, 5)
@@ -120,22 +116,22 @@ export function testLostIds(t: Test, start: Start): void {
     await engine.restore()
     const second = await startProcess(t, engine.backplane())
     const lost = idsOf(client).slice(5)
-    t.strictSame(await taken(second, lost), [], 'while nothing has followed')
+    t.strictSame(await acceptedIds(second, lost), [], 'before any new event')
     await publishEach(second, 11, 20)
-    t.strictSame(await taken(second, lost), [], 'when as many have followed')
+    t.strictSame(await acceptedIds(second, lost), [], 'after more new events than were lost')
   })
 }
 
-/** What must hold when an engine loses what it had acknowledged, or brings back what had gone. */
+/** Tests what clients get after an engine has lost acknowledged events, or has got lost ones back. */
 export function testLosses(t: Test, start: Start): void {
-  const test = withEngine(t, start)
+  const test = engineTests(t, start)
   testLostIds(t, start)
 
   for (const [what, count] of [
-    ['as much', 5],
+    ['as many', 5],
     ['more', 10]
   ] as const)
-    test(`a loss that a process notices late is a loss, although ${what} has followed`, async (t, engine) => {
+    test(`a process that was away during a loss finds it, although ${what} events have followed`, async (t, engine) => {
       const wire = await TcpProxy.to(t, engine.port)
       const away = await startProcess(t, engine.backplane({}, wire.port))
       const client = await away.connect()
@@ -156,12 +152,16 @@ export function testLosses(t: Test, start: Start): void {
       await waitForResync(other)
       await present.app.sse.publish('end')
       await client.until(({ data }) => data === '"end"', LONG)
-      t.strictSame(dataOf(client), [...range(1, 10).map(String), '"end"'], 'a resync stands for what it has not had')
+      t.strictSame(
+        dataOf(client),
+        [...range(1, 10).map(String), '"end"'],
+        'a resync stands in place of the events that it missed'
+      )
       t.equal(client.events.filter(resyncOf).length, 1)
-      for (const process of [away, present]) t.strictSame(await taken(process, old), [])
+      for (const process of [away, present]) t.strictSame(await acceptedIds(process, old), [])
     })
 
-  test('a log that went away and comes back is passed on to nobody again', async (t, engine) => {
+  test('events of a log that was deleted and restored are not delivered again', async (t, engine) => {
     const processes = await startProcesses(t, engine, 2)
     const clients = [await processes[0].connect(), await processes[1].connect()]
     await publish(processes[0], 1, 150)
@@ -169,7 +169,7 @@ export function testLosses(t: Test, start: Start): void {
     await engine.keep()
     await engine.flush()
     for (const client of clients) await waitForResync(client)
-    // It has seen neither the old log nor its events.
+    // This process has never read the old log.
     const third = await startProcess(t, engine.backplane())
     const late = await third.connect({ lastEventId: clients[0]!.events[149]!.id! })
     await late.until((event) => resyncOf(event) !== undefined, LONG)

@@ -1,8 +1,10 @@
-// A client over app.inject.
+// A client over app.inject, and an app that does not listen.
 
-import type { FastifyInstance } from 'fastify'
+import fastify, { type FastifyInstance } from 'fastify'
+import type { Test } from 'tap'
 import type { Connection } from '../../lib/entries/testing/connection.js'
 import { openInject } from '../../lib/entries/testing/inject.js'
+import pylonSse, { type PylonSseOptions } from '../../lib/index.js'
 import { EventReader } from './event-reader.js'
 import { headersOf, pathOf, type StreamRequest } from './stream-request.js'
 
@@ -35,4 +37,12 @@ export class InjectClient extends EventReader {
     this.#connection.close()
     return this.closed
   }
+}
+
+/** An app with the plugin, which does not listen. */
+export async function withStream(t: Test, options: PylonSseOptions = {}): Promise<FastifyInstance> {
+  const app = fastify()
+  t.teardown(() => app.close())
+  await app.register(pylonSse, options)
+  return app
 }

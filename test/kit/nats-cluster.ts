@@ -1,8 +1,8 @@
 // Starts a JetStream cluster.
 
 import type { Test } from 'tap'
-import { eventually } from './backplane-faults.js'
 import { type NatsServer, startNats } from './nats-server.js'
+import { eventually } from './processes.js'
 import { freePort } from './redis-server.js'
 
 const SIZE = 3

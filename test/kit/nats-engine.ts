@@ -2,8 +2,8 @@
 
 import type { Test } from 'tap'
 import { jetStream } from '../../lib/backplane/nats/jetstream.js'
-import { controlsOf } from './backplane-faults.js'
 import type { ForgetfulEngine } from './engine-losses.js'
+import { controlsOf } from './engines.js'
 import { startNats } from './nats-server.js'
 
 /** A NATS server for the tests that all engines share. */

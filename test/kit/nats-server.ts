@@ -12,6 +12,7 @@ import { requireBinary } from './binary.js'
 import { KeptData } from './kept-data.js'
 import { withTimeout } from './patience.js'
 import { freePort } from './redis-server.js'
+import { freeze } from './signals.js'
 
 export interface NatsServerOptions {
   /** Lines of its configuration. */
@@ -129,7 +130,7 @@ export class NatsServer {
 
   /** It keeps its connections, takes new ones, and answers nothing. */
   freeze(): void {
-    this.#process!.kill('SIGSTOP')
+    freeze([this.#process!.pid!])
   }
 
   thaw(): void {

@@ -2,6 +2,7 @@
 
 import type { FastifyInstance } from 'fastify'
 import type { EventReader, SseEvent } from './event-reader.js'
+import type { Served } from './server.js'
 
 /** Broadcasts the events numbered `from` to `to`, in one tick, each with about `size` bytes of data. */
 export function broadcastNumbers(app: FastifyInstance, from: number, to: number, size = 0): void {
@@ -72,4 +73,13 @@ export async function broadcastPaced(
     broadcastNumbers(app, n, n)
     await readUpTo(reader, n)
   }
+}
+
+/** Publishes the events 1 to `n`; their ids, with the cursor before them at 0. */
+export async function idsOfNumbers({ app, connect }: Served, n: number, idOf?: (n: number) => string | undefined) {
+  const witness = await connect()
+  const ids = [await witness.waitForId()]
+  await witness.close()
+  for (let number = 1; number <= n; number++) ids.push(await app.sse.publish(number, { id: idOf?.(number) }))
+  return ids
 }

@@ -2,9 +2,9 @@
 
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Process, range } from './backplane-faults.js'
 import type { SseEvent } from './event-reader.js'
 import { resyncOf } from './numbered.js'
+import { type Process, range } from './processes.js'
 
 /** Events of a process that wait for the engine: a long failover must not push out of the history what a client left at. */
 const MAX_WAITING = 200

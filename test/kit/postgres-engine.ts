@@ -1,6 +1,6 @@
 // Postgres for the tests that are the same for all engines.
 
-import tap from 'tap'
+import tap, { type Test } from 'tap'
 import type { Backplane, BackplaneLimits } from '../../lib/backplane/backplane.js'
 import { type PostgresOptions, postgres } from '../../lib/backplane/postgres/postgres.js'
 import { type PostgresServer, startPostgres } from './postgres-server.js'
@@ -97,4 +97,12 @@ export async function postgresEngine() {
     flush: () => log.drop(),
     countConnections: async () => (await server.connectionNames()).filter((name) => name === 'pylon-sse').length
   }
+}
+
+/** A test with a log of its own; without a server it is skipped, or fails where CI is set. */
+export function withLog(title: string, run: (t: Test, log: PostgresLogControls) => Promise<void>) {
+  tap.test(title, async (t) => {
+    const log = await nextLog()
+    if (log !== undefined) await run(t, log)
+  })
 }

@@ -12,6 +12,7 @@ import type { Test } from 'tap'
 import { findBinary, requireBinary } from './binary.js'
 import { withTimeout } from './patience.js'
 import { freePort } from './redis-server.js'
+import { freeze, signalAll } from './signals.js'
 
 const run = promisify(execFile)
 
@@ -182,7 +183,7 @@ export class PostgresServer {
 
   /** It keeps its connections, and answers nothing. */
   freeze(): void {
-    signalAll(this.pids(), 'SIGSTOP')
+    freeze(this.pids())
   }
 
   thaw(): void {
@@ -237,16 +238,5 @@ export class PostgresServer {
       return Number(stdout)
     }
     return { uid: await idOf('-u'), gid: await idOf('-g') }
-  }
-}
-
-/** One that has ended by itself meanwhile is passed over. */
-function signalAll(pids: number[], signal: NodeJS.Signals): void {
-  for (const pid of pids) {
-    try {
-      process.kill(pid, signal)
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
-    }
   }
 }

@@ -2,7 +2,7 @@
 
 import { Cluster } from 'ioredis'
 import type { Test } from 'tap'
-import { eventually } from './backplane-faults.js'
+import { eventually } from './processes.js'
 import { freePort, type RedisServer, startRedis } from './redis-server.js'
 
 const SLOTS = 16_384

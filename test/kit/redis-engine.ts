@@ -2,8 +2,8 @@
 
 import type { Test } from 'tap'
 import { redisStreams } from '../../lib/backplane/redis/redis-streams.js'
-import { controlsOf } from './backplane-faults.js'
 import type { ForgetfulEngine } from './engine-losses.js'
+import { controlsOf } from './engines.js'
 import { startRedis } from './redis-server.js'
 
 /** A Redis for the tests that all engines share. */

@@ -12,6 +12,7 @@ import type { Test } from 'tap'
 import { requireBinary } from './binary.js'
 import { KeptData } from './kept-data.js'
 import { withTimeout } from './patience.js'
+import { freeze } from './signals.js'
 
 /** How long a failover may take, ms. */
 const PROMOTION = 30_000
@@ -145,7 +146,7 @@ export class RedisServer {
 
   /** It keeps its connections, takes new ones, and answers nothing. */
   freeze(): void {
-    this.#process!.kill('SIGSTOP')
+    freeze([this.#process!.pid!])
   }
 
   thaw(): void {

@@ -1,5 +1,7 @@
-// A client that reads slowly.
+// Clients that read slowly, and how much it takes to block one.
 
+import type { PylonSseOptions } from '../../lib/index.js'
+import type { Served, ServeOptions } from './server.js'
 import { type ConnectOptions, connect, type SseClient } from './sse-client.js'
 import type { Target } from './stream-request.js'
 
@@ -16,6 +18,11 @@ import type { Target } from './stream-request.js'
  */
 export const KERNEL_HOLDS = { tcp: 8 * 2 ** 20, unix: 2 ** 19, http2: 2 ** 18 } as const
 
+/** Bytes of an event of which a few make a client stuck. */
+export const BIG = 64 * 1024
+/** So many events of that size make a client stuck that does not read, over a unix socket. */
+export const FILL = KERNEL_HOLDS.unix / BIG + 5
+
 /**
  * A client that asks for the stream and then reads nothing, as a suspended laptop does. `resume()` makes it an
  * ordinary one; before that it notices nothing, not even that it was disconnected. By default it reads the head, so
@@ -23,4 +30,17 @@ export const KERNEL_HOLDS = { tcp: 8 * 2 ** 20, unix: 2 ** 19, http2: 2 ** 18 } 
  */
 export function stuckClient(target: Target | number, options: ConnectOptions = {}): Promise<SseClient> {
   return connect(target, { stuckBefore: 'body', ...options })
+}
+
+/** An event that makes a client stuck that does not read, over a unix socket. */
+export const BULK = 'x'.repeat(KERNEL_HOLDS.unix)
+/** For clients that get stuck: it takes little there. One shard, so that all have been served by the time one has. */
+export const ON_UNIX_SOCKET: ServeOptions & { sse: PylonSseOptions } = { transport: 'unix', sse: { shards: 1 } }
+
+/** Comes, reads nothing, and is stuck; `reader`, which came before, reads what it takes. */
+export async function blockedClient(s: Served, reader: { next(): Promise<unknown> }) {
+  const stuck = await stuckClient(s)
+  s.app.sse.broadcastMessage(BULK)
+  await reader.next()
+  return stuck
 }

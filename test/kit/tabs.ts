@@ -4,6 +4,9 @@ import type { Test } from 'tap'
 import type { Address, SseOptions } from '../../lib/entries/client/client.js'
 import { Live } from './live.js'
 
+/** Options of a server whose clients reconnect at once, and may ask for every topic. */
+export const SSE = { retry: 10, authorizeTopics: () => true } as const
+
 interface Holder {
   tab: Tab
   stolen(): void

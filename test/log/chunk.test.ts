@@ -5,6 +5,7 @@ import { EventChunk, OwnChunk } from '../../lib/log/chunk.js'
 import { EventLog } from '../../lib/log/event-log.js'
 import type { LogEntry } from '../../lib/log/log-entry.js'
 import { Http1Parser } from '../kit/http1-parser.js'
+import { frameOf } from '../kit/sent-events.js'
 
 /** Events, each with the client it leaves out. */
 function entriesWith(...excepts: (string | undefined)[]): LogEntry[] {
@@ -51,6 +52,13 @@ t.test('a chunk that waits in a full socket keeps no memory but its own', async 
   for (const size of [1, 100, 5000]) {
     const { framed } = new OwnChunk([Buffer.alloc(size)])
     t.equal(framed.buffer.byteLength, framed.length, `${size} bytes`)
+  }
+  for (const text of ['', 'x', 'é😀'.repeat(100), 'x'.repeat(5000)]) {
+    for (const id of [undefined, '~']) {
+      const { framed, plain } = new OwnChunk(frameOf({ text, id }).toString())
+      t.ok(plain.equals(frameOf({ text, id })))
+      t.equal(framed.buffer.byteLength, framed.length, `${plain.length} bytes`)
+    }
   }
 })
 

@@ -84,11 +84,11 @@ t.test('a cursor that was assigned to another event is unknown', async (t) => {
 t.test('the cursor of a place without an event is after the event before it', async (t) => {
   const log = sharedLog(10)
   append(log, 12)
-  log.addBarePlace('p13')
+  log.addBareId('p13')
   append(log, 14)
   t.strictSame(log.positionOf('p13'), { seq: 1 })
   t.equal(log.compareWithHead('p13'), 0, 'nobody waits for it')
-  for (let at = 20; at < 1020; at++) log.addBarePlace(`p${at}`)
+  for (let at = 20; at < 1020; at++) log.addBareId(`p${at}`)
   t.strictSame(log.positionOf('p13'), UNKNOWN, 'the last thousand are remembered')
   t.strictSame(log.positionOf('p20'), { seq: 2 })
   log.rebase('p2000', compare)

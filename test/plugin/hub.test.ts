@@ -9,9 +9,11 @@ import { Audiences } from '../../lib/log/audience.js'
 import { EventLog } from '../../lib/log/event-log.js'
 import { RequestHandler } from '../../lib/routes/request-handler.js'
 import { addRoutes } from '../../lib/routes/routes.js'
-import { Connections as OpenConnections } from '../../lib/wire/connections.js'
+import { ConnectionDeadlines } from '../../lib/wire/connection-deadlines.js'
 import { Connections } from '../kit/connections.js'
+import { range } from '../kit/processes.js'
 import { type Served, serve } from '../kit/server.js'
+import type { ConnectOptions } from '../kit/sse-client.js'
 import { writesByTurn } from '../kit/turns.js'
 
 const silent = { debug() {}, warn() {}, error() {} }
@@ -27,16 +29,16 @@ async function serveHub(t: Test, options: PylonSseOptions = {}): Promise<Served 
   const hub = new Hub(resolved, silent)
   const setup = (app: FastifyInstance) => {
     app.addHook('preClose', () => hub.close())
-    const connections = new OpenConnections()
+    const connections = new ConnectionDeadlines()
     const entrance = new RequestHandler(hub, connections, resolved)
     return app.register((scope) => addRoutes(scope, hub, connections, entrance, { ...resolved, path: '/events' }))
   }
   return { ...(await serve(t, { sse: false, setup })), hub }
 }
 
-async function connectInTurn(s: Pick<Served, 'connect'>, count: number) {
+async function connectInTurn(s: Pick<Served, 'connect'>, count: number, options: ConnectOptions = {}) {
   const clients = []
-  for (let i = 0; i < count; i++) clients.push(await s.connect())
+  for (let i = 0; i < count; i++) clients.push(await s.connect(options))
   return clients
 }
 
@@ -69,42 +71,46 @@ t.test('a keepalive on a shard without clients does nothing, nor does a flush', 
   t.equal(shard.offered, 1, 'and holds no event back from being evicted')
 })
 
-t.test('clients are numbered in the order of their arrival, and dealt to the shards eight by eight', async (t) => {
-  const { hub, ...s } = await serveHub(t, { shards: 2 })
-  const clients = await connectInTurn(s, 35)
-  const dealt = [[], []] as number[][]
-  for (let number = 0; number < 35; number++) dealt[Math.floor(number / 8) % 2]!.push(number)
-  t.strictSame(numbersOf(hub), dealt)
+t.test(
+  'clients are numbered in the order of their arrival, and dealt to the shards sixty-four by sixty-four',
+  async (t) => {
+    const { hub, ...s } = await serveHub(t, { shards: 2, maxClientsPerIp: false })
+    const clients = await connectInTurn(s, 150)
+    const dealt = [[...range(0, 63), ...range(128, 149)], range(64, 127)]
+    t.strictSame(numbersOf(hub), dealt)
 
-  hub.broadcaster.broadcast('everyone')
-  const events = await Promise.all(clients.map((client) => client.next()))
-  t.strictSame(
-    events.map(({ data }) => data),
-    new Array(35).fill('"everyone"')
-  )
+    hub.broadcaster.broadcast('everyone')
+    const events = await Promise.all(clients.map((client) => client.next()))
+    t.strictSame(
+      events.map(({ data }) => data),
+      new Array(150).fill('"everyone"')
+    )
 
-  for (const client of hub.clients.shards.flatMap((shard) => [...shard.clients()]))
-    if (client.number % 2) client.close()
-  await Promise.all(clients.filter((_, i) => i % 2).map((client) => client.waitForEnd()))
-  await connectInTurn(s, 2)
-  t.equal(hub.clients.size, 18 + 2)
-  t.strictSame(
-    numbersOf(hub).map((numbers) => numbers.sort((a, b) => a - b)),
-    dealt.map((numbers, i) => [...numbers.filter((number) => number % 2 === 0), ...(i === 0 ? [35, 36] : [])]),
-    'the number of a client that has gone is not given again'
-  )
-})
+    for (const client of hub.clients.shards.flatMap((shard) => [...shard.clients()]))
+      if (client.number % 2) client.close()
+    await Promise.all(clients.filter((_, i) => i % 2).map((client) => client.waitForEnd()))
+    await connectInTurn(s, 2)
+    t.equal(hub.clients.size, 75 + 2)
+    t.strictSame(
+      numbersOf(hub).map((numbers) => numbers.sort((a, b) => a - b)),
+      dealt.map((numbers, i) => [...numbers.filter((number) => number % 2 === 0), ...(i === 0 ? [150, 151] : [])]),
+      'the number of a client that has gone is not given again'
+    )
+  }
+)
 
 t.test('clients are dealt to as many shards as the option says', async (t) => {
   for (const shards of [1, 3]) {
-    const { hub, ...s } = await serveHub(t, { shards })
-    await connectInTurn(s, 25)
-    const run = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, i) => first + i)
-    t.strictSame(numbersOf(hub), shards === 1 ? [run(0, 24)] : [[...run(0, 7), 24], run(8, 15), run(16, 23)])
+    const { hub, ...s } = await serveHub(t, { shards, maxClientsPerIp: false })
+    await connectInTurn(s, 193)
+    t.strictSame(
+      numbersOf(hub),
+      shards === 1 ? [range(0, 192)] : [[...range(0, 63), 192], range(64, 127), range(128, 191)]
+    )
   }
 })
 
-t.test('few clients of one audience are kept in one shard, and many in all', async (t) => {
+t.test('few clients of one audience are kept in one shard, and many in several', async (t) => {
   const options = { maxClientsPerIp: false as const, authorizeTopics: () => true as const }
   const { hub, ...s } = await serveHub(t, options)
   const join = (topic: string) => s.connect({ path: `/events?topic=${topic}` })
@@ -113,7 +119,8 @@ t.test('few clients of one audience are kept in one shard, and many in all', asy
   t.strictSame(sizes(), [10, 10])
   const clients = []
   for (let i = 10; i < 64 + 160; i++) clients.push(await join('a'))
-  t.ok(sizes().length === 16 && Math.max(...sizes()) <= 64 + 10 + 10, `${sizes()}`)
+  // The first 64 of a are with the 54 that came next, and the ten of b with 64 others.
+  t.strictSame(sizes(), [64 + 54, 10 + 64, 42])
   hub.broadcaster.broadcast(1, { topic: 'a' })
   for (const client of clients) t.equal((await client.next()).data, '1')
 })
@@ -174,26 +181,29 @@ t.test('a broadcast is written one shard a turn, so that the app serves others i
       connections = new Connections(app)
     }
   })
-  const clients = await connectInTurn(s, 66)
+  const clients = await connectInTurn(s, 4 * 64 + 2)
   const writes = writesByTurn(connections.sockets)
   s.app.sse.broadcast(1)
   s.app.sse.broadcast(2)
   t.strictSame(writes, [], 'nor in the turn of the caller')
   await Promise.all(clients.map((client) => client.take(2)))
-  t.strictSame(writes, [18, 16, 16, 16], 'one write a client, whatever the number of events')
+  t.strictSame(writes, [66, 64, 64, 64], 'one write a client, whatever the number of events')
 })
 
 t.test('shards that have few clients are flushed together, for a turn to be worth its while', async (t) => {
   let connections!: Connections
   const s = await serve(t, {
+    sse: { authorizeTopics: () => true },
     setup: (app) => {
       connections = new Connections(app)
     }
   })
-  const clients = await connectInTurn(s, 40)
+  const clients = []
+  for (const own of ['a', 'b', 'c', 'd', 'e'])
+    clients.push(...(await connectInTurn(s, 8, { path: `/events?topic=news&topic=${own}` })))
   const writes = writesByTurn(connections.sockets)
-  s.app.sse.broadcast(1)
+  s.app.sse.broadcast(1, { topic: 'news' })
   await Promise.all(clients.map((client) => client.next()))
-  // Five shards of eight clients.
+  // Each audience of eight clients is in a shard of its own.
   t.strictSame(writes, [16, 16, 8])
 })

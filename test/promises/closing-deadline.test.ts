@@ -256,6 +256,7 @@ t.test('while a hook of the app delays the closing, no connection is cut', async
   await sleep(200)
   socket.write(PLAIN)
   await until(() => socket.received.includes('HTTP/1.1'), 'an answer')
+  t.match(socket.received, /^HTTP\/1\.1 503 /)
   farewell.open()
   await closed
 })

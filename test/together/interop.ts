@@ -1,5 +1,6 @@
 // Run in one process: to start one for each file would take longer than its tests.
 import t from 'tap'
+import '../interop/compress-and-sse.test.js'
 import '../interop/eventsource.test.js'
 import '../interop/express.test.js'
 import '../interop/http-proxy.test.js'

@@ -1,6 +1,8 @@
 // Run in one process: to start one for each file would take longer than its tests.
 import t from 'tap'
+import '../entries/dashboard/actions.test.js'
 import '../entries/dashboard/dashboard.test.js'
+import '../entries/dashboard/snapshots.test.js'
 import '../entries/metrics/grafana.test.js'
 import '../entries/metrics/opentelemetry.test.js'
 import '../entries/metrics/prometheus.test.js'

@@ -1,6 +1,8 @@
 // Run in one process, with one server for all.
 import t from 'tap'
+import '../backplane/postgres/connection-string.test.js'
 import '../backplane/postgres/contract.test.js'
+import '../examples/list.test.js'
 import '../examples/postgres.test.js'
 import '../backplane/postgres/faults.test.js'
 import '../backplane/postgres/feeds.test.js'
@@ -11,6 +13,7 @@ import '../backplane/postgres/pgbouncer.test.js'
 import '../backplane/postgres/postgres.test.js'
 import '../backplane/postgres/schema.test.js'
 import '../backplane/postgres/server-faults.test.js'
+import '../backplane/postgres/table-changes.test.js'
 import '../backplane/postgres/transaction.test.js'
 
 t.setTimeout(600_000)

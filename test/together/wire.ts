@@ -4,7 +4,9 @@ import '../wire/compress-large.test.js'
 import '../wire/compress.test.js'
 import '../wire/gzip.test.js'
 import '../wire/http2-resets.test.js'
+import '../wire/pipelining.test.js'
 import '../wire/time-slices.test.js'
+import '../wire/timeouts.test.js'
 import '../wire/transports.test.js'
 
 t.setTimeout(600_000)

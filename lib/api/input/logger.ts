@@ -10,24 +10,37 @@ export interface Logger {
 type Level = keyof Logger
 
 /**
- * Wraps a logger of the app so that it never throws: serializers, mixins and destinations are code of the app, and
- * their errors must not reach a client. A line that cannot be logged is tried once more without its fields.
+ * A logger of the app that never throws: serializers, mixins and destinations are code of the app, and their errors must
+ * not reach a client. A line that cannot be logged is tried once more without its fields.
  */
-export function guardedLogger(logger: Logger): Logger {
-  const log = (level: Level, fields: object, message: string) => {
+export class GuardedLogger implements Logger {
+  readonly #logger: Logger
+
+  constructor(logger: Logger) {
+    this.#logger = logger
+  }
+
+  debug(fields: object, message: string): void {
+    this.#log('debug', fields, message)
+  }
+
+  warn(fields: object, message: string): void {
+    this.#log('warn', fields, message)
+  }
+
+  error(fields: object, message: string): void {
+    this.#log('error', fields, message)
+  }
+
+  #log(level: Level, fields: object, message: string): void {
     try {
-      logger[level](fields, message)
+      this.#logger[level](fields, message)
     } catch {
       try {
-        logger[level]({}, message)
+        this.#logger[level]({}, message)
       } catch {
         // The logger itself is broken, so there is nowhere to report it.
       }
     }
-  }
-  return {
-    debug: (fields, message) => log('debug', fields, message),
-    warn: (fields, message) => log('warn', fields, message),
-    error: (fields, message) => log('error', fields, message)
   }
 }

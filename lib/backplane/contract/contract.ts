@@ -1,5 +1,5 @@
 /**
- * The guarantees of a backplane as a suite of cases, for any test runner.
+ * The suite of cases that every backplane must pass, for any test runner.
  *
  * @module pylon-sse/backplane-contract
  */
@@ -18,20 +18,23 @@ export type { BackplaneHarness } from './harness.js'
 /** One guarantee of the contract. */
 export interface ContractCase {
   readonly name: string
-  /** Rejects where the guarantee does not hold. */
+  /** Rejects if the backplane does not keep the guarantee. */
   run(): Promise<void>
 }
 
-const ALL = [joiningCases, publishingCases, cursorCases, messageCases, outageCases, lossCases]
+const CASES = [joiningCases, publishingCases, cursorCases, messageCases, outageCases, lossCases]
 
 /**
- * What every backplane must do, as cases for any test runner, which runs one after another. With `node:test`, for one:
+ * Creates the cases that every backplane must pass. Run them one after another, with any test runner, such as `node:test`:
  *
  * ```ts
  * for (const { name, run } of backplaneContract(harness)) test(name, run)
  * ```
  *
- * `patience` is how long what must come may take, ms: 15,000 unless told.
+ * Cases that need an optional part of the harness are left out if the harness does not have it.
+ *
+ * @param options `patience`: how long a case waits for something that must happen, ms. Default: 15,000. After that the case
+ * rejects with an error that says what it waited for.
  */
 export function backplaneContract(harness: BackplaneHarness, { patience = 15_000 } = {}): ContractCase[] {
   const cases: ContractCase[] = []
@@ -48,6 +51,6 @@ export function backplaneContract(harness: BackplaneHarness, { patience = 15_000
     cases.push({ name, run })
   }
 
-  for (const addCases of ALL) addCases({ add, harness, patience })
+  for (const addCases of CASES) addCases({ add, harness, patience })
   return cases
 }

@@ -1,37 +1,39 @@
+// What the suite needs from the author of a backplane: how to create backplanes, and how to make the engine fail.
+
 import type { Backplane } from '../backplane.js'
 import type { ContractLog } from './log.js'
 
-/** What the suite needs of a backplane to be tested. The cases run one after another. */
+/** What the suite needs to test a backplane. The optional methods are about faults of the engine. */
 export interface BackplaneHarness {
-  /** Begins an empty log. `connect` is for this log from then on. */
+  /** Begins an empty log. From then on `connect` creates backplanes for this log. Called before each case. */
   begin(): Promise<void>
-  /** A backplane that nobody has joined, as another process would make it. The suite closes it. */
+  /** Creates a backplane as another process would, not joined yet. The suite closes it. */
   connect(): Backplane
-  /** Takes the engine out of reach, for those who have joined too. Without it the cases about that are left out. */
+  /** Makes the engine unreachable, also for backplanes that have joined. Without it, cases about outages are left out. */
   interrupt?(): Promise<void>
-  /** Brings the engine back, with all that it had acknowledged. */
+  /** Makes the engine reachable again, with everything that it had acknowledged. */
   resume?(): Promise<void>
-  /** Deletes the log, as an administrator would. Without it the case about that is left out. */
+  /** Deletes the log, as an administrator would. Without it, cases about a deleted log are left out. */
   replace?(): Promise<void>
-  /** Remembers the log as it is, as a backup does. Without it, and `restore`, the cases about a log that goes back are left out. */
+  /** Makes a backup of the log. Without it and `restore`, cases about a log that goes back are left out. */
   keep?(): Promise<void>
   /**
-   * Puts the log back to what `keep` remembered, in place of what there is now. All who have joined are connected anew. A case
-   * does it twice with one backup.
+   * Replaces the log with the backup of `keep`. The backplanes that have joined lose their connections and make new ones. A case
+   * may restore the same backup twice.
    */
   restore?(): Promise<void>
   /**
-   * Puts into the log what this package would not, in all the forms that the engine has: of other fields, of other types,
-   * of none. Without it the case about that is left out.
+   * Adds entries to the log that are not of the package's format, in every form that the engine allows: other fields, other
+   * types, no fields. Without it, the case about foreign entries is left out.
    */
   intrude?(): Promise<void>
 }
 
-/** What the functions that add cases are given. */
+/** What a function that adds cases gets. */
 export interface CaseContext {
-  /** Adds a case, which gets an empty log. */
+  /** Adds a case. Its check gets an empty log. */
   add(name: string, check: (log: ContractLog) => Promise<void>): void
   readonly harness: BackplaneHarness
-  /** How long what must come may take, ms. */
+  /** How long a case waits for something that must happen, ms. */
   readonly patience: number
 }

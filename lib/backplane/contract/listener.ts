@@ -1,7 +1,9 @@
+// A listener that records what a backplane tells it, for the cases to check.
+
 import { randomUUID } from 'node:crypto'
 import type { BackplaneEntry, BackplaneListener, Joined, Parcel } from '../backplane.js'
 
-/** Rejects where `promise` has not settled after `ms`. */
+/** Waits for a promise. @throws Error that names `what` if the promise has not settled after `ms` */
 export async function within<T>(promise: Promise<T>, what: string, ms: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_resolve, reject) => {
@@ -14,26 +16,26 @@ export async function within<T>(promise: Promise<T>, what: string, ms: number): 
   }
 }
 
-/** Keeps what a backplane tells, and lets a case wait for it. */
+/** Records every call of a backplane to its listener, and lets a case wait for calls. */
 export class ContractListener implements BackplaneListener {
   readonly entries: BackplaneEntry[] = []
   readonly gaps: Joined[] = []
   readonly states: boolean[] = []
-  /** What it has given for the log to tell of a loss. */
+  /** Reports of losses that the backplane has asked for. */
   readonly losses: Parcel[] = []
-  /** Where there is something that could not be told as a message. */
+  /** Cursors of entries that the backplane could not decode. */
   readonly foreign: string[] = []
-  /** Message ids of what came before the engine was first out of reach. */
+  /** Message ids of the entries that came before the first outage. */
   first: string[] = []
-  /** What came since the last gap. */
+  /** Entries that came since the last gap. */
   sinceGap: BackplaneEntry[] = []
-  /** Calls before `join` had resolved. */
+  /** Number of calls before `join` had resolved. There must be none. */
   early = 0
   #isJoined = false
   readonly #waiting = new Set<() => void>()
   readonly #patience: number
 
-  /** @param patience how long what must come may take, ms */
+  /** @param patience how long to wait for a call, ms */
   constructor(patience: number) {
     this.#patience = patience
   }
@@ -50,7 +52,7 @@ export class ContractListener implements BackplaneListener {
     if (!this.#isJoined) this.early++
     this.entries.push(...entries)
     this.sinceGap.push(...entries)
-    this.#look()
+    this.#checkWaiting()
   }
 
   onGap(joined: Joined): void {
@@ -58,7 +60,7 @@ export class ContractListener implements BackplaneListener {
     if (!this.#isJoined) this.early++
     this.gaps.push(joined)
     this.sinceGap = []
-    this.#look()
+    this.#checkWaiting()
   }
 
   onLoss(): Parcel {
@@ -69,16 +71,16 @@ export class ContractListener implements BackplaneListener {
 
   onForeign(cursor: string): void {
     this.foreign.push(cursor)
-    this.#look()
+    this.#checkWaiting()
   }
 
   onState(isConnected: boolean): void {
     if (!isConnected && !this.states.includes(false)) this.first = this.entries.map(({ messageId }) => messageId)
     this.states.push(isConnected)
-    this.#look()
+    this.#checkWaiting()
   }
 
-  /** So many entries. */
+  /** Waits until at least `count` entries have come. */
   async until(count: number): Promise<this> {
     await this.#until(() => this.entries.length >= count, `${count} entries`)
     return this
@@ -94,34 +96,34 @@ export class ContractListener implements BackplaneListener {
     return this
   }
 
-  /** What the log has since the last gap, as far as it was told. To be asked once there was one. */
+  /** The history of the last gap and the entries after it. Use it only after a gap. */
   get newest(): BackplaneEntry[] {
     return [...this.gaps.at(-1)!.history, ...this.sinceGap]
   }
 
-  /** The state that was told last. Whoever has joined is connected. */
+  /** Waits until the last state is the given one. A backplane that has joined is connected without saying so. */
   async untilConnected(isConnected: boolean): Promise<this> {
     await this.#until(() => (this.states.at(-1) ?? true) === isConnected, `onState(${isConnected})`)
     return this
   }
 
   async #until(holds: () => boolean, what: string): Promise<void> {
-    let look!: () => void
+    let check!: () => void
     const coming = new Promise<void>((resolve) => {
-      look = () => {
+      check = () => {
         if (holds()) resolve()
       }
     })
-    this.#waiting.add(look)
-    look()
+    this.#waiting.add(check)
+    check()
     try {
       await within(coming, `the wait for ${what}, where ${this.entries.length} entries have come,`, this.#patience)
     } finally {
-      this.#waiting.delete(look)
+      this.#waiting.delete(check)
     }
   }
 
-  #look(): void {
-    for (const look of this.#waiting) look()
+  #checkWaiting(): void {
+    for (const check of this.#waiting) check()
   }
 }

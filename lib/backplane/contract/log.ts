@@ -1,19 +1,21 @@
+// The log that a case works on: backplanes that join it, and messages to publish.
+
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import type { Backplane, HistoryBounds, Parcel } from '../backplane.js'
 import { ContractListener, within } from './listener.js'
 
-/** More than any case has. */
+/** Bounds that hold everything that a case publishes. */
 export const AMPLE: HistoryBounds = { events: 10_000, bytes: 16 * 1024 * 1024 }
 
-/** A process that has joined. */
+/** A backplane that has joined, with its listener. It stands for a process of an app. */
 export interface Member {
   backplane: Backplane
   listener: ContractListener
   joined: Awaited<ReturnType<Backplane['join']>>
 }
 
-/** The log of a case, and all that were connected to it. */
+/** The log of a case. It remembers the backplanes that the case creates, so that the suite can close them. */
 export class ContractLog {
   readonly made: Backplane[] = []
   readonly #connect: () => Backplane
@@ -41,7 +43,7 @@ export class ContractLog {
     return { backplane, listener, joined }
   }
 
-  /** As the core does, while an engine is coming back. */
+  /** Tries again until an attempt succeeds, as the plugin does while an engine comes back. */
   async retry<T>(attempt: () => Promise<T>): Promise<T> {
     const deadline = Date.now() + this.#patience
     for (;;) {
@@ -55,12 +57,12 @@ export class ContractLog {
   }
 }
 
-/** Messages of a publisher of its own. */
+/** Creates messages of a new publisher. */
 export function parcels(count: number, body?: string): Parcel[] {
   return numbering()(count, body)
 }
 
-/** Numbers the messages of a publisher, as the core does. */
+/** Creates messages of one publisher, numbered as the plugin numbers them. */
 export function numbering(): (count: number, body?: string) => Parcel[] {
   const publisher = randomUUID()
   let last = 0
@@ -71,7 +73,7 @@ export function numbering(): (count: number, body?: string) => Parcel[] {
     })
 }
 
-/** A message without what has no value. */
+/** A message without undefined fields, and with `isText` as a boolean, so that two can be compared. */
 export function plain({ messageId, message }: Parcel): unknown {
   return JSON.parse(
     JSON.stringify({ messageId, message: { ...message, isText: 'isText' in message && !!message.isText } })

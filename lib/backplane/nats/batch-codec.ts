@@ -1,30 +1,32 @@
+// Packs the entries of a parcel into one message of NATS, and unpacks them.
+
 import type { Parcel } from '../backplane.js'
 import { decodeMessage, encodeMessage } from '../message-codec.js'
 
-/** What each message begins with. */
+/** Start of each message. */
 const MARK = 'pylon-sse 1 '
 
-/** A parcel as it was read. */
+/** A parcel that was read. */
 export interface Unpacked extends Parcel {
-  /** Bytes of its body. */
+  /** Size of its body, bytes. */
   readonly size: number
 }
 
-/** Part of a batch that goes as one message: the engine has all of it, or none. */
+/** Part of a batch that is sent as one message, so that the engine stores all of it or none. */
 export interface Pack {
   readonly parcels: readonly Parcel[]
   readonly bytes: Buffer
 }
 
-/** A parcel that no message can hold. */
+/** Thrown for a parcel that is too large for a message. */
 export class TooLargeError extends Error {
   override readonly name = 'TooLargeError'
 }
 
 /**
- * A batch as messages, as few as hold it.
+ * Packs a batch into as few messages as can hold it.
  *
- * @param maxBytes what a message can hold
+ * @param maxBytes the largest size of a message
  * @throws TooLargeError
  */
 export function packBatch(batch: readonly Parcel[], maxBytes: number): Pack[] {
@@ -55,7 +57,11 @@ export function packBatch(batch: readonly Parcel[], maxBytes: number): Pack[] {
   return packs
 }
 
-/** @returns the parcels at their places; nothing at the place of one that is none, or of a whole message that is none */
+/**
+ * Unpacks a message.
+ *
+ * @returns the parcels in order. `undefined` stands for a parcel that is malformed, or for a whole message that is
+ */
 export function unpackBatch(data: Uint8Array): (Unpacked | undefined)[] {
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength)
   const line = bytes.indexOf('\n')
@@ -64,7 +70,7 @@ export function unpackBatch(data: Uint8Array): (Unpacked | undefined)[] {
   let at = line + 1
   return heads.map((head) => {
     const [messageId, labels, size] = Array.isArray(head) ? head : []
-    // Where its body ends nobody knows, nor where those after it are.
+    // Without its size, neither the end of its body is known, nor where later parcels start.
     if (!Number.isSafeInteger(size) || size < 0 || at + size > bytes.length) at = Number.POSITIVE_INFINITY
     if (at > bytes.length) return undefined
     const body = bytes.toString('utf8', at, at + size)

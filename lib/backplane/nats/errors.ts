@@ -1,12 +1,14 @@
-/** What is known of an error of the driver. */
+// What the errors of NATS and its driver mean, and which of them are refusals.
+
+/** An error of the driver, as far as it is used here. */
 interface DriverError extends Error {
-  /** Of an answer of JetStream: its number of the error. */
+  /** The number of the error, if JetStream has answered with one. */
   code?: number | string
   operation?: string
   subject?: string
 }
 
-/** Why JetStream will not have a message, however often it is asked. */
+/** Reasons for which JetStream refuses a message however often it is sent, by number. */
 const REFUSALS: Record<number, string> = {
   10023: 'its memory or its disk is full',
   10047: 'its storage is full',
@@ -26,7 +28,7 @@ const REASONS: Record<string, string> = {
     'it has no JetStream; nats-server needs -js, or `jetstream` in its configuration, and the account the right to it'
 }
 
-/** Why a server cannot be used. */
+/** Says why a server cannot be used. */
 export function reasonOf(error: unknown): string {
   const { name, message, code, cause, operation, subject } = error as DriverError
   if (name === 'PermissionViolationError') return `its user has not the right to ${operation} ${subject}`
@@ -41,7 +43,7 @@ export function reasonOf(error: unknown): string {
   return message || name
 }
 
-/** Whether the server will not have a message, however often it is asked. */
+/** Whether the server will refuse a message however often it is sent. */
 export function isRefusal(error: unknown): boolean {
   const { name, code, cause } = error as DriverError
   /* c8 ignore next 2: the driver wraps some errors in others, and some not */
@@ -49,7 +51,7 @@ export function isRefusal(error: unknown): boolean {
   return typeof code === 'number' && code in REFUSALS
 }
 
-/** Whether no stream takes what was published, or no server knows of streams. */
+/** Whether no stream takes the subject, or the server has no JetStream. */
 export function isAbsence(error: unknown): boolean {
   return (error as Error).name === 'JetStreamNotEnabled'
 }

@@ -1,38 +1,40 @@
+// Reads a stream of NATS from a place on, and notices when the server hangs.
+
 import { randomBytes } from 'node:crypto'
 import type { AckPolicy, DeliverPolicy } from '@nats-io/jetstream'
 import type { Msg } from '@nats-io/transport-node'
 import type { Linked } from './link.js'
 
-/** How often the server says that there is nothing, ms. */
+/** Interval in which an idle server sends a heartbeat, ms. */
 const HEARTBEAT = 1000
-/** After how long without a word the server is taken to hang, ms. */
+/** Time without a message or a heartbeat after which the server is considered to hang, ms. */
 const SILENCE = 3 * HEARTBEAT
-/** After how long the server forgets a reader that has gone, ms. */
+/** Time after which the server deletes the consumer of a process that is gone, ms. */
 const INACTIVE = 30_000
 const NANOS = 1_000_000
 const UNBOUNDED = { ack_policy: 'none' as AckPolicy }
-/** The server sends no more than may be unacknowledged. Nothing is ever acknowledged, and nothing sent again. */
+/** The server sends no more messages than may be unacknowledged. None is ever acknowledged, and none is sent again. */
 const BOUNDED = { ack_policy: 'all' as AckPolicy, ack_wait: 3_600_000 * NANOS }
-/** Where a message of the stream is acknowledged begins so. */
+/** Start of the reply subject of each message of the stream, by which it would be acknowledged. */
 const DELIVERY = '$JS.ACK.'
 
 /** A message of a stream. */
 export interface StreamMessage {
   readonly seq: number
-  /** When the server got it, ms since 1970. */
+  /** When the server received it, ms since 1970. */
   readonly at: number
-  /** The same in ns, which tells it from any other message of the same number. */
+  /** The same in ns, which distinguishes it from any other message with the same number. */
   readonly nanos: string
-  /** Messages that follow it now. */
+  /** How many messages follow it at the moment. */
   readonly pending: number
   readonly data: Uint8Array
 }
 
-/** The messages of a stream from one on, in order, none left out (an ordered consumer, ADR-17). Begun anew after any fault. */
+/** Receives the messages of a stream in order, without gaps (an ordered consumer, NATS ADR-17). After any fault, it ends. */
 export class NatsFeed {
-  /** Resolves with what was wrong when nothing will come any more. */
+  /** Resolves with the reason once the feed has ended. */
   readonly ended: Promise<Error>
-  /** Messages that were there when it began. */
+  /** How many messages were there when it began. */
   pending = 0
   readonly #linked: Linked
   readonly #stream: string
@@ -43,7 +45,7 @@ export class NatsFeed {
   #subscription: { unsubscribe(): void } | undefined
   #setEnded!: (error: Error) => void
   #hasEnded = false
-  /** Messages that have come. */
+  /** How many messages have come. */
   #count = 0
 
   constructor(linked: Linked, stream: string, subject: string, onMessage: (message: StreamMessage) => void) {
@@ -59,9 +61,9 @@ export class NatsFeed {
   }
 
   /**
-   * Begins with the message `from`, or the first after it.
+   * Starts with the message `from`, or the first one after it.
    *
-   * @param most messages that the server sends. Default: all, as they come
+   * @param most the number of messages that the server sends at most. Default: no limit
    */
   async begin(from: number, most?: number): Promise<void> {
     const { connection, manager } = this.#linked
@@ -101,7 +103,7 @@ export class NatsFeed {
     this.#subscription?.unsubscribe()
   }
 
-  /** Tells the server, too. */
+  /** Ends the feed, and deletes its consumer on the server. */
   async close(): Promise<void> {
     this.end(new Error('it is closed'))
     const { connection, manager } = this.#linked
@@ -116,12 +118,12 @@ export class NatsFeed {
     }
     this.#watch.refresh()
     const { headers, reply = '' } = message
-    // A message that somebody has published may say the same, and is none of the server's words.
+    // A published message may have the same headers, but is not from the server.
     if (headers !== undefined && headers.code > 0 && !reply.startsWith(DELIVERY)) {
       this.#heed(message)
       return
     }
-    // $JS.ACK, domain and account where the server is of a newer kind, stream, consumer, then:
+    // $JS.ACK, domain and account (with newer servers only), stream, consumer, then:
     const tokens = reply.split('.')
     const [, seq, number, nanos = '', pending] = tokens.slice(tokens.length === 9 ? 4 : 6)
     if (Number(number) !== this.#count + 1) {
@@ -138,14 +140,14 @@ export class NatsFeed {
     })
   }
 
-  /** What the server says beside the messages. */
+  /** Handles what the server sends besides messages: errors, heartbeats and flow control. */
   #heed(message: Msg): void {
     const headers = message.headers!
     const delivered = headers.get('Nats-Last-Consumer')
     const stalled = headers.get('Nats-Consumer-Stalled')
     if (headers.code !== 100) this.end(new Error(headers.description))
     else if (delivered !== '' && Number(delivered) !== this.#count) this.end(new Error('a message has not arrived'))
-    // It waits for a word that what it has sent was read.
+    // Flow control: the server waits for a reply that what it has sent was read.
     else if (message.reply) message.respond()
     else if (stalled !== '') this.#linked.connection.publish(stalled)
   }

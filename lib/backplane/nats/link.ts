@@ -1,15 +1,18 @@
+// The connection to NATS: the app's own, or one that is made again for as long as it takes.
+
 import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream'
 import type { NatsConnection, NodeConnectionOptions, Status } from '@nats-io/transport-node'
+import { loadPackage } from '../engine-setup.js'
 import { within } from '../within.js'
 
-/** How long a connection may take to be made, ms. */
+/** Time limit for making a connection, ms. */
 export const CONNECT_TIMEOUT = 2000
-/** How long the server may take to answer, ms. */
+/** Time limit for each answer of the server, ms. */
 export const ANSWER_TIMEOUT = 2000
-/** How long a connection has to end properly, ms. */
+/** Time limit for ending a connection properly, ms. */
 const END_TIMEOUT = 1000
 
-/** A connection of one's own is left where it does not answer, and made again as long as it takes. */
+/** Options of a connection that is made here. If the server does not answer, it is dropped, and reconnects without limit. */
 const OWN = {
   name: 'pylon-sse',
   timeout: CONNECT_TIMEOUT,
@@ -27,40 +30,30 @@ export type ConnectOptions = Pick<
   'servers' | 'user' | 'pass' | 'token' | 'authenticator' | 'tls' | 'inboxPrefix'
 >
 
-/** A connection, and JetStream by it. */
+/** A connection, and JetStream over it. */
 export interface Linked {
   readonly connection: NatsConnection
   readonly client: JetStreamClient
   readonly manager: JetStreamManager
 }
 
-/** Loads the packages that are used, by their names. */
+/** How the client libraries are loaded. */
 export interface Packages {
   jetstream(): Promise<typeof import('@nats-io/jetstream')>
   transport(): Promise<typeof import('@nats-io/transport-node')>
 }
 
 const PACKAGES: Packages = {
-  jetstream: () => load('@nats-io/jetstream', () => import('@nats-io/jetstream')),
-  transport: () => load('@nats-io/transport-node', () => import('@nats-io/transport-node'))
+  jetstream: () => loadPackage('@nats-io/jetstream', () => import('@nats-io/jetstream')),
+  transport: () => loadPackage('@nats-io/transport-node', () => import('@nats-io/transport-node'))
 }
 
-/** Loads a package that the app has to install. */
-export async function load<T>(name: string, load: () => Promise<T>): Promise<T> {
-  try {
-    return await load()
-  } catch (error) {
-    if ((error as { code?: string }).code !== 'ERR_MODULE_NOT_FOUND') throw error
-    throw new Error(`the package ${name} is missing; install it: npm i ${name}`, { cause: error })
-  }
-}
-
-/** The app's connection, or one of one's own. */
+/** The app's connection, or one that is made here. */
 export class NatsLink {
   readonly #given: NatsConnection | undefined
   readonly #options: ConnectOptions
   readonly #packages: Packages
-  /** Told when the connection is lost, and when it is there again. */
+  /** Called when the connection is lost, and when it is there again. */
   readonly #onChange: (isUp: boolean) => void
   #opening: Promise<Linked> | undefined
   #linked: Linked | undefined
@@ -80,14 +73,14 @@ export class NatsLink {
     this.#packages = packages
   }
 
-  /** Where it connects to, for messages. */
+  /** The address of the server, for error messages. */
   get address(): string {
     /* c8 ignore next: a connection that is closed has no server to name */
     if (this.#given) return this.#given.isClosed() ? "the app's connection" : this.#given.getServer()
     return [this.#options.servers].flat().join(', ')
   }
 
-  /** The connection, which is up. Nothing is given to one that is not: it might keep it, and send it late. */
+  /** Gives the connection if it is up. Rejects if it is lost: the driver would buffer what is sent, and send it late. */
   async open(): Promise<Linked> {
     if (this.#isClosed) throw new Error('it is closed')
     if (this.#linked === undefined || this.#linked.connection.isClosed()) {
@@ -105,7 +98,7 @@ export class NatsLink {
     await this.drop()
   }
 
-  /** Ends the connection where it is its own, until it is asked for again. What waits for an answer rejects. */
+  /** Ends the connection if it was made here; `open` makes another. Requests that wait for an answer reject. */
   async drop(): Promise<void> {
     this.#statuses?.stop?.()
     const end = async () => {

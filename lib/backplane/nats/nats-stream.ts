@@ -1,15 +1,16 @@
-import { createHash } from 'node:crypto'
+// The stream of NATS that holds the log: creating, checking, appending, and reading ranges.
+
 import type { DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo } from '@nats-io/jetstream'
 import type { BackplaneEntry, BackplaneListener, HistoryBounds, Joined, Parcel } from '../backplane.js'
 import { packBatch, unpackBatch } from './batch-codec.js'
 import { NatsFeed, type StreamMessage } from './feed.js'
 import type { Linked } from './link.js'
-import { streamCursor } from './stream-cursor.js'
+import { epochOf, streamCursor } from './stream-cursor.js'
 
-/** Messages of the history read at once, and about how many bytes: what else the server says waits behind them. */
+/** How much of the history is read at once, in messages and about how many bytes: heartbeats wait behind it. */
 const CHUNK = 1000
 const CHUNK_BYTES = 512 * 1024
-/** What headers take of a message at most, bytes. */
+/** Largest size of the headers of a message, bytes. */
 const HEADERS = 512
 
 export interface NatsStreamOptions {
@@ -20,40 +21,40 @@ export interface NatsStreamOptions {
   replicas: number | undefined
 }
 
-/** An entry that the stream has. */
+/** An entry that was appended. */
 export interface Appended {
   readonly cursor: string
-  /** Its message. */
+  /** Number of the message that holds it. */
   readonly seq: number
-  /** Whether it had not got there before. */
+  /** False if an earlier attempt had appended it already. */
   readonly isNew: boolean
 }
 
-/** What was read when a process began, or begins again. */
+/** What was read when a process began, or began anew. */
 export interface Loaded extends Joined {
   readonly epoch: string
-  /** The message to go on from. */
+  /** Number of the message to read on from. */
   readonly next: number
-  /** When the server got the message before that, ns since 1970. */
+  /** When the server received the message before that, ns since 1970. */
   readonly nanos: string
 }
 
-/** A stream that does not serve, and what would. */
+/** Thrown if the configuration of the stream is unsuitable. Says what is wrong. */
 export class StreamConfigError extends Error {
   override readonly name = 'StreamConfigError'
 }
 
-/** The stream in NATS: appends, reads. */
+/** The stream in NATS. */
 export class NatsStream {
   readonly #options: NatsStreamOptions
-  /** Bytes that the stream's messages may have. */
+  /** Largest size of a message of the stream, bytes. */
   #maxMessageSize = Number.POSITIVE_INFINITY
 
   constructor(options: NatsStreamOptions) {
     this.#options = options
   }
 
-  /** What the stream says of itself. It is created where there is none. @throws StreamConfigError */
+  /** Asks the server about the stream, and creates it if there is none. @throws StreamConfigError */
   async inform({ manager }: Linked): Promise<StreamInfo> {
     const { stream, subject, maxMessages, maxBytes, replicas } = this.#options
     const inform = () => manager.streams.info(stream)
@@ -86,8 +87,8 @@ export class NatsStream {
   }
 
   /**
-   * Appends a batch, as one message where it can: JetStream promises for one alone that it is there whole or not at all,
-   * and that what follows comes after it.
+   * Appends a batch, as one message if it fits: only for a single message does JetStream promise that it is stored whole or not at
+   * all, and that later ones follow it.
    *
    * @returns the places
    * @throws TooLargeError
@@ -99,7 +100,7 @@ export class NatsStream {
     const packs = packBatch(batch, Math.min(maxPayload, this.#maxMessageSize) - HEADERS)
     const appended: Appended[] = []
     for (const { parcels, bytes } of packs) {
-      // What is tried again may have more events, or fewer.
+      // Another attempt may have more events, or fewer.
       const msgID = `${parcels[0]!.messageId} ${parcels.at(-1)!.messageId} ${parcels.length}`
       const { seq, duplicate } = await client.publish(subject, bytes, { msgID, expect: { streamName: stream } })
       for (const place of parcels.keys())
@@ -108,7 +109,7 @@ export class NatsStream {
     return appended
   }
 
-  /** Gives messages as they come, once it has begun. */
+  /** Creates a feed of the messages. It has yet to be begun. */
   feed(linked: Linked, onMessage: (message: StreamMessage) => void): NatsFeed {
     const { stream, subject } = this.#options
     return new NatsFeed(linked, stream, subject, onMessage)
@@ -131,12 +132,12 @@ export class NatsStream {
     let to = newest
     let before: string | undefined
     let hasAny = false
-    // What is passed over was read all the same: a stream of nothing else is not read to its end.
+    // Entries that are skipped count as well, so that a stream of nothing else is not read to its end.
     const passOver: BackplaneListener['onForeign'] = (cursor, reason) => {
       eventsLeft--
       onForeign(cursor, reason)
     }
-    // Whoever may not read finds out now.
+    // Reads an empty range, so that a user without the right to read gets the error now.
     if (messages === 0) await this.#readRange(linked, newest + 1, newest + 1)
     while (before === undefined && eventsLeft > 0 && messages > 0 && to >= oldest) {
       const count = Math.max(1, Math.min(most, eventsLeft, Math.ceil(Math.min(CHUNK_BYTES, bytesLeft) / average)))
@@ -147,7 +148,7 @@ export class NatsStream {
         if (entries.length === 0) bytesLeft -= message.data.length
         for (const entry of entries.reverse()) {
           bytesLeft -= entry.size
-          // One at least, as the log keeps one.
+          // At least one entry, as the log keeps at least one.
           if (before === undefined && ((eventsLeft > 0 && bytesLeft >= 0) || !hasAny)) {
             hasAny = true
             eventsLeft--
@@ -168,7 +169,7 @@ export class NatsStream {
     }
   }
 
-  /** Those of the messages from one to another that are still there. */
+  /** Reads the messages of a range that are still there. */
   async #readRange(linked: Linked, from: number, to: number): Promise<StreamMessage[]> {
     const messages: StreamMessage[] = []
     let setDone: () => void
@@ -204,20 +205,14 @@ export function entriesOf(
   return entries
 }
 
-/** Names this life of the stream: one that was deleted and created anew begins from 1 again. */
-export function epochOf({ created, config: { name } }: StreamInfo): string {
-  const hash = createHash('sha256').update(`${name} ${created}`).digest()
-  return (hash.readUIntBE(0, 6) % 36 ** 8).toString(36).padStart(8, '0')
-}
-
-/** When the server got the newest message that the stream has or had, ns since 1970. */
+/** When the server received the newest message that the stream has or had, ns since 1970. */
 export function lastNanos({ state: { last_ts } }: StreamInfo): string {
   const seconds = Math.floor(Date.parse(last_ts) / 1000)
   const [, fraction = ''] = /\.(\d+)/.exec(last_ts) ?? []
   return `${seconds}${fraction.padEnd(9, '0')}`
 }
 
-/** What of a stream's configuration does not do. Others of its limits may be other than the options say. */
+/** Says what is unsuitable in the configuration of a stream. Its other limits may differ from the options. */
 function faultsOf(config: StreamConfig, subject: string): string[] {
   const { subjects = [], retention, discard, max_msgs, max_bytes, max_age, no_ack, sealed, mirror } = config
   const faults: string[] = []
@@ -234,7 +229,7 @@ function faultsOf(config: StreamConfig, subject: string): string[] {
   return faults
 }
 
-/** Whether a pattern of subjects has a subject among it. */
+/** Whether a pattern matches a subject. */
 function covers(pattern: string, subject: string): boolean {
   const [patterns, tokens] = [pattern.split('.'), subject.split('.')]
   for (const [i, each] of patterns.entries()) {

@@ -1,7 +1,9 @@
+// Options of `jetStream`, and their checks.
+
 import type { NatsConnection } from '@nats-io/transport-node'
 import { InvalidOptionError } from '../../api/errors.js'
 import { onlyKnown, refuse, whole } from '../../api/input/checks.js'
-import { oneEngine } from '../engine-options.js'
+import { oneEngine } from '../engine-setup.js'
 import { LIMITS, type LimitOptions } from '../limits.js'
 import type { ConnectOptions } from './link.js'
 

@@ -1,37 +1,39 @@
-import { loadPackage } from '../optional-package.js'
+// Connections to Postgres by the package pg: to an address, out of a pool, or two of them. PGlite is in pglite.ts.
+
+import { loadPackage } from '../engine-setup.js'
 import { within } from '../within.js'
 
-/** A row of an answer. All columns are asked for as text, whatever parsers a client has for types. */
+/** A row of a result. Queries ask for all columns as text, because an app may have set its own parsers for types. */
 export type Row = Record<string, string | null>
 
-/** A connection of the backplane's own, whatever carries it. */
+/** A connection that only the backplane uses: a client of `pg`, or a PGlite. */
 export interface Connection {
   query(text: string, values?: readonly unknown[]): Promise<Row[]>
-  /** Several statements. */
+  /** Runs several statements. */
   execute(script: string): Promise<void>
-  /** Has `wake` called when somebody has published. */
+  /** Calls `wake` for each notification on the channel, which means that something was published. */
   listen(channel: string, wake: () => void): Promise<void>
-  /** Bytes that have come by it, where that is known. */
+  /** Number of bytes received; 0 if unknown. */
   readonly received: number
-  /** Ends it. Resolves when it is gone. */
+  /** Ends the connection. Resolves when it has ended. */
   end(): Promise<void>
 }
 
-/** @param onEnd called when the connection is lost */
+/** Opens a connection. @param onEnd called when the connection is lost */
 export type Connect = (onEnd: (error?: Error) => void) => Promise<Connection>
 
-/** How long a connection may take to be made, ms. */
+/** How long connecting may take, ms. */
 export const CONNECT_TIMEOUT = 3000
-/** How long it has to end properly, ms. */
+/** How long a connection may take to end, ms. After that its socket is destroyed. */
 const END_TIMEOUT = 1000
 
-/** What is used of a client of `pg`, told by its shape, so that its types need not be installed. */
+/** The part of a client of `pg` that the plugin uses. It is declared by its shape, so that an app need not install its types. */
 export interface PgClient {
   query(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>
   on(event: string, listener: (argument: never) => void): unknown
 }
 
-/** What is used of a client of one's own. */
+/** The part of a client that only the plugin's own connections need. */
 interface OwnPgClient extends PgClient {
   connect(): Promise<unknown>
   end(): Promise<unknown>
@@ -42,13 +44,13 @@ interface PgConnection {
   readonly stream?: { readonly bytesRead?: number; destroy(): void }
 }
 
-/** What is used of a pool of `pg`. */
+/** The part of a pool of `pg` that the plugin uses. */
 export interface PgPool {
   connect(): Promise<PgClient & { release(destroy?: boolean): void }>
   readonly options?: object
 }
 
-/** A connection to an address, by the package pg. */
+/** Connects to an address, with the package pg. */
 export function connectTo(connectionString: string, load: () => Promise<unknown> = () => import('pg')): Connect {
   return async (onEnd) => {
     const { default: pg } = (await loadPackage('pg', load)) as {
@@ -75,7 +77,7 @@ export function connectTo(connectionString: string, load: () => Promise<unknown>
   }
 }
 
-/** A client of a pool, which is kept until it ends. The pool replaces it. */
+/** Takes a client out of a pool, and keeps it until the connection ends. The pool may then create another one. */
 export function borrowFrom(pool: PgPool): Connect {
   return async (onEnd) => {
     let isLate = false
@@ -93,7 +95,7 @@ export function borrowFrom(pool: PgPool): Connect {
   }
 }
 
-/** Listens by a connection of its own. Where one of the two is lost, both are made anew. */
+/** Uses a second connection to listen. If one of the two is lost, both are replaced. */
 export function listeningBy(connect: Connect, connectListener: Connect): Connect {
   return async (onEnd) => {
     const listener = await connectListener(onEnd)
@@ -115,11 +117,11 @@ export function listeningBy(connect: Connect, connectListener: Connect): Connect
   }
 }
 
-/** A client of `pg`, as a connection. */
+/** A client of `pg` as a `Connection`. */
 class PgLink implements Connection {
   readonly #client: PgClient & { readonly connection?: PgConnection }
   readonly #end: () => Promise<void>
-  /** When the last query has its answer. */
+  /** Settles with the last query. */
   #free: Promise<unknown> = Promise.resolve()
 
   constructor(client: PgClient, onEnd: (error?: Error) => void, end: () => Promise<void>) {
@@ -130,7 +132,7 @@ class PgLink implements Connection {
   }
 
   get received(): number {
-    /* c8 ignore next: a client that is not of pg may not tell */
+    /* c8 ignore next: a client with another implementation may have no socket */
     return this.#client.connection?.stream?.bytesRead ?? 0
   }
 
@@ -142,7 +144,7 @@ class PgLink implements Connection {
     await this.#inTurn(() => this.#client.query(script))
   }
 
-  /** A client of pg is to be asked one thing at a time: its own queue is deprecated. */
+  /** Sends one query at a time, because the queue of `pg` itself is deprecated. */
   #inTurn<T>(ask: () => Promise<T>): Promise<T> {
     const answer = this.#free.then(ask)
     this.#free = answer.catch(() => {})

@@ -1,9 +1,14 @@
-/** What is known of an error of the driver: `code` is what Postgres calls it (appendix A of its manual), or the system. */
+// Errors of Postgres and its driver: which of them are final, and what they mean in words.
+
+/**
+ * An error of the driver. Its `code` is Postgres's SQLSTATE, or the system's code.
+ * https://www.postgresql.org/docs/current/errcodes-appendix.html
+ */
 interface DriverError extends Error {
   readonly code?: string
 }
 
-/** What says that the server will not have an event, however often it is asked, and why. By code, or by class of codes. */
+/** Errors that a retry does not help against: the server refuses the event. By SQLSTATE, or by its class (two characters). */
 const REFUSALS: Record<string, string> = {
   '42501': 'its user may not do this',
   '53100': 'its disk is full',
@@ -11,7 +16,7 @@ const REFUSALS: Record<string, string> = {
   '54': 'the event is larger than it takes'
 }
 
-/** Other errors, in words. */
+/** All known errors, in words. */
 const REASONS: Record<string, string> = {
   ...REFUSALS,
   '25006': 'it takes no writes: it is a standby, or read-only',
@@ -27,13 +32,13 @@ const REASONS: Record<string, string> = {
   ETIMEDOUT: 'it has not answered in time'
 }
 
-/** What says that the schema is not there. */
+/** Codes of errors about a missing schema, table, function or column. */
 const NO_SCHEMA = ['3F000', '42P01', '42883', '42703']
 
-/** What says nothing against the connection that it came by. */
+/** Codes of errors after which the connection can still be used. */
 const PASSING = ['40', '55P03', '57014']
 
-/** Why a server cannot be used. */
+/** Why a server cannot be used, for messages. */
 export function reasonOf(error: Error): string {
   const reason = lookUp(REASONS, error)
   const { message, code } = error as DriverError
@@ -42,18 +47,18 @@ export function reasonOf(error: Error): string {
   return /^E[A-Z]/.test(code!) ? reason : `${reason}: ${message}`
 }
 
-/** Whether the server will not have an event, however often it is asked. */
+/** Whether the server refuses the event for good, so that a retry does not help. */
 export function isRefusal(error: Error): boolean {
   return lookUp(REFUSALS, error) !== undefined
 }
 
-/** Whether the connection can be used on after an error. */
+/** Whether the connection can still be used after an error. */
 export function isPassing(error: Error): boolean {
   const { code = '' } = error as DriverError
   return isRefusal(error) || PASSING.some((known) => code.startsWith(known))
 }
 
-/** Whether the schema is missing, or parts of it. */
+/** Whether the schema or a part of it is missing. */
 export function isAbsence(error: Error): boolean {
   return NO_SCHEMA.includes((error as DriverError).code ?? '')
 }

@@ -1,3 +1,5 @@
+// The lock that keeps a second process from opening the folder of a PGlite.
+
 import { createHash } from 'node:crypto'
 import { mkdir, realpath, unlink } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
@@ -5,11 +7,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 /**
- * Keeps a folder for this process, by a socket that ends with it, however that happens. A file with its number would be left
- * behind by `kill -9`, and the number may be that of another process then.
+ * Locks a folder, which is created if necessary, for this process. The lock is a listening socket, since the system closes it
+ * however the process ends. A file with the process id would be left behind by `kill -9`, and another process may get the same id.
  *
- * @returns gives the folder free again
- * @throws Error where another process of this machine has it
+ * @returns a function that unlocks the folder
+ * @throws Error if another process on this machine has locked the folder
  */
 export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   await mkdir(folder, { recursive: true })
@@ -17,14 +19,14 @@ export async function lockFolder(folder: string): Promise<() => Promise<void>> {
     .update(await realpath(folder))
     .digest('hex')
     .slice(0, 24)}`
-  /* c8 ignore next: one of the two is for another system */
+  /* c8 ignore next: one of the two branches is for another system */
   const path = process.platform === 'win32' ? `\\\\.\\pipe\\${name}` : join(tmpdir(), `${name}.lock`)
   const server = (await listen(path)) ?? (await takeOver(path))
   if (server === undefined) throw new Error(`the folder ${folder} is in use: only one process may have it open`)
   return () => new Promise((resolve) => server.close(() => resolve()))
 }
 
-/** Nothing where somebody listens there, or has. */
+/** @returns `undefined` if a socket file exists there, whether or not a process still listens on it */
 function listen(path: string): Promise<Server | undefined> {
   return new Promise((resolve, reject) => {
     const server = createServer((socket) => socket.destroy())
@@ -32,13 +34,13 @@ function listen(path: string): Promise<Server | undefined> {
       if (error.code === 'EADDRINUSE') resolve(undefined)
       else reject(error)
     })
-    // Without `exclusive` the workers of a cluster would share it.
+    // Without `exclusive`, the workers of a cluster would share the socket.
     server.listen({ path, exclusive: true }, () => resolve(server))
     server.unref()
   })
 }
 
-/** Nothing where somebody listens there. */
+/** Replaces a socket file that a dead process has left. @returns `undefined` if a process listens on it */
 async function takeOver(path: string): Promise<Server | undefined> {
   const isAlive = await new Promise<boolean>((resolve) => {
     const socket = connect(path, () => {

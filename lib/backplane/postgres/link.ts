@@ -1,10 +1,12 @@
+// A connection to Postgres that is opened again after it was dropped. When it is dropped is decided in postgres.ts.
+
 import { within } from '../within.js'
 import type { Connect, Connection } from './connection.js'
 
-/** How long what has ended may take to be gone, ms. */
+/** How long `close` waits for connections to end, ms. */
 const END_TIMEOUT = 1500
 
-/** A connection of one's own, made when it is asked for, and made anew after it was dropped. */
+/** The backplane's connection, opened when it is first needed, and again after it was dropped or lost. */
 export class PostgresLink {
   readonly #connect: Connect
   readonly #prepare: (connection: Connection) => Promise<void>
@@ -16,8 +18,8 @@ export class PostgresLink {
   #reason: Error | undefined
 
   /**
-   * @param prepare what is done with each connection first
-   * @param onLost called when a connection is lost that was in use
+   * @param prepare called with each new connection, before it is used
+   * @param onLost called when a connection in use is lost
    */
   constructor(connect: Connect, prepare: (connection: Connection) => Promise<void>, onLost: () => void) {
     this.#connect = connect
@@ -25,12 +27,12 @@ export class PostgresLink {
     this.#onLost = onLost
   }
 
-  /** What was wrong with the connection: a driver may tell the reason there alone. */
+  /** The first error of the current connection. A rejected query may say less about the cause. */
   get reason(): Error | undefined {
     return this.#reason
   }
 
-  /** The connection, which is ready. */
+  /** Connects, if necessary, and resolves with the prepared connection. */
   async open(): Promise<Connection> {
     if (this.#connection !== undefined) return this.#connection
     this.#opening ??= this.#open().finally(() => {
@@ -39,7 +41,7 @@ export class PostgresLink {
     return this.#opening
   }
 
-  /** Ends the connection, if there is one. What waits for an answer rejects. */
+  /** Ends the connection, if there is one. Queries without a result reject. */
   drop(): void {
     const connection = this.#connection
     this.#connection = undefined
@@ -65,7 +67,7 @@ export class PostgresLink {
     })
     try {
       await this.#prepare(connection)
-      /* c8 ignore next 2: closed, or lost, in the moment before this */
+      /* c8 ignore next 2: closed or lost while the connection was prepared, which no test can time */
       if (this.#isClosed) throw new Error('it is closed')
       if (isLost) throw this.#reason ?? new Error('the connection was lost')
     } catch (error) {

@@ -1,13 +1,13 @@
 /**
  * Version 1 of the schema: the log, and how events get into it.
  *
- * An event is a row of `events`, written where it is published, in the transaction of its publisher. What orders the log is
- * `commits`: the deferred trigger `number` adds a row to it as a transaction commits, under a lock that is held until others
- * can see the transaction. So the order of the numbers is the order of the commits, whatever the transactions took to get
- * there. The numbers come from a sequence, since a transaction that is REPEATABLE READ does not see the newest rows.
+ * A publisher inserts each event into `events`, in its own transaction. The order of the log is in `commits`: when a transaction
+ * commits, the deferred trigger `number` adds a row to it, under a lock that is held until others can see the transaction. So
+ * events are numbered in the order of the commits, however long a transaction takes. The numbers come from a sequence, since a
+ * transaction that is REPEATABLE READ does not see the newest rows.
  *
- * The setting `<schema>.tx` names the number of the transaction in `events`, and its publisher. It is undone with a
- * savepoint, and by the trigger: events that follow later in the same transaction get another number.
+ * The setting `<schema>.tx` holds the number of the transaction in `events`, and the id of its publisher. A rollback to a savepoint
+ * undoes it, and the trigger clears it: events that follow later in the same transaction get another number.
  *
  * @param s the name of the schema
  */

@@ -1,24 +1,27 @@
+// Migrations of the schema, and checks of its version. The SQL of the versions is in log-schema.ts, feed-schema.ts and feed-changes-schema.ts.
+
+import { feedChangesSchema } from './feed-changes-schema.js'
 import { feedSchema } from './feed-schema.js'
 import { logSchema } from './log-schema.js'
 
-/** What makes each version of the schema from the one before. */
-const STEPS: readonly ((schema: string) => string)[] = [logSchema, feedSchema]
+/** The scripts that make each version of the schema out of the version before. */
+const STEPS: readonly ((schema: string) => string)[] = [logSchema, feedSchema, feedChangesSchema]
 
-/** The version that this release reads and writes. */
+/** The version of the schema that this release uses. */
 export const VERSION = STEPS.length
 
-/** Two processes that start at once do not migrate at once. Any number that is not another's will do. */
+/** Key of the advisory lock that lets one process migrate at a time. The number is arbitrary. */
 const LOCK = 7_956_010_107
 
-/** The schema of the database is not one that this release can use. Its message says what to do. */
+/** Thrown if this release cannot use the schema of the database. The message says what to do. */
 export class SchemaError extends Error {
   override readonly name = 'SchemaError'
 }
 
 /**
- * A script that brings a schema to the version of this release, in one transaction.
+ * A script that migrates a schema to the version of this release, in one transaction.
  *
- * @param from the version that it has, 0 where it is not there
+ * @param from the current version; 0 if there is no schema
  */
 export function migrationScript(schema: string, from: number): string {
   const steps = STEPS.slice(from).map((step) => step(schema))
@@ -33,16 +36,16 @@ export function migrationScript(schema: string, from: number): string {
   ].join('\n')
 }
 
-/** What is used of a connection. */
+/** The part of a connection that migrations use. */
 interface Connection {
   query(text: string, values?: readonly unknown[]): Promise<Record<string, string | null>[]>
   execute(script: string): Promise<void>
 }
 
 /**
- * Brings the schema to the version of this release, where it is older or not there.
+ * Creates the schema, or migrates it to the version of this release.
  *
- * @throws SchemaError where it is newer
+ * @throws SchemaError if the schema is newer than this release
  */
 export async function migrate(connection: Connection, schema: string): Promise<void> {
   const version = await readVersion(connection, schema)
@@ -52,12 +55,12 @@ export async function migrate(connection: Connection, schema: string): Promise<v
     await connection.execute(migrationScript(schema, version))
   } catch (error) {
     await connection.execute('rollback')
-    // Another process may have done it meanwhile.
+    // Another process may have migrated the schema meanwhile.
     if ((await readVersion(connection, schema)) !== VERSION) throw error
   }
 }
 
-/** @throws SchemaError where it is not of the version of this release */
+/** @throws SchemaError if the schema is missing, older or newer than this release */
 export async function checkVersion(connection: Connection, schema: string): Promise<void> {
   const version = await readVersion(connection, schema)
   checkAge(schema, version)
@@ -74,7 +77,7 @@ function checkAge(schema: string, version: number): void {
   )
 }
 
-/** 0 where there is none. */
+/** The version of the schema; 0 if there is none. */
 async function readVersion(connection: Connection, schema: string): Promise<number> {
   const [found] = await connection.query('select to_regclass($1)::text as state', [`${schema}.state`])
   if (found!.state === null) return 0

@@ -1,6 +1,8 @@
+// The options of `postgres`, their defaults and their checks.
+
 import { InvalidOptionError } from '../../api/errors.js'
 import { flag, MAX_DELAY, onlyKnown, refuse, whole } from '../../api/input/checks.js'
-import { oneEngine } from '../engine-options.js'
+import { oneEngine } from '../engine-setup.js'
 import { LIMITS, type LimitOptions } from '../limits.js'
 import type { PgPool } from './connection.js'
 import type { PGliteClient } from './pglite.js'
@@ -8,37 +10,44 @@ import type { PGliteClient } from './pglite.js'
 /** Options of `postgres`. It takes one of `pool`, `connectionString`, `pglite` and `dataDir`. */
 export interface PostgresOptions extends LimitOptions {
   /**
-   * A pool that the app owns: `Pool` of pg, or `app.pg.pool` of @fastify/postgres. One client of it is kept for as long as the
-   * plugin runs, to publish and to read, and replaced as often as need be. The pool is left open when the app closes.
+   * A pool that the app owns: `Pool` of pg, or `app.pg.pool` of @fastify/postgres. The plugin takes one client out of it, to
+   * publish and to read, keeps that while it runs, and replaces it when necessary. It does not close the pool.
    */
   pool?: PgPool | undefined
   /**
-   * Instead of a pool: `postgres://user:password@host:5432/database`, with `?sslmode=verify-full` for TLS. Needs the package pg.
-   * The plugin makes one connection.
+   * Instead of `pool`: `postgres://user:password@host:5432/database`, with `?sslmode=verify-full` for TLS. Needs the package pg.
+   * The plugin opens one connection, or two if `listen` is a connection string.
    */
   connectionString?: string | undefined
-  /** Instead of a server: a PGlite of the app's, Postgres in this process. It is left open when the app closes. */
+  /** Instead of a server: a PGlite (Postgres in this process) that the app owns. The plugin does not close it. */
   pglite?: PGliteClient | undefined
   /** Instead of a server: the folder of a PGlite that the plugin opens and closes. Needs the package @electric-sql/pglite. */
   dataDir?: string | undefined
   /**
-   * Whether the connection listens for notifications (LISTEN). Default: true. False where that is not possible, as through
-   * PgBouncer in transaction mode: events are then polled for. A connection string leads a second connection past PgBouncer,
-   * which listens and does nothing else.
+   * Whether the connection listens for notifications (LISTEN). Default: true. With false the plugin only polls for events; use it
+   * if LISTEN does not work, as through PgBouncer in transaction mode. A connection string makes the plugin open a second
+   * connection, past PgBouncer, which only listens.
    */
   listen?: boolean | string | undefined
-  /** Between two looks for events that no notification has told of, ms. Default: 1,000; 100 with `listen: false`. */
+  /** How often the plugin polls for events without a notification, ms, from 1. Default: 1,000; 100 with `listen: false`. */
   pollInterval?: number | undefined
-  /** Whether the schema is made, or brought to this release's version, at the start. Default: false; true with `pglite` and `dataDir`. Takes the right to create it. */
+  /**
+   * Whether the plugin creates the schema, or migrates it to this release's version, at the start. The user needs the right to
+   * create it. Default: false; true with `pglite` and `dataDir`.
+   */
   migrate?: boolean | undefined
-  /** Name of the schema. All processes that share it hear each other. Default: `'pylon_sse'`. */
+  /**
+   * Name of the schema: 1 to 48 lower-case letters, digits and underscores, without a digit first. All processes that use the same
+   * schema get each other's events. Default: `'pylon_sse'`.
+   */
   schema?: string | undefined
   /**
-   * Events that the log keeps, about, from 1. Default: 100,000. Past it the oldest are deleted: a process that was away for
-   * longer tells its clients so, by a `resync`, reason `backplane`. The smallest of all processes counts.
+   * Approximate number of events that the log keeps, from 1. Default: 100,000. Above that the oldest are deleted. If a process was
+   * away and missed some of them, its clients get a `resync` with the reason `backplane`. The smallest value of all processes
+   * applies.
    */
   maxEvents?: number | undefined
-  /** How long the log keeps an event, ms. Default: without end, within `maxEvents`. The smallest of all processes counts. */
+  /** How long the log keeps an event, ms. Default: no limit besides `maxEvents`. The smallest value of all processes applies. */
   maxAge?: number | undefined
 }
 
@@ -72,7 +81,7 @@ const OPTIONS = [
   ],
   ...LIMITS
 ]
-/** It is written into statements as it is, and names a channel and a setting. */
+/** The name is used in SQL without quotes, and also names a channel and a setting. */
 const SCHEMA = /^[a-z_][a-z0-9_]{0,47}$/
 
 /** @throws InvalidOptionError */
@@ -92,7 +101,7 @@ export function check(options: PostgresOptions): Checked {
     throw new InvalidOptionError('backplane.listen', 'a connection string', 'true or false with a PGlite')
   if (pool !== undefined && typeof pool.connect !== 'function')
     throw new InvalidOptionError('backplane.pool', 'something else', 'a Pool of pg')
-  // They are not shown: they may have a password.
+  // The errors do not show the connection strings, which may have a password.
   if (connectionString !== undefined && !isAddress(connectionString))
     throw new InvalidOptionError('backplane.connectionString', 'something else', ADDRESS)
   if (typeof listen !== 'boolean' && !isAddress(listen))
@@ -117,7 +126,7 @@ function isAddress(value: unknown): boolean {
   return typeof value === 'string' && /^postgres(ql)?:\/\//.test(value) && URL.canParse(value)
 }
 
-/** Where it connects to, for messages. It holds no password. */
+/** The address of the database, for messages. It contains no password. */
 export function addressOf({ pool, connectionString, pglite, dataDir }: Partial<Checked>): string {
   if (pglite !== undefined || dataDir !== undefined) return dataDir ?? 'PGlite'
   const {

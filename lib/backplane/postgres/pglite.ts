@@ -1,25 +1,27 @@
-import { loadPackage } from '../optional-package.js'
+// Connections to PGlite, which is Postgres in this process. The lock of its folder is in folder-lock.ts.
+
+import { loadPackage } from '../engine-setup.js'
 import type { Connect, Connection, Row } from './connection.js'
 import { lockFolder } from './folder-lock.js'
 
-/** What is used of a PGlite, Postgres in this process, told by its shape. */
+/** The part of a PGlite that the plugin uses. It is declared by its shape, so that an app need not install its types. */
 export interface PGliteClient {
   query(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>
   exec(script: string): Promise<unknown>
   listen(channel: string, wake: () => void): Promise<() => Promise<void>>
 }
 
-/** Uses a PGlite of the app's, which stays open. */
+/** Connects to a PGlite that the app owns. Ending the connection leaves it open. */
 export function shareOf(pglite: PGliteClient): Connect {
   return async () => connectionOf(pglite, async () => {})
 }
 
-/** What the plugin closes. */
+/** A PGlite that the plugin has opened, and closes. */
 interface OwnPGlite extends PGliteClient {
   close(): Promise<void>
 }
 
-/** Opens a folder, and closes it with the connection. */
+/** Opens a PGlite in a folder. Ending the connection closes it. */
 export function openAt(dataDir: string, load = loadPGlite): Connect {
   return async () => {
     const pglite = await open<OwnPGlite>(dataDir, load)
@@ -28,12 +30,12 @@ export function openAt(dataDir: string, load = loadPGlite): Connect {
 }
 
 /**
- * Opens a PGlite in a folder, for an app that has tables of its own there: give it to `postgres` as `pglite`. A PGlite does not
- * notice by itself that another process has its folder open, and the two would destroy it; this refuses it. `close()` gives
- * the folder free again. Needs the package @electric-sql/pglite.
+ * Opens a PGlite in a folder, for an app that also has its own tables there. Give it to `postgres` as `pglite`. The folder is
+ * locked until `close()`, because two processes that open the same folder would destroy the data, and PGlite itself does not
+ * prevent that. Needs the package @electric-sql/pglite.
  *
- * @param dataDir the path of the folder, made where there is none
- * @throws Error where another process of this machine has the folder open
+ * @param dataDir the path of the folder, which is created if it does not exist
+ * @throws Error if another process on this machine has the folder open, or if the package is not installed
  * @example
  * const pglite = await openPGlite<PGlite>('./data')
  * await app.register(pylonSse, { backplane: postgres({ pglite }) })
@@ -48,7 +50,7 @@ async function open<T>(dataDir: string, load: () => Promise<unknown>): Promise<T
   const { PGlite } = (await loadPackage('@electric-sql/pglite', load)) as {
     PGlite: { create(dataDir: string): Promise<OwnPGlite> }
   }
-  // A PGlite that is not in a folder: memory://
+  // A PGlite can also be elsewhere than in a folder, such as memory://.
   const unlock = /^[a-z-]+:\/\//.test(dataDir) ? async () => {} : await lockFolder(dataDir)
   try {
     const pglite = await PGlite.create(dataDir)

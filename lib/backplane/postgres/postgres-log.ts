@@ -1,3 +1,5 @@
+// The queries on the log in Postgres: append, read, load, trim. Its tables and functions are in log-schema.ts.
+
 import type { BackplaneEntry, BackplaneListener, HistoryBounds, Joined, Parcel } from '../backplane.js'
 import type { Continuity } from '../membership.js'
 import { ReadCount, readNewest } from '../newest-entries.js'
@@ -5,31 +7,34 @@ import type { Connection, Row } from './connection.js'
 import { logCursor } from './log-cursor.js'
 import { decodeRow, encodeRows } from './stored-message.js'
 
-/** After all places. */
+/** A place after all entries. */
 const END = Number.MAX_SAFE_INTEGER
 
-/** How far the log was read. */
+/** How far the log was read, with what is needed to tell later whether it is still the same log. */
 export interface Mark {
   readonly epoch: string
   readonly place: number
-  /** Tells the entry there from any other; nothing where there was none. */
+  /** Message id and labels of the entry at this place, to tell it from any other; `undefined` if there was none. */
   readonly identity: string | undefined
 }
 
-/** Entries as they were read. What cannot be told as one is left out, but counts for the place. */
+/** The result of a read. */
 export interface Read {
+  /** The entries, without those that could not be decoded. */
   readonly entries: BackplaneEntry[]
+  /** Where the next read starts. It is past all entries, also those that could not be decoded. */
   readonly mark: Mark
-  /** Whether there may be more already. */
+  /** Whether the read returned as many entries as it may, so that there may be more. */
   readonly isFull: boolean
 }
 
-/** What was read when a process began, or begins again. */
+/** What is loaded when a process joins, or begins anew after a gap. */
 export interface Loaded extends Joined {
+  /** Where the next read starts. */
   readonly mark: Mark
 }
 
-/** The log in the tables of one schema: appends, reads. */
+/** The log in the tables of one schema: appends entries, reads them, and tells whether any are gone. */
 export class PostgresLog {
   readonly #schema: string
   readonly #count = new ReadCount(sizeOf)
@@ -38,7 +43,7 @@ export class PostgresLog {
     this.#schema = schema
   }
 
-  /** Appends all of them, or none. @returns their cursors */
+  /** Appends the whole batch, or nothing. @returns the cursors of its entries */
   async append(connection: Connection, batch: readonly Parcel[]): Promise<string[]> {
     const [row] = await connection.query(
       `select ${this.#schema}.append($1::text[], $2::text[], $3::text[]) as last`,
@@ -48,7 +53,7 @@ export class PostgresLog {
     return batch.map((_parcel, i) => logCursor(epoch, Number(last) - batch.length + 1 + i))
   }
 
-  /** What follows a mark; where that is not all there any more, why. */
+  /** Reads the entries after a mark. @returns a `Continuity` other than `whole` if some are gone */
   async readAfter(
     connection: Connection,
     mark: Mark,
@@ -56,7 +61,7 @@ export class PostgresLog {
   ): Promise<Read | Continuity> {
     const s = this.#schema
     const count = this.#count.next
-    // In one statement, so that both see the log at one time: the entry at the mark, and what follows.
+    // One statement reads the entry at the mark and those after it, so that both are of one snapshot.
     const rows = await connection.query(
       `(select null as place, s.epoch as message, e.message || ' ' || e.labels as labels, s.trimmed_entry as body,
           s.trimmed::text as at
@@ -83,7 +88,7 @@ export class PostgresLog {
     }
   }
 
-  /** The newest entries within the bounds. */
+  /** Loads the newest entries, within the bounds. */
   async load(
     connection: Connection,
     bounds: HistoryBounds,
@@ -104,7 +109,7 @@ export class PostgresLog {
       bounds,
       this.#count
     )
-    // Where nothing is held, or nothing wanted, it begins after what there is.
+    // Used if no entry was loaded: reading starts after the newest entry, or where the log was trimmed.
     const start: Mark =
       newest === null
         ? { epoch: epoch!, place: Number(trimmed), identity: trimmedEntry ?? undefined }
@@ -118,7 +123,7 @@ export class PostgresLog {
     }
   }
 
-  /** Deletes some of the oldest entries past the bounds. @returns about how many */
+  /** Deletes up to `batch` of the oldest entries beyond the bounds. @returns approximately how many */
   async trim(connection: Connection, maxEvents: number, maxAge: number | undefined, batch: number): Promise<number> {
     const [row] = await connection.query(
       `select ${this.#schema}.trim($1::bigint, $2::integer * interval '1 ms', $3::integer)::text as gone`,
@@ -132,7 +137,7 @@ export class PostgresLog {
     return { epoch, place, identity: row && identityOf(row) }
   }
 
-  /** The newest entries before a place, the newest first. */
+  /** The newest entries before a place, newest first. */
   #readBefore(connection: Connection, place: number, count: number): Promise<Row[]> {
     const s = this.#schema
     return connection.query(
@@ -148,11 +153,11 @@ export class PostgresLog {
   }
 }
 
-/** What the row of the state says of a mark. @param state nothing where the row is gone */
+/** Compares a mark with the row of the state. @param state `undefined` if the row is gone */
 function continuityFrom({ epoch, place, identity }: Mark, state: Row | undefined): Continuity {
   if (state?.message !== epoch) return 'lost'
   if (state.labels !== null) return state.labels === identity ? 'whole' : 'lost'
-  // The entry at the mark is not there, or never was.
+  // The entry at the mark was trimmed, or is lost.
   const trimmed = Number(state.at)
   if (trimmed === place) return identity === undefined || state.body === identity ? 'whole' : 'lost'
   return trimmed > place ? 'trimmed' : 'lost'

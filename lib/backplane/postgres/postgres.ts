@@ -37,16 +37,17 @@ export type { PGliteClient } from './pglite.js'
 export { openPGlite } from './pglite.js'
 
 const NAME = 'postgres'
-/** How long the server may take to answer, ms. */
+/** How long the server may take to reply, ms. */
 const ANSWER_TIMEOUT = 5000
-/** Pauses between attempts to connect, ms. */
+/** Bounds of the pause between attempts to connect, ms. */
 const MIN_PAUSE = 50
 const MAX_PAUSE = 1000
 
 /**
- * A backplane over tables in Postgres (14 or later). Events are in the order in which their transactions committed.
+ * Creates a backplane that keeps its log in tables of Postgres (14 or later). Events are in the order in which their transactions
+ * committed. It connects when the plugin starts.
  *
- * @throws InvalidOptionError
+ * @throws InvalidOptionError if an option is missing, unknown, or has a wrong value
  * @example
  * await app.register(pylonSse, { backplane: postgres({ connectionString: process.env.DATABASE_URL, migrate: true }) })
  */
@@ -62,9 +63,9 @@ class Postgres implements Backplane {
   readonly #link: PostgresLink
   readonly #trimmer: Trimmer
   readonly #membership: Membership
-  /** How far the log was read. */
+  /** The last entry that was read. Reading continues after it. */
   #mark!: Mark
-  /** Whether there may be something to read. */
+  /** Whether `#wake` was called since the last read began, so that there may be something to read. */
   #isAwake = false
   #wakeReader: (() => void) | undefined
 
@@ -149,7 +150,7 @@ class Postgres implements Backplane {
   async #run(): Promise<void> {
     const { signal } = this.#membership
     const backoff = new Backoff(MIN_PAUSE, MAX_PAUSE)
-    // Whoever awaits `join` goes on before the first entries are passed on.
+    // Code that awaits `join` must run before the listener gets the first entries.
     await new Promise(setImmediate)
     while (!signal.aborted) {
       this.#isAwake = false
@@ -168,11 +169,11 @@ class Postgres implements Backplane {
     }
   }
 
-  /** Passes on the entries that follow. @returns whether there may be more already */
+  /** Reads the next entries and passes them to the listener. @returns whether there may be more */
   async #read(connection: Connection): Promise<boolean> {
     const reading = this.#log.readAfter(connection, this.#mark, this.#membership.onForeign)
     const read = await whileComing(ANSWER_TIMEOUT, reading, () => connection.received)
-    /* c8 ignore next: closed amid a read, which no test can time */
+    /* c8 ignore next: closed during a read, which no test can time */
     if (this.#membership.isClosed) return false
     if (typeof read === 'string') {
       await this.#restart(connection, read)
@@ -194,7 +195,7 @@ class Postgres implements Backplane {
     })
   }
 
-  /** Until `wake` is called, or was since the last look. */
+  /** Waits for `ms`, or until `#wake` is called. Returns at once if it was called since the last read began. */
   async #sleep(ms: number): Promise<void> {
     if (this.#isAwake) return
     await new Promise<void>((resolve) => {

@@ -1,9 +1,11 @@
+// The check of a server's version, encoding and role, made on each new connection.
+
 import type { Connection } from './connection.js'
 
-/** As `server_version_num` tells it. */
+/** The oldest version that is supported, as in `server_version_num`. */
 const OLDEST = 140_000
 
-/** @throws where the server cannot keep the log: it is too old, a standby, or of another encoding */
+/** @throws Error if the server cannot keep the log: it is too old, read-only, or its database is not in UTF-8 */
 export async function checkServer(connection: Connection): Promise<void> {
   const [row] = await connection.query(
     `select current_setting('server_version_num') as number, current_setting('server_version') as version,

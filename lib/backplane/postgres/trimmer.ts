@@ -1,20 +1,22 @@
+// Deletes the oldest events of the log from time to time. Which ones is decided by the function `trim` in log-schema.ts.
+
 import { pause } from '../backoff.js'
 
-/** Events that go at once: a small transaction, which holds up nobody. */
+/** Maximum number of events deleted in one transaction. Small transactions do not hold up publishers. */
 export const TRIM_BATCH = 1000
-/** Between two looks for events to delete, ms, about. */
+/** Average pause between two runs, ms. */
 const INTERVAL = 10_000
 
 /** Deletes the log's oldest events from time to time, in small transactions. */
 export class Trimmer {
   readonly #trim: () => Promise<number>
 
-  /** @param trim deletes up to `TRIM_BATCH` events, and tells how many */
+  /** @param trim deletes up to `TRIM_BATCH` events, and resolves with their number */
   constructor(trim: () => Promise<number>) {
     this.#trim = trim
   }
 
-  /** Goes on until it is told to stop. Processes that start at once come at different times. */
+  /** Trims again and again until the signal aborts. The pauses are random, so that processes do not all trim at once. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await pause(INTERVAL * (0.5 + Math.random()), signal)
@@ -22,7 +24,7 @@ export class Trimmer {
     }
   }
 
-  /** What cannot be deleted now is the next time's: what reads the log tells of a server that is out of reach. */
+  /** Deletes batches until none is full. Ignores errors: the next run tries again, and the reader reports an unreachable server. */
   async trimAll(signal: AbortSignal): Promise<void> {
     try {
       while (!signal.aborted && (await this.#trim()) >= TRIM_BATCH);

@@ -1,47 +1,50 @@
-import { loadPackage } from '../optional-package.js'
+// Clients of Redis: their shape, the plugin's own duplicates of them, and their addresses. When one is connected is in link.ts.
+
+import { loadPackage } from '../engine-setup.js'
 
 /**
- * What is used of a client of Redis: `Redis` or `Cluster` of ioredis 5 or 6, or of iovalkey. Told by its shape, so that
- * the types of neither need be installed.
+ * The part of a Redis client that the plugin uses: `Redis` or `Cluster` of ioredis 5 or 6, or of iovalkey. It is declared by
+ * its shape, so that an app need not install the types of either package.
  */
 export interface RedisClient {
-  /** `'ready'` when it takes commands, `'wait'` when it has not been asked to connect. */
+  /** `'ready'` if the client accepts commands, `'wait'` before `connect` is called. */
   readonly status: string
   readonly isCluster: boolean
   readonly options: object
   connect(): Promise<void>
-  /** Ends the connection without waiting for answers. */
+  /** Ends the connection without waiting for pending replies. */
   disconnect(): void
   duplicate(...overrides: never[]): unknown
   call(command: string, ...args: (string | number)[]): Promise<unknown>
   multi(commands: unknown[][]): { exec(): Promise<[error: Error | null, result: unknown][] | null> }
-  /** Its socket. */
+  /** The socket of the connection. */
   readonly stream?: { on(event: 'error', listener: () => void): unknown; readonly bytesRead?: number }
-  /** Of a cluster. */
+  /** Only a `Cluster` has it: the clients of its nodes. */
   nodes?(): Pick<RedisClient, 'stream'>[]
   on(event: string, listener: (error: Error) => void): unknown
   once(event: string, listener: () => void): unknown
 }
 
-/** What the options of a client tell of where it connects to. */
-interface Whereabouts {
+/** The options of a client that say where it connects to. */
+interface AddressOptions {
   host?: string
   port?: number
   path?: string
   sentinels?: ({ host?: string; port?: number } | string)[] | null
-  /** As Redis knows the node that sentinels watch. */
+  /** Name under which the sentinels watch the master. */
   name?: string
   redisOptions?: object
 }
 
-/** How long a connection may take to be made, ms. */
+/** How long connecting may take, ms. */
 export const CONNECT_TIMEOUT = 3000
 
 /**
- * A connection of one's own fails at once where it cannot be used: nothing is queued, sent again or connected again
- * unseen, and nothing that the app has set for its own commands cuts a blocking one.
+ * Options of the plugin's own connections. A command fails at once if the connection cannot be used: the driver must not queue,
+ * resend or reconnect by itself, because the plugin does that. Timeouts that the app has set for its own commands are
+ * removed, because they would interrupt a blocking read.
  */
-const OWN = {
+const OWN_OPTIONS = {
   lazyConnect: true,
   retryStrategy: null,
   sentinelRetryStrategy: null,
@@ -55,10 +58,10 @@ const OWN = {
   socketTimeout: undefined,
   blockingTimeout: undefined,
   enableAutoPipelining: false,
-  // It takes the right to INFO, which a user of streams need not have.
+  // The check calls INFO, and the user may not have the right to do that.
   enableReadyCheck: false,
   connectionName: 'pylon-sse',
-  // Answers have the shape of Redis 6, whatever the app's client is set to.
+  // Replies must have the shape of RESP2, whatever the app's client uses.
   protocol: 2,
   replyMapping: 'legacy',
   stringNumbers: false,
@@ -66,66 +69,66 @@ const OWN = {
   monitor: false
 }
 
-/** Those of the nodes are the pool's to set. */
-const { lazyConnect, enableOfflineQueue, ...OWN_NODE } = OWN
-const OWN_CLUSTER = {
+/** The pool of a `Cluster` sets `lazyConnect` and `enableOfflineQueue` for each node itself. */
+const { lazyConnect, enableOfflineQueue, ...OWN_NODE_OPTIONS } = OWN_OPTIONS
+const OWN_CLUSTER_OPTIONS = {
   lazyConnect,
   enableOfflineQueue,
   clusterRetryStrategy: null,
   clusterNodeRetryStrategy: null,
   enableAutoPipelining: false,
   slotsRefreshTimeout: CONNECT_TIMEOUT,
-  // A replica lags behind what has been read from another.
+  // Two replicas can lag by different amounts, so a read could go back in time.
   scaleReads: 'master'
 }
 
-/** Another client for the same server, whose connection is one's own. It has yet to be told to connect. */
+/** Creates a client for the same server, with a connection of the plugin's own. The caller connects it. */
 export function duplicate(client: RedisClient): RedisClient {
-  const { options } = client as { options: Whereabouts }
+  const { options } = client as { options: AddressOptions }
   if (client.isCluster) {
     const { redisOptions } = options
-    const overrides = [[], { ...OWN_CLUSTER, redisOptions: { ...redisOptions, ...OWN_NODE } }]
+    const overrides = [[], { ...OWN_CLUSTER_OPTIONS, redisOptions: { ...redisOptions, ...OWN_NODE_OPTIONS } }]
     return client.duplicate(...(overrides as never[])) as RedisClient
   }
-  // Which of two servers is the master only the check tells.
-  const overrides = [options.sentinels ? { ...OWN, enableReadyCheck: true } : OWN]
+  // With Sentinel, the ready check makes sure that the server is the master.
+  const overrides = [options.sentinels ? { ...OWN_OPTIONS, enableReadyCheck: true } : OWN_OPTIONS]
   return client.duplicate(...(overrides as never[])) as RedisClient
 }
 
-/** A client for a URL, whose connection is one's own. It has yet to be told to connect. */
+/** Creates a client for a URL. The caller connects it. */
 export async function create(
   url: string,
   load: () => Promise<unknown> = () => import('ioredis')
 ): Promise<RedisClient> {
   const { Redis } = (await loadPackage('ioredis', load)) as { Redis: new (url: string, options: object) => RedisClient }
-  return new Redis(url, OWN)
+  return new Redis(url, OWN_OPTIONS)
 }
 
 /**
- * A driver hears the first error of a socket alone. TLS may have a second one, when a connection ends amid the
- * handshake, and it would end the process.
+ * Ignores further errors of a client's sockets. The driver listens only to the first one. With TLS, a connection that ends
+ * during the handshake can emit a second one, which would end the process.
  */
-export function hearErrors(client: RedisClient): void {
+export function ignoreLateErrors(client: RedisClient): void {
   for (const { stream } of client.isCluster ? client.nodes!() : [client]) stream?.on('error', () => {})
 }
 
 /**
- * Ends what is left of a client that has ended. With Sentinel and `failoverDetector: true` a driver keeps its connections to
- * the sentinels, where the connection to the server was lost and not ended by itself: they would hold the process.
+ * Closes the connections to sentinels that a client still has after it lost the server. With `failoverDetector: true` the driver
+ * closes them only if it ended the connection itself; left open, they would keep the process alive.
  */
 export function release(client: RedisClient): void {
-  if ((client.options as Whereabouts).sentinels) client.disconnect()
+  if ((client.options as AddressOptions).sentinels) client.disconnect()
 }
 
-/** Bytes that have come by its connections. */
+/** Bytes received on all connections of a client. */
 export function receivedBytes(client: RedisClient): number {
   const nodes = client.isCluster ? client.nodes!() : [client]
   return nodes.reduce((sum, { stream }) => sum + (stream?.bytesRead ?? 0), 0)
 }
 
-/** Where a client connects to, for messages. It holds no password. */
+/** The address of a client, for messages. It contains no password. */
 export function addressOf(client: RedisClient): string {
-  const { host, port, path, sentinels, name } = client.options as Whereabouts
+  const { host, port, path, sentinels, name } = client.options as AddressOptions
   if (client.isCluster) {
     const { startupNodes = [] } = client as { startupNodes?: unknown[] }
     return startupNodes.map(addressOfNode).join(', ')
@@ -137,6 +140,6 @@ export function addressOf(client: RedisClient): string {
 function addressOfNode(node: unknown): string {
   if (typeof node === 'number') return `127.0.0.1:${node}`
   if (typeof node === 'string') return node.replace(/^.*@|^rediss?:\/\//, '')
-  const { host = '127.0.0.1', port = 6379 } = node as Whereabouts
+  const { host = '127.0.0.1', port = 6379 } = node as AddressOptions
   return `${host}:${port}`
 }

@@ -1,14 +1,16 @@
-/** What is known of an error of a driver. */
+// Errors of Redis and its driver: which of them are final, and what they mean in words.
+
+/** The fields that errors of a driver may have. */
 interface DriverError extends Error {
   code?: string
   command?: unknown
-  /** Of a transaction that was discarded: why. */
+  /** Why a transaction was discarded. */
   previousErrors?: Error[]
-  /** Of a cluster that could not be reached: what the last node said. */
+  /** What the last node said when a cluster could not be reached. */
   lastNodeError?: Error
 }
 
-/** Errors that say that a server will not have an event, however often it is asked, and what is wrong. */
+/** Errors that a retry does not help against: the server refuses the event. By the first word of the message. */
 const REFUSALS: Record<string, string> = {
   OOM: 'its memory is full (maxmemory)',
   READONLY: 'it is a read-only replica',
@@ -18,7 +20,7 @@ const REFUSALS: Record<string, string> = {
   ERR: 'it does not take the command'
 }
 
-/** Other errors, in words. */
+/** All known errors, in words, by the first word of Redis's message or by the system's code. */
 const REASONS: Record<string, string> = {
   ...REFUSALS,
   WRONGPASS: 'the user name or the password is wrong',
@@ -31,8 +33,8 @@ const REASONS: Record<string, string> = {
 }
 
 /**
- * What was wrong, without what a driver adds to it: the arguments of the command, which may be a password or an event,
- * and errors that hold each other.
+ * The cause of an error, without what the driver attaches to it: the arguments of the command, which may contain a password or
+ * an event, and references to other errors, which can be circular.
  */
 export function bareError(error: unknown): Error {
   const { previousErrors = [], lastNodeError } = error as DriverError
@@ -42,7 +44,7 @@ export function bareError(error: unknown): Error {
   return bare
 }
 
-/** Why a server cannot be used. */
+/** Why a server cannot be used, for messages. */
 export function reasonOf(error: unknown): string {
   const cause = error as DriverError
   const code = codeOf(cause)
@@ -52,21 +54,21 @@ export function reasonOf(error: unknown): string {
   const reason = REASONS[code]
   /* c8 ignore next: an error of the driver without a message */
   if (reason === undefined) return cause.message || code
-  // What Redis says names the command, or the bound.
+  // Redis's own message has details, such as the command or the limit.
   return cause.message.startsWith(code) ? `${reason}: ${cause.message}` : reason
 }
 
-/** Whether a server will not have an event, however often it is asked. */
+/** Whether the server refuses the event for good, so that a retry does not help. */
 export function isRefusal(error: unknown): boolean {
   return Object.hasOwn(REFUSALS, codeOf(error as DriverError))
 }
 
-/** A server that takes no writes any more may have been replaced by another, under the same name. */
+/** Whether the server is a read-only replica. After a failover the same address may lead to the new master. */
 export function isReadOnly(error: unknown): boolean {
   return codeOf(error as DriverError) === 'READONLY'
 }
 
-/** The first word of what Redis says, or what the system calls it. */
+/** The first word of Redis's message, or the system's code, such as `ECONNREFUSED`. */
 function codeOf({ name, code, message }: DriverError): string {
   if (name === 'ReplyError') return message.split(' ', 1)[0]!
   return code ?? ''

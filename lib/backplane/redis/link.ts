@@ -1,11 +1,13 @@
+// A connection to Redis that is opened again after it was dropped. When it is dropped is decided in redis-streams.ts and writer.ts.
+
 import { within } from '../within.js'
-import { CONNECT_TIMEOUT, hearErrors, type RedisClient, release } from './client.js'
+import { CONNECT_TIMEOUT, ignoreLateErrors, type RedisClient, release } from './client.js'
 import { bareError } from './errors.js'
 
-/** How long a connection has to end properly, ms. */
+/** How long `close` waits for connections to end, ms. */
 const END_TIMEOUT = 1000
 
-/** A connection of one's own, made when it is asked for, and made anew after it was dropped. */
+/** A connection of the plugin's own, opened when it is first needed, and again after it was dropped or lost. */
 export class RedisLink {
   readonly #make: () => Promise<RedisClient>
   #client: RedisClient | undefined
@@ -14,12 +16,12 @@ export class RedisLink {
   #isClosed = false
   #reason: Error | undefined
 
-  /** @param make gives a client that has yet to be told to connect */
+  /** @param make creates a client that is not connected yet */
   constructor(make: () => Promise<RedisClient>) {
     this.#make = make
   }
 
-  /** What was wrong with the connection: a driver may tell the reason there alone. */
+  /** The first error of the current connection. A rejected command may say less about the cause. */
   get reason(): Error | undefined {
     return this.#reason
   }
@@ -28,7 +30,11 @@ export class RedisLink {
     return this.#client?.status === 'ready'
   }
 
-  /** The connected client. */
+  /**
+   * Connects, if necessary, and resolves with the client.
+   *
+   * @throws Error after 3 s without a connection, or if the server refuses it
+   */
   async open(): Promise<RedisClient> {
     if (this.#client?.status === 'ready') return this.#client
     this.#opening ??= this.#open().finally(() => {
@@ -37,7 +43,7 @@ export class RedisLink {
     return this.#opening
   }
 
-  /** Ends the connection, if there is one. What waits for an answer rejects. */
+  /** Ends the connection, if there is one. Commands without a reply reject. */
   drop(): void {
     const client = this.#client
     this.#client = undefined
@@ -45,7 +51,7 @@ export class RedisLink {
     const ending = new Promise<void>((resolve) => client.once('end', resolve))
     this.#ending.add(ending)
     void ending.then(() => this.#ending.delete(ending))
-    hearErrors(client)
+    ignoreLateErrors(client)
     client.disconnect()
   }
 
@@ -63,7 +69,7 @@ export class RedisLink {
     this.#reason = undefined
     client.on('error', (error) => {
       if (this.#client === client) this.#reason ??= bareError(error)
-      hearErrors(client)
+      ignoreLateErrors(client)
     })
     const ended = new Promise<never>((_resolve, reject) => {
       client.once('end', () => {

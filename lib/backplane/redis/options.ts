@@ -1,7 +1,8 @@
 // The options of `redisStreams`, and their checks.
+
 import { InvalidOptionError } from '../../api/errors.js'
 import { onlyKnown, refuse, whole } from '../../api/input/checks.js'
-import { oneEngine } from '../engine-options.js'
+import { oneEngine } from '../engine-setup.js'
 import { LIMITS, type LimitOptions } from '../limits.js'
 import { MAX_COUNT } from '../newest-entries.js'
 import type { RedisClient } from './client.js'
@@ -14,13 +15,13 @@ export interface RedisStreamsOptions extends LimitOptions {
    * may close it.
    */
   client?: RedisClient | undefined
-  /** Instead of a client: `redis://user:password@host:port/db`, `rediss://` for TLS. Needs the package ioredis. */
+  /** Instead of `client`: `redis://user:password@host:port/db`, or `rediss://` for TLS. Needs the package ioredis. */
   url?: string | undefined
-  /** Key of the stream. All processes that share it hear each other. Default: `'pylon-sse'`. */
+  /** Key of the stream. All processes that use the same key get each other's events. Default: `'pylon-sse'`. */
   key?: string | undefined
   /**
-   * Entries that the stream keeps, about, from 1,000. Default: 100,000. Beyond that, the oldest are dropped: a process that was away
-   * for longer tells its clients so, by a `resync` with the reason `backplane`.
+   * Approximate number of entries that the stream keeps, at least 1,000. Default: 100,000. Above that, Redis drops the oldest ones.
+   * If a process was away and missed some of them, its clients get a `resync` with the reason `backplane`.
    */
   maxLength?: number | undefined
 }

@@ -1,3 +1,6 @@
+// The commands on a Redis stream: append, read, load, and check for lost entries. When they are sent is decided in
+// redis-streams.ts and writer.ts.
+
 import type { BackplaneEntry, BackplaneListener, HistoryBounds, Joined, Parcel } from '../backplane.js'
 import type { Continuity } from '../membership.js'
 import { decodeMessage, encodeMessage, type StoredMessage } from '../message-codec.js'
@@ -6,71 +9,81 @@ import type { RedisClient } from './client.js'
 import { compareEntryIds, idBefore, ORIGIN, parseEntryId } from './entry-id.js'
 import { bareError, isReadOnly, isRefusal } from './errors.js'
 
+/** An entry as the driver gives it. Its fields are `null` if it was deleted while it was read. */
 type RawEntry = [id: string, fields: string[] | null]
 
-/** Characters of a field that tell an entry from others. */
-const TELLING = 200
+/** How many characters of each field are compared, to tell two entries with the same id apart. */
+const COMPARED_LENGTH = 200
 
-/** What a stream says of itself. */
+/** What XINFO STREAM says of a stream. */
 interface Info {
-  /** Entries that it has. */
+  /** Number of entries in the stream. */
   readonly length: number
-  /** Of the oldest entry that it has. */
+  /** Id of the oldest entry in the stream. */
   readonly firstId: string | undefined
+  /** The largest id that the stream has given, even if its entry is gone. */
   readonly lastId: string
-  /** Entries that it ever had. Redis 6 does not count them. */
+  /** Number of entries ever added; `undefined` before Redis 7. */
   readonly added: number | undefined
-  /** Of these, those that it has no more. */
+  /** Number of entries that were added and are gone; `undefined` before Redis 7. */
   readonly removed: number | undefined
-  /** Whether it still holds every entry it ever had. */
+  /** Whether no entry is gone. */
   readonly isWhole: boolean
 }
 
-/** How far a stream was read, and what it was then. */
+/** How far a stream was read, with what is needed to tell later whether it is still the same stream. */
 export interface Mark {
-  /** Id of the last entry that was read, or that the stream ever had. */
+  /** Id of the last entry that was read; if none was read, the largest id that the stream has given. */
   readonly last: string
-  /** Tells that entry from any other; nothing where there was none. */
+  /** The entry's id and the start of its fields, which differ from those of any other entry; `undefined` if there was no entry. */
   readonly identity: string | undefined
-  /** Entries that the stream had had up to there; NaN where that is not known. */
+  /** Number of entries added up to and including it; NaN if unknown. */
   readonly position: number
 }
 
-/** Before the first entry of a stream that never had one. */
+/** The mark in a stream that has never had an entry. */
 export const START: Mark = { last: ORIGIN, identity: undefined, position: Number.NaN }
 
-/** Entries as they were read. What cannot be told as one is left out, but counts for the place. */
+/** The result of a read. */
 export interface Read {
+  /** The entries, without those that could not be decoded. */
   readonly entries: BackplaneEntry[]
-  /** Where to read on. */
+  /** Where the next read starts. It is past all entries, also those that could not be decoded. */
   readonly mark: Mark
 }
 
-/** What was read when a process began, or begins again. */
+/** What is loaded when a process joins, or begins anew after a gap. */
 export interface Loaded extends Joined {
-  /** Where to read on. */
+  /** Where the next read starts. */
   readonly mark: Mark
-  /** Id of the first entry that the stream ever had, where that is known. */
+  /** Id of the first entry that the stream ever had, if known. */
   readonly first: string | undefined
 }
 
-/** The stream in Redis under one key: appends, reads. In lower case all drivers know where a command has its key. */
+/**
+ * The stream under one key: appends entries, reads them, and tells whether any are gone. Commands are in lower case, because not
+ * all drivers find the key of a command in upper case.
+ */
 export class RedisLog {
   readonly #key: string
   readonly #maxLength: number
   readonly #count = new ReadCount(sizeOf)
 
-  /** @param maxLength entries that the stream keeps, about */
+  /** @param maxLength approximate number of entries that the stream keeps */
   constructor(key: string, maxLength: number) {
     this.#key = key
     this.#maxLength = maxLength
   }
 
-  /** What keeps the server from taking entries of any kind, if anything does. It is given one that no stream can have. */
+  /**
+   * Finds out why the server accepts no entries at all, by adding an entry with the id 0-0, which every stream refuses.
+   *
+   * @returns `undefined` if the server accepts entries
+   */
   async findObstacle(client: RedisClient): Promise<Error | undefined> {
     try {
       await client.call('xadd', this.#key, '0-0', 'm', '')
-      /* c8 ignore next 2: no server takes it */
+      /* c8 ignore next 2: every server refuses the id 0-0 */
       return undefined
     } catch (error) {
       const cause = bareError(error)
@@ -78,13 +91,13 @@ export class RedisLog {
     }
   }
 
-  /** Appends all of them, or none. @returns their ids */
+  /** Appends the whole batch, or nothing. @returns the ids of its entries */
   async append(client: RedisClient, batch: readonly Parcel[]): Promise<string[]> {
     const commands = batch.map(({ messageId, message }) => {
       const { labels, body } = encodeMessage(message)
       return ['xadd', this.#key, 'MAXLEN', '~', this.#maxLength, '*', 'm', messageId, 'l', labels, 'b', body]
     })
-    /* c8 ignore next: null, where a watched key has changed; none is watched */
+    /* c8 ignore next: null if a watched key has changed, and no key is watched */
     const results = (await client.multi(commands).exec()) ?? []
     return results.map(([error, id]) => {
       if (error) throw error
@@ -93,10 +106,10 @@ export class RedisLog {
   }
 
   /**
-   * What follows a mark, as soon as there is something.
+   * Reads the entries after a mark.
    *
-   * @param block how long to wait for it, ms; 0 for not at all
-   * @returns nothing where nothing came; where what followed is not all there any more, why
+   * @param block how long to wait for entries if there are none, ms; 0 not to wait
+   * @returns `undefined` if there are none; a `Continuity` other than `whole` if some are gone
    */
   async readAfter(
     client: RedisClient,
@@ -108,7 +121,8 @@ export class RedisLog {
     const count = this.#count.next
     const [reply, before] = (await Promise.all([
       client.call('xread', 'COUNT', count, ...(block > 0 ? ['BLOCK', block] : []), 'STREAMS', this.#key, last),
-      // On the same connection, so that it is answered right after: what the stream was is told by the entry before.
+      // The entry at the mark tells whether this is still the same stream. The server replies to both commands of one
+      // connection in order.
       client.call('xrange', this.#key, last, last)
     ])) as [[key: string, entries: RawEntry[]][] | null, RawEntry[]]
     const raw = reply?.[0]?.[1]
@@ -122,28 +136,28 @@ export class RedisLog {
   }
 
   /**
-   * Whether all that ever followed a mark is still there.
+   * Finds out whether every entry that ever followed a mark is still in the stream.
    *
-   * @param isSameServer whether the connection is the one that it was read by
+   * @param isSameServer whether the connection is the one by which the mark was read
    */
   async continuityFrom(client: RedisClient, mark: Mark, isSameServer: boolean): Promise<Continuity> {
     const { last, identity, position } = mark
     const { firstId, lastId, added, removed, isWhole } = await this.#inform(client)
     const [found] = (await client.call('xrange', this.#key, last, last)) as RawEntry[]
-    // A log grows at its end, so that an entry which is there proves all that stands before it.
+    // Entries are added at the end and trimmed at the start. If the entry at the mark is there, nothing after it is gone.
     if (found !== undefined) return identityOf(found) === identity ? 'whole' : 'lost'
     if (lastId === last) return 'whole'
     /* c8 ignore next 2: Redis 6.2 does not tell how many entries there were */
     if (removed === undefined || added === undefined)
       return last === ORIGIN && isWhole ? 'whole' : isBefore(last, firstId ?? ORIGIN) && !isWhole ? 'trimmed' : 'lost'
-    // It was trimmed just so far. By the count alone another stream could be taken for this one.
+    // The stream was trimmed exactly up to the mark. The count alone proves that only if the server is the same.
     if (removed === position && (isSameServer || identity === undefined)) return 'whole'
     const isShort = isBefore(lastId, last) || added < position
-    // What is trimmed goes from the oldest on.
+    // Trimming removes the oldest entries first.
     return !isShort && removed > 0 && (firstId === undefined || isBefore(last, firstId)) ? 'trimmed' : 'lost'
   }
 
-  /** The newest entries within the bounds. */
+  /** Loads the newest entries, within the bounds. */
   async load(client: RedisClient, bounds: HistoryBounds, onForeign: BackplaneListener['onForeign']): Promise<Loaded> {
     const { length, lastId, added } = await this.#inform(client)
     const { entries: raw, isAll } = await readNewest<RawEntry>(
@@ -163,7 +177,7 @@ export class RedisLog {
     const late = raw.filter(([id]) => isBefore(lastId, id)).length
     /* c8 ignore next: Redis 6.2 does not tell how many entries there were */
     const position = added !== undefined && (isAll || late < raw.length) ? added + late : Number.NaN
-    // What will be asked from now on, so that it fails now if it may not be.
+    // Reading needs the right to XREAD. Without it, joining must fail, and not the first read.
     await client.call('xread', 'COUNT', 1, 'STREAMS', this.#key, last)
     const mark = markAt(raw.at(-1), lastId, position)
     return {
@@ -201,8 +215,8 @@ export class RedisLog {
 }
 
 /**
- * The place before the oldest entry: of all that ever were, the origin, where a client is that came before the first
- * of them.
+ * The place before the oldest loaded entry. If the stream still has every entry that it ever had, that is the origin: a client
+ * that connected before the first entry has missed nothing.
  */
 function floorOf(first: string | undefined, lastId: string, isWhole: boolean): string {
   if (first === undefined) return lastId
@@ -212,7 +226,7 @@ function floorOf(first: string | undefined, lastId: string, isWhole: boolean): s
 function decode(raw: readonly RawEntry[], onForeign: BackplaneListener['onForeign']): BackplaneEntry[] {
   const entries: BackplaneEntry[] = []
   for (const [cursor, fields] of raw) {
-    /* c8 ignore next: it was deleted while it was read */
+    /* c8 ignore next: the entry was deleted while it was read */
     if (fields === null) continue
     const stored = storedIn(fields)
     const message = stored && decodeMessage(stored)
@@ -222,7 +236,7 @@ function decode(raw: readonly RawEntry[], onForeign: BackplaneListener['onForeig
   return entries
 }
 
-/** Its three fields, in any order; other fields do not matter. */
+/** The message in the fields of an entry. They may be in any order, and other fields are ignored. */
 function storedIn(fields: readonly string[]): (StoredMessage & { messageId: string }) | undefined {
   let messageId: string | undefined
   let labels: string | undefined
@@ -240,14 +254,14 @@ function markAt(entry: RawEntry | undefined, last: string, position: number): Ma
   return { last: entry?.[0] ?? last, identity: identityOf(entry), position }
 }
 
-/** The id alone does not do: a server whose clock is behind gives it again. */
+/** Includes the fields, because after a failover a server whose clock is behind may give the same id again. */
 function identityOf(entry: RawEntry | undefined): string | undefined {
-  /* c8 ignore next: an entry that was deleted meanwhile has no fields */
-  return entry && [entry[0], ...(entry[1] ?? []).map((field) => field.slice(0, TELLING))].join('\n')
+  /* c8 ignore next: an entry that was deleted while it was read has no fields */
+  return entry && [entry[0], ...(entry[1] ?? []).map((field) => field.slice(0, COMPARED_LENGTH))].join('\n')
 }
 
 function sizeOf([, fields]: RawEntry): number {
-  /* c8 ignore next: an entry that was deleted meanwhile has no fields */
+  /* c8 ignore next: an entry that was deleted while it was read has no fields */
   return (fields ?? []).reduce((sum, field) => sum + Buffer.byteLength(field), 64)
 }
 

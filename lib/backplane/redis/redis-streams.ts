@@ -22,18 +22,18 @@ export type { RedisClient } from './client.js'
 export type { RedisStreamsOptions } from './options.js'
 
 const NAME = 'redis'
-/** How long the server waits for an entry before it answers that there is none, ms. */
+/** How long a read waits on the server for an entry, ms. */
 const BLOCK = 1000
-/** How long the server may take to answer, ms, in addition to the time that it is told to wait. */
+/** How long the server may take to reply, ms, in addition to `BLOCK`. */
 const ANSWER_TIMEOUT = 2000
-/** Pauses between attempts to connect, ms. */
+/** Bounds of the pause between attempts to connect, ms. */
 const MIN_PAUSE = 50
 const MAX_PAUSE = 1000
 
 /**
- * A backplane over a stream in Redis (6.2 or later) or Valkey.
+ * Creates a backplane that keeps its log in a stream of Redis (6.2 or later) or Valkey. It connects when the plugin starts.
  *
- * @throws InvalidOptionError
+ * @throws InvalidOptionError if an option is missing, unknown, or has a wrong value
  * @example
  * await app.register(pylonSse, { backplane: redisStreams({ url: 'redis://localhost' }) })
  */
@@ -49,11 +49,11 @@ class RedisStreams implements Backplane {
   readonly #reading: RedisLink
   readonly #writer: RedisWriter
   readonly #membership: Membership
-  /** Which of the two connections do not work. */
+  /** The connections that do not work at the moment. */
   readonly #down = new Set<'reading' | 'writing'>()
-  /** How far the stream was read. */
+  /** The last entry that was read. Reading continues after it. */
   #mark: Mark = START
-  /** The first entry that this stream ever had, if that is known. A place before it is of a stream that was deleted. */
+  /** Id of the first entry that this stream ever had, if known. A smaller id belongs to a stream that was deleted. */
   #first: string | undefined
 
   constructor(options: RedisStreamsOptions) {
@@ -104,7 +104,7 @@ class RedisStreams implements Backplane {
     await Promise.all([this.#reading.close(), this.#writer.close()])
   }
 
-  /** The only place before the first entry is the origin. Any other one is of a stream that was deleted. */
+  /** @returns `undefined` if the cursor is not one of this stream: before the first entry, there is only the origin */
   #parse(cursor: string) {
     const id = parseEntryId(cursor)
     if (id === undefined || this.#first === undefined || cursor === ORIGIN) return id
@@ -120,23 +120,23 @@ class RedisStreams implements Backplane {
   async #run(): Promise<void> {
     const { signal } = this.#membership
     const backoff = new Backoff(MIN_PAUSE, MAX_PAUSE)
-    let isUnsure = false
+    let mustCheck = false
     let isSameServer = true
     while (!signal.aborted) {
       try {
         const client = await this.#reading.open()
-        if (isUnsure) await this.#makeSure(client, isSameServer)
-        const hasRead = await this.#read(client, isUnsure ? 0 : BLOCK)
+        if (mustCheck) await this.#checkContinuity(client, isSameServer)
+        const hasRead = await this.#read(client, mustCheck ? 0 : BLOCK)
         signal.throwIfAborted()
         this.#tell('reading', true)
         backoff.reset()
         isSameServer = true
-        // After a wait that brought nothing, the stream is looked at: it may have been deleted meanwhile.
-        isUnsure = !hasRead && !isUnsure
+        // A blocking read does not end when the stream is deleted, so check the stream if nothing has come.
+        mustCheck = !hasRead && !mustCheck
       } catch (error) {
         this.#reading.drop()
         if (signal.aborted) return
-        isUnsure = true
+        mustCheck = true
         isSameServer = false
         this.#tell('reading', false, this.#reading.reason ?? error)
         await backoff.wait(signal)
@@ -155,7 +155,7 @@ class RedisStreams implements Backplane {
     this.#membership.tell(this.#down.size === 0, error)
   }
 
-  /** Passes on the entries that follow. @returns whether there were any */
+  /** Reads the next entries and passes them to the listener. @returns whether there were any */
   async #read(client: RedisClient, block: number): Promise<boolean> {
     const reading = this.#log.readAfter(client, this.#mark, block, this.#membership.onForeign)
     const read = await whileComing(block + ANSWER_TIMEOUT, reading, () => receivedBytes(client))
@@ -170,10 +170,10 @@ class RedisStreams implements Backplane {
     return true
   }
 
-  /** Looks whether the stream was trimmed, deleted or replaced: after a lost connection, and when no entries come. */
-  async #makeSure(client: RedisClient, isSameServer: boolean): Promise<void> {
-    const looking = this.#log.continuityFrom(client, this.#mark, isSameServer)
-    const continuity = await within(ANSWER_TIMEOUT, looking)
+  /** Begins anew if the stream was trimmed, deleted or replaced. Called after a lost connection, and when no entries come. */
+  async #checkContinuity(client: RedisClient, isSameServer: boolean): Promise<void> {
+    const checking = this.#log.continuityFrom(client, this.#mark, isSameServer)
+    const continuity = await within(ANSWER_TIMEOUT, checking)
     if (continuity !== 'whole') await this.#restart(client, continuity)
   }
 
@@ -182,7 +182,7 @@ class RedisStreams implements Backplane {
       append: (report) => within(ANSWER_TIMEOUT, this.#log.append(client, [report])),
       isFinal(error) {
         const cause = bareError(error)
-        // During a failover a server is read-only for a while.
+        // A server is read-only for a while during a failover.
         return isRefusal(cause) && !isReadOnly(cause)
       },
       load: this.#loadBy(client),

@@ -1,3 +1,5 @@
+// The writing half of the Redis backplane: appends events, and watches whether that works. The commands are in redis-log.ts.
+
 import { pause } from '../backoff.js'
 import type { Parcel } from '../backplane.js'
 import { within } from '../within.js'
@@ -6,29 +8,30 @@ import { bareError, isReadOnly, isRefusal } from './errors.js'
 import { RedisLink } from './link.js'
 import type { RedisLog } from './redis-log.js'
 
-/** How long the server may take to answer, ms. */
+/** How long the server may take to reply, ms. */
 const ANSWER_TIMEOUT = 2000
-/** Between two looks at a connection that does not work, ms. */
+/** Pause between two checks of a connection that does not work, ms. */
 const CHECK_PAUSE = 1000
 
 /**
- * Appends events by a connection of its own, which it replaces as often as need be. A client that the app owns may be
- * ended by the app, or give up by itself: ioredis does, where Sentinel's failover detector acts while it reconnects.
+ * Appends events to the stream, and finds out whether that is possible. It uses a connection of its own, and replaces it when
+ * necessary. It does not use the app's client: the app may end that one, and ioredis itself gives up reconnecting if
+ * Sentinel's failover detector acts meanwhile.
  */
 export class RedisWriter {
   readonly #log: RedisLog
   readonly #link: RedisLink
   readonly #onState: (isWorking: boolean, error?: Error) => void
   readonly #closing = new AbortController()
-  /** Whether the server took no events when this process began, and has taken none since. */
+  /** Whether the server was read-only when this process joined, and has accepted no event since. */
   #isReplica = false
-  /** Nothing until it is known. */
+  /** `undefined` until it is known. */
   #isWorking: boolean | undefined
   #isAppending = false
 
   /**
-   * @param make gives a client that has yet to be told to connect
-   * @param onState told whether events can be published, as often as it is found out
+   * @param make creates a client that is not connected yet
+   * @param onState called after each check and each append, with whether events can be published
    */
   constructor(log: RedisLog, make: () => Promise<RedisClient>, onState: (isWorking: boolean, error?: Error) => void) {
     this.#log = log
@@ -36,7 +39,7 @@ export class RedisWriter {
     this.#onState = onState
   }
 
-  /** Connects. A server that takes no events is one to read from, and no fault. */
+  /** Connects. A read-only server is not an error: this process can still read from it. */
   async open(): Promise<void> {
     const obstacle = await this.#findObstacle()
     this.#isReplica = obstacle !== undefined && isReadOnly(obstacle)
@@ -51,7 +54,7 @@ export class RedisWriter {
     await this.#link.close()
   }
 
-  /** Appends all of them, or none. @returns their ids */
+  /** Appends the whole batch, or nothing. @returns the ids of its entries */
   append(batch: readonly Parcel[]): Promise<string[]> {
     this.#isAppending = true
     return this.#append(batch).finally(() => {
@@ -59,12 +62,15 @@ export class RedisWriter {
     })
   }
 
-  /** Whether the server will not have an event, however often it is asked. Amid a failover it is read-only for a while. */
+  /**
+   * Whether a retry does not help. A server that becomes read-only while this process runs does not count: a failover is
+   * probably under way.
+   */
   isFinal(error: unknown): boolean {
     return isRefusal(error) && (this.#isReplica || !isReadOnly(error))
   }
 
-  /** Finds out whether events can be published where nothing tells so, until it is closed. */
+  /** Checks again and again whether events can be published, while no append tells it. Ends when the writer is closed. */
   async watch(): Promise<void> {
     const { signal } = this.#closing
     for (;;) {
@@ -79,7 +85,7 @@ export class RedisWriter {
     }
   }
 
-  /** What keeps the server from taking events of any kind, if anything does. */
+  /** @returns why the server accepts no events at all, or `undefined` if it does */
   async #findObstacle(): Promise<Error | undefined> {
     const client = await this.#link.open()
     return within(ANSWER_TIMEOUT, this.#log.findObstacle(client))
@@ -99,11 +105,11 @@ export class RedisWriter {
     }
   }
 
-  /** A server that answers is there, whatever it refuses. */
+  /** Reports whether the writer works. A refusal counts as working: the server has replied. */
   #tell(error: Error | undefined): void {
     const obstacle = error && !this.isFinal(error) ? error : undefined
     this.#isWorking = obstacle === undefined
-    // The next connection may lead to another server.
+    // After a failover, a new connection may reach the new master.
     if (obstacle !== undefined) this.#link.drop()
     this.#onState(this.#isWorking, obstacle)
   }

@@ -1,11 +1,16 @@
-import { backoff, sleep } from './backoff.js'
+/**
+ * The client for pages, as an app sees it. What connects to the server is in connection.ts, and in shared.ts for several tabs.
+ *
+ * @module pylon-sse/client
+ */
 import { Connection } from './connection.js'
 import { type CursorStorage, environment, resolve } from './environment.js'
 import type { AnyEvent, DataSchema, DeclaredEvents, Resync, SseEvent, WithOwnEvents } from './event.js'
 import type { Address, Link, Sink } from './link.js'
 import { ALL, Listeners, STATUS } from './listeners.js'
+import { Loader } from './loader.js'
 import { checkOptions } from './option-checks.js'
-import type { EventNames, SseOptions } from './options.js'
+import type { AnyOptions, EventNames, SseOptions } from './options.js'
 import type { ConnectionStatus, SseStatus } from './status.js'
 import { SseTopics } from './topics.js'
 
@@ -19,12 +24,13 @@ export type { CloseReason, SseStatus } from './status.js'
 export type { SseTopics } from './topics.js'
 
 /**
- * Opens a stream and keeps it: it resumes after every failure that may pass, and misses nothing, or says so.
+ * Opens a stream and keeps it open. After a failure the client connects again and resumes after the last event. If events have been
+ * lost, it gives a `resync`.
  *
- * @param url of the stream, relative to the page; or a function that gives it, called for each request
+ * @param url URL of the stream, relative to the page; or a function that returns it, called for each request
  * @param options see `SseOptions`
- * @returns what to listen to, at once; `status` tells how the connection does
- * @throws TypeError where the URL is none, or an option is unknown or of the wrong type
+ * @returns the connection, at once: add listeners to it, and see `status` for its state
+ * @throws TypeError if the URL is invalid, or an option is unknown or has the wrong type
  * @example
  * const live = connect('/events', { topics: ['orders.42'], load: async ({ signal }) => show(await getOrders(signal)) })
  * live.on('order.paid', (order, { id, topic }) => update(order))
@@ -36,44 +42,47 @@ export function connect<Events extends object = DeclaredEvents, Loaded = unknown
   return new SseConnection(url, options)
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: the types of the app's events and state are those of what it gets
-type AnyOptions = SseOptions<any, any>
-
-/** A stream that `connect` has opened, and what listens to it. */
+/** A connection that `connect` has opened: its events, its state and its topics. */
 export class SseConnection<Events extends object = DeclaredEvents>
   implements AsyncIterable<AnyEvent<WithOwnEvents<Events>>>
 {
-  /** The topics that it hears: a Set that may be changed at any time. */
+  /** The topics and patterns that the client is subscribed to: a Set that you can change at any time. */
   readonly topics: SseTopics
   readonly #options: AnyOptions
   readonly #listeners = new Listeners()
-  /** None while what shares it is loaded. */
+  /** Undefined while shared.ts is being loaded. */
   #link: Link | undefined
   readonly #closing = new AbortController()
+  readonly #loader: Loader
   readonly #key: string
   readonly #queue: SseEvent[] = []
   #status: SseStatus = { state: 'connecting' }
   #lastEventId: string | undefined
-  #isPumping = false
-  #isLoading = false
-  #hasLoaded = false
-  #loaded: unknown
   #whenRoom: (() => void) | undefined
 
-  /** As `connect` does. */
+  /** Opens a connection, as `connect` does. */
   constructor(url: Address, options: AnyOptions = {}) {
     checkOptions(options as never)
     const { topics = [], signal, shared, sharedKey = '' } = options
     this.#options = options
     this.#key = `pylon-sse ${typeof url === 'function' ? '' : resolve(url)}`
     this.#lastEventId = options.lastEventId ?? (this.#keep() || undefined)
+    this.#loader = new Loader(options, this.#closing.signal, this.#listeners, () => {
+      if (this.#status.state === 'open') this.#tell(this.#status)
+    })
     this.topics = new SseTopics(topics, () => this.#link?.restart())
     const sink: Sink = {
       receive: (event) => {
-        this.#queue.push(event)
-        void this.#pump()
+        // An event stays in the queue until it has been passed on, so one that is not the first is reached by the loop that runs.
+        if (this.#queue.push(event) === 1) void this.#pump()
       },
-      room: () => (this.#queue.length < this.#maxBuffered ? undefined : this.#room()),
+      room: () => {
+        if (this.#queue.length >= this.#maxBuffered)
+          return new Promise((resolve) => {
+            this.#whenRoom = resolve
+          })
+        return undefined
+      },
       tell: (status) => this.#tell(status),
       fail: (error) => this.#listeners.fail(error)
     }
@@ -90,32 +99,37 @@ export class SseConnection<Events extends object = DeclaredEvents>
           if (this.#closing.signal.aborted) link.close()
         })
     } else this.#link = alone()
-    signal?.addEventListener('abort', this.#onAbort)
+    signal?.addEventListener('abort', () => this.close(), { signal: this.#closing.signal })
     if (signal?.aborted) this.close()
   }
 
-  /** How the connection does. */
+  /** The state of the connection. `onStatus` tells when it changes. */
   get status(): SseStatus {
     return this.#status
   }
 
-  /** The id of the last event that has been given out, to resume from; none before the first connect. */
+  /** The id of the last event that listeners have received. A client resumes after it. Undefined before the first connect. */
   get lastEventId(): string | undefined {
     return this.#lastEventId
   }
 
-  /** Its id on the server, another one with each connection: an event that is broadcast with `except: clientId` does not come here. */
+  /**
+   * The id of the client on the server. It changes with each connection; undefined before the first, and if the server is not the
+   * plugin. A broadcast with `except: clientId` leaves this client out.
+   */
   get clientId(): string | undefined {
     return this.#link?.clientId
   }
 
   /**
-   * Calls back for each event of a name, with its data and the event. What the callback throws is told as an `error`, and stops
-   * nothing. Names beside the app's own: `'message'` for events without a name; `'resync'`, after which `load` runs, for events
-   * that have been missed; `'error'` for what has failed: an attempt to connect, `load`, a callback, data that a schema refuses.
-   * An error that nobody listens to is reported to the console.
+   * Adds a callback for the events of a name. It gets the event's data and the event. If it throws, the error goes to the listeners of
+   * `'error'`; the stream and other callbacks go on.
    *
-   * @returns what ends it
+   * Three names are not the app's: `'message'` for events without a name, `'resync'` when events have been missed (`load` runs after
+   * it), and `'error'` when an attempt to connect, `load`, a callback or the check of a schema has failed. An error without a listener
+   * is reported to the console.
+   *
+   * @returns a function that removes the callback
    */
   on<Name extends EventNames<Events>>(
     name: Name,
@@ -126,35 +140,36 @@ export class SseConnection<Events extends object = DeclaredEvents>
     return this.#listeners.add(name, callback)
   }
 
-  /** Calls back for each event, `resync` included. @returns what ends it */
+  /** Adds a callback for all events, `resync` included. @returns a function that removes it */
   subscribe(callback: (event: AnyEvent<WithOwnEvents<Events>>) => void): () => void {
     return this.#listeners.add(ALL, callback)
   }
 
-  /** Calls back with each new status. @returns what ends it */
+  /** Adds a callback for each new status. @returns a function that removes it */
   onStatus(callback: (status: SseStatus) => void): () => void {
     return this.#listeners.add(STATUS, callback)
   }
 
   /**
-   * The events from now on, `resync` included, until the connection is closed; it then throws `status.error`, if there is one. It
-   * holds at most `maxBuffered` events; past that it loses the oldest, and gives a `resync` of reason `'overflow'` in their place.
+   * Iterates over the events from now on, `resync` included. When the connection is closed the iteration ends; if `status.error` is
+   * set, it throws that. At most `maxBuffered` events wait for a slow loop. Past that the oldest are dropped, and a `resync` with
+   * reason `'overflow'` takes their place.
    */
   [Symbol.asyncIterator](): AsyncIterator<AnyEvent<WithOwnEvents<Events>>, void, void> {
+    // Holds events until iterate.ts is loaded, which only those need who use it.
     const early: SseEvent[] = []
     const off = this.subscribe((event) => early.push(event as SseEvent))
-    // Loaded by those alone who use it.
     const iterator = import('./iterate.js').then(({ iterate }) => iterate<Events>(this, early, this.#maxBuffered, off))
     return { next: async () => (await iterator).next(), return: async () => (await iterator).return() }
   }
 
-  /** Ends it for good. Nothing is called back any more but `onStatus`, once. Without effect where it has ended. */
+  /** Closes the connection for good. After that only `onStatus` is called, once. Has no effect if it is already closed. */
   close(): void {
-    if (this.#link === undefined) this.#tell({ state: 'closed', reason: 'closed', error: undefined })
-    else this.#link.close()
+    if (this.#link) this.#link.close()
+    else this.#tell({ state: 'closed', reason: 'closed', error: undefined })
   }
 
-  /** As `close`, for `using`, where the platform knows that symbol. */
+  /** Calls `close`, for `using` declarations. */
   [Symbol.dispose](): void {
     this.close()
   }
@@ -163,38 +178,27 @@ export class SseConnection<Events extends object = DeclaredEvents>
     return this.#options.maxBuffered ?? 1024
   }
 
-  readonly #onAbort = (): void => this.close()
-
   #tell(status: ConnectionStatus): void {
     if (this.#status.state === 'closed') return
     if (status.state === 'closed') {
       this.#closing.abort()
-      this.#options.signal?.removeEventListener('abort', this.#onAbort)
       this.#queue.length = 0
       this.#whenRoom?.()
     }
-    this.#status = status.state === 'open' ? { ...status, loading: this.#isLoading } : status
+    this.#status = status.state === 'open' ? { ...status, loading: this.#loader.loading } : status
     this.#listeners.call(STATUS, this.#status)
   }
 
-  #room(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#whenRoom = resolve
-    })
-  }
-
-  /** Gives out what has come, in order, each event when the one before is through. */
+  /** Passes the queued events to the listeners in order. Each waits until `load` or a schema is done with the one before. */
   async #pump(): Promise<void> {
-    if (this.#isPumping) return
-    this.#isPumping = true
-    for (let event = this.#queue[0]; event !== undefined; event = this.#queue[0]) {
+    while (this.#queue.length) {
+      const event = this.#queue[0]!
       await this.#give(event)
       this.#queue.shift()
       if (this.#closing.signal.aborted) break
       this.#lastEventId = event.id ?? this.#lastEventId
       if (this.#queue.length < this.#maxBuffered) this.#whenRoom?.()
     }
-    this.#isPumping = false
     this.#keep(this.#lastEventId)
   }
 
@@ -202,17 +206,17 @@ export class SseConnection<Events extends object = DeclaredEvents>
     const { event: name, data, id } = event
     if (name === 'resync') {
       this.#dispatch(event)
-      await this.#load((data as Resync).reason)
+      await this.#loader.load((data as Resync).reason)
     } else if (name === 'connected') {
-      // Without an id a `resync` is about to come.
-      if (!this.#hasLoaded && id !== undefined) await this.#load('connect')
+      // Without an id, a `resync` follows at once, and loads.
+      if (id !== undefined) await this.#loader.load('connect')
     } else if (name !== 'keepalive') {
       const { isStale, schemas } = this.#options
       const schema: DataSchema | undefined = schemas?.[name]
       try {
-        // Loaded by those alone who use it.
+        // Most apps have no schemas, and need not load this.
         const checked = schema ? await (await import('./validate.js')).validate(event, schema) : event
-        if (!this.#closing.signal.aborted && !isStale?.(checked, this.#loaded)) this.#dispatch(checked)
+        if (!this.#closing.signal.aborted && !isStale?.(checked, this.#loader.loaded)) this.#dispatch(checked)
       } catch (error) {
         this.#listeners.fail(error)
       }
@@ -224,31 +228,7 @@ export class SseConnection<Events extends object = DeclaredEvents>
     this.#listeners.call(event.event, event.data, event)
   }
 
-  async #load(reason: 'connect' | Resync['reason']): Promise<void> {
-    const { load, retryDelay = 1000, maxRetryDelay = 30_000 } = this.#options
-    const { signal } = this.#closing
-    this.#setLoading(load !== undefined)
-    for (let failures = 0; load !== undefined && !signal.aborted; failures++) {
-      try {
-        this.#loaded = await load({ signal, reason })
-        break
-      } catch (error) {
-        if (signal.aborted) break
-        this.#listeners.fail(error)
-        await sleep(backoff(retryDelay, failures, maxRetryDelay), signal)
-      }
-    }
-    this.#hasLoaded = true
-    this.#setLoading(false)
-  }
-
-  #setLoading(isLoading: boolean): void {
-    if (isLoading === this.#isLoading) return
-    this.#isLoading = isLoading
-    if (this.#status.state === 'open') this.#tell(this.#status)
-  }
-
-  /** Uses what is there to keep the last event id: it may be full, or forbidden. */
+  /** Stores the last event id, or reads it if `id` is undefined. */
   #keep(id?: string): string | null | undefined {
     const { storage } = this.#options
     try {
@@ -256,7 +236,7 @@ export class SseConnection<Events extends object = DeclaredEvents>
       if (id === undefined) return kept?.getItem(this.#key)
       kept?.setItem(this.#key, id)
     } catch {
-      // Then nothing is kept.
+      // The storage is full or forbidden: nothing is stored.
     }
     return undefined
   }

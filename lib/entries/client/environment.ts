@@ -1,26 +1,26 @@
-// What of a browser the client uses, where it is there: the same code runs in Node, Deno, Bun and workers, which have parts of it.
+// The globals that the client uses. Each may be missing: Node, Deno, Bun and workers have only some of what browsers have.
 
 type Listener = (event: { type: string; persisted?: boolean }) => void
 
-/** Parts of `EventTarget`. */
+/** The part of `EventTarget` that is used. */
 interface Target {
   addEventListener?(type: string, listener: Listener): void
   removeEventListener?(type: string, listener: Listener): void
 }
 
-/** Where the last event id is kept over a reload: parts of `Storage`. */
+/** A place that keeps the last event id over a reload: the part of `Storage` that is used. If a method throws, nothing is kept. */
 export interface CursorStorage {
   getItem(key: string): string | null
   setItem(key: string, value: string): void
 }
 
-/** Parts of the Web Locks API. */
+/** The part of the Web Locks API that is used. */
 export interface Locks {
   request(name: string, options: { signal?: AbortSignal; steal?: boolean }, held: () => Promise<void>): Promise<unknown>
   query(): Promise<{ held?: { name?: string }[] }>
 }
 
-/** Parts of `BroadcastChannel`. */
+/** The part of `BroadcastChannel` that is used. */
 export interface Channel {
   onmessage: ((event: { data: never }) => void) | null
   postMessage(message: unknown): void
@@ -38,7 +38,7 @@ interface Environment extends Target {
 
 export const environment = globalThis as unknown as Environment
 
-/** A URL, relative to the page. @throws TypeError where it is no URL */
+/** Resolves a URL relative to the page. @throws TypeError if it is invalid */
 export function resolve(url: string | URL): URL {
   return new URL(url, environment.document?.baseURI ?? environment.location?.href)
 }

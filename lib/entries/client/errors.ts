@@ -1,17 +1,25 @@
-// What can go wrong with a connection, as `on('error')` and `status.error` tell it, and what ends it.
+// The errors of the client, which `on('error')` and `status.error` give, and what is thrown inside it to end or repeat an attempt.
 
 import type { CloseReason } from './status.js'
 
-/** What has gone wrong: an answer's status, an answer that is no stream, silence, data that its schema refuses. */
-export type SseErrorCode = 'status' | 'content-type' | 'silent' | 'invalid-data'
+/** What has gone wrong. */
+export type SseErrorCode =
+  /** The server has answered with an error status. */
+  | 'status'
+  /** The answer is not an event stream. */
+  | 'content-type'
+  /** Nothing has come for too long. */
+  | 'silent'
+  /** A schema has refused the data of an event. */
+  | 'invalid-data'
 
-/** An error of the client's own. What `fetch`, `load` or a callback throws is told as it is. */
+/** An error that the client has found itself. What `fetch`, `load` or a callback throws is passed on unchanged. */
 export class SseError extends Error {
   override readonly name = 'SseError'
   declare readonly code: SseErrorCode
-  /** The answer, where there is one; its body has not been read if the connection is closed by it. */
+  /** The response, for `'status'` and `'content-type'`. Its body can still be read if the response has closed the connection. */
   declare readonly response: Response | undefined
-  /** What a Standard Schema says of data that it refuses. */
+  /** Why a Standard Schema has refused the data, for `'invalid-data'`. */
   declare readonly issues: readonly unknown[] | undefined
 
   constructor(
@@ -25,13 +33,16 @@ export class SseError extends Error {
     this.issues = issues
   }
 
-  /** The answer's status. */
+  /** The status of the response, if there is one. */
   get status(): number | undefined {
     return this.response?.status
   }
 }
 
-/** Thrown inside the client where a connection ends for good. */
+/** Thrown inside the client, or the reason of an abort: it connects again at once. */
+export const AGAIN = Symbol()
+
+/** Thrown inside the client when a connection ends for good. */
 export class End {
   declare readonly reason: CloseReason
   declare readonly error: unknown

@@ -1,28 +1,31 @@
+// Events as listeners get them, and their types.
+
 import type { SseEvents } from '../../api/events.js'
 
-// Events as the client gives them, and their types.
-
-/** The events that `declare module 'pylon-sse'` declares; any, where it declares none. */
-// biome-ignore lint/suspicious/noExplicitAny: nothing is known of the data where nothing is declared
+/** The events that `declare module 'pylon-sse'` declares. If there are none, any event with any data. */
+// biome-ignore lint/suspicious/noExplicitAny: without a declaration nothing is known of the data
 export type DeclaredEvents = keyof SseEvents extends never ? Record<string, any> : SseEvents
 
-/** An event with its data. */
+/** An event. */
 export interface SseEvent<Name extends string = string, Data = unknown> {
-  /** Its name; `'message'` where it has none, as with an EventSource. */
+  /** Its name. `'message'` if it has none, as with EventSource (WHATWG HTML 9.2.6). */
   readonly event: Name
-  /** What was broadcast: parsed JSON; a string for what `broadcastMessage` sent. */
+  /** Its data, parsed from JSON; a string if `broadcastMessage` has sent it, or if it is not JSON. */
   readonly data: Data
-  /** Its id; none for what the server sent to this client alone. */
+  /** Its id. Undefined if the server has sent it to this client alone. */
   readonly id: string | undefined
-  /** Its topic; none where it went to everyone, or to this client alone. */
+  /** Its topic. Undefined if it was for all clients, or for this one alone. */
   readonly topic: string | undefined
 }
 
-/** What has been missed, and why: see docs/delivery.md. */
+/** Data of a `resync`: how many events have been missed, and why. docs/delivery.md explains the reasons. */
 export interface Resync {
-  /** `'overflow'`: too slow; `'expired'`: away for too long; `'unknown'`, `'backplane'`: the server cannot tell. */
+  /**
+   * `'overflow'`: the client was too slow. `'expired'`: it was away for too long. `'unknown'`: the server, or the tab that has the
+   * connection, does not know its last event id. `'backplane'`: the engine has lost events.
+   */
   readonly reason: 'overflow' | 'expired' | 'unknown' | 'backplane'
-  /** How many events; `null` where nobody knows. */
+  /** The number of events; `null` if unknown. */
   readonly missed: number | null
 }
 
@@ -30,15 +33,20 @@ export function resyncEvent(reason: Resync['reason'], missed: number | null, id?
   return { event: 'resync', data: { reason, missed }, id, topic: undefined }
 }
 
-/** Data by the name of the event, with those that come from the client itself. */
+/** An event without content, which tells that the connection is alive, and where in the log it is. */
+export function keepalive(id?: string): SseEvent {
+  return { event: 'keepalive', id, topic: undefined, data: {} }
+}
+
+/** Data by event name, with the events of the client itself. */
 export type WithOwnEvents<Events> = Events & { resync: Resync }
 
-/** Any of the events. */
+/** An event of any of the names. */
 export type AnyEvent<Events> = {
   [Name in keyof Events & string]: SseEvent<Name, Events[Name]>
 }[keyof Events & string]
 
-/** What is checked of data that come: any Standard Schema (https://standardschema.dev), of zod, valibot, arktype and others. */
+/** A schema that checks the data of events: any Standard Schema (https://standardschema.dev), of zod, valibot, arktype and others. */
 export interface DataSchema<Output = unknown> {
   readonly '~standard': {
     readonly version: 1

@@ -1,12 +1,14 @@
+// Iteration over the events of a connection. It is loaded by the first `for await`.
+
 import type { SseConnection } from './client.js'
 import { type AnyEvent, resyncEvent, type SseEvent, type WithOwnEvents } from './event.js'
 
 /**
- * The events of a connection until it is closed, `resync` included. It then throws what has closed it, if anything.
+ * Iterates over the events of a connection until it is closed, `resync` included. Then it throws the error that has closed it, if any.
  *
- * @param buffer those that have come already: it is theirs from now on
- * @param maxBuffered how many it holds; past that it loses the oldest, and gives a `resync` in their place
- * @param offEarly ends what has filled the buffer
+ * @param buffer events that have come already. The iterator takes the array over
+ * @param maxBuffered the most events that it holds. Past that the oldest are dropped, and a `resync` takes their place
+ * @param offEarly removes the listener that has filled the buffer so far
  */
 export function iterate<Events extends object>(
   live: SseConnection<Events>,
@@ -23,7 +25,7 @@ export function iterate<Events extends object>(
     }
     wake()
   }
-  // Not in the generator, which would begin with the first `next`.
+  // Outside the generator, whose code runs only from the first `next` on.
   const off = live.subscribe((event) => {
     buffer.push(event as SseEvent)
     trim()

@@ -1,14 +1,16 @@
+// The callbacks of a connection.
+
 import { environment } from './environment.js'
 
 type Listener = (...args: never[]) => void
 
-/** Callbacks by name. What one of them throws reaches no other. */
+/** Callbacks by event name. If one throws, the others are called all the same. */
 export class Listeners {
   readonly #byName = new Map<string, Set<Listener>>()
 
-  /** @returns what takes it away again */
+  /** @returns a function that removes it */
   add(name: string, listener: Listener): () => void {
-    // One of its own, so that a callback may be there twice.
+    // Wrapped, so that the same callback can be added twice.
     const own: Listener = (...args) => listener(...args)
     const listeners = this.#byName.get(name) ?? new Set()
     this.#byName.set(name, listeners.add(own))
@@ -25,14 +27,18 @@ export class Listeners {
     }
   }
 
-  /** Tells of an error; where nobody listens, or the error is a listener's to errors, the console is told. */
+  /**
+   * Calls the listeners of `'error'`. Without any, or if one of them has thrown the error, it is reported to the console.
+   *
+   * @param name the event whose listener has thrown
+   */
   fail(error: unknown, name?: string): void {
     if (name !== ERROR && this.#byName.get(ERROR)?.size) this.call(ERROR, error)
     else (environment.reportError ?? console.error)(error)
   }
 }
 
-/** Names of lists that no event has: the plugin refuses events of the first one. */
+/** Names of lists. No event can have them: a field ends at a line feed, and the plugin refuses events called `error`. */
 export const ERROR = 'error'
 export const ALL = '\n*'
 export const STATUS = '\n?'

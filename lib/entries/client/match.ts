@@ -1,4 +1,6 @@
-/** Whether a topic is one of these topics and patterns: `*` is one word, `**` at the end any number of them (docs/topics.md). */
+// Matching of topics and patterns. Not in topics.ts, which every page loads: only shared connections need this.
+
+/** Returns whether one of the patterns matches a topic: `*` is one word, `**` at the end is any number of words (docs/topics.md). */
 export function matches(patterns: Iterable<string>, topic: string): boolean {
   const words = topic.split('.')
   for (const pattern of patterns) {

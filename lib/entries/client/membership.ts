@@ -1,27 +1,31 @@
+// The place of a tab among the tabs that share a connection: its locks and its channel. What the tabs do is in shared.ts.
+
 import { type Channel, environment, type Locks } from './environment.js'
-import type { Message, Told } from './tab-message.js'
+import type { Message, MessageBody } from './tab-message.js'
 
-/** How often a tab looks whether the leading one still answers, ms. */
-const LOOK_EVERY = 3000
+/** How often a tab checks whether the leader still answers, ms. */
+const CHECK_EVERY = 3000
 
-/** Whom a membership tells what happens. */
+/** The callbacks of a membership. */
 export interface Member {
-  hear(message: Message): void
-  /** It has entered, or its topics have changed, and the other tabs can see that. */
+  /** Another tab has sent a message. */
+  receive(message: Message): void
+  /** This tab has entered, or its topics have changed, and the other tabs can see that. */
   announced(): void
-  /** It leads from now on, until `signal` aborts or `deposed` is called. */
+  /** This tab is the leader, until `signal` aborts or `deposed` is called. */
   lead(signal: AbortSignal): Promise<void>
   /** Another tab has taken the lead. */
   deposed(): void
-  /** It leaves the others. */
+  /** This tab has left. */
   left(): void
-  /** It is time to look whether the leading tab still answers. */
-  look(): void
+  /** It is time to check whether the leader still answers. */
+  check(): void
 }
 
 /**
- * A tab's place among those that share a connection: it holds a lock whose name tells its topics, waits for the lock of the tab that
- * leads, and hears the others on a channel. A page that is put aside or frozen leaves, and enters anew when it comes back.
+ * A tab among those that share a connection. It holds a lock whose name lists its topics, waits for the lock that makes a tab the
+ * leader, and talks to the other tabs over a channel. A page leaves when it is frozen or put into the back/forward cache, and enters
+ * again when it returns.
  */
 export class Membership {
   readonly id = Math.random().toString(36).slice(2)
@@ -31,7 +35,7 @@ export class Membership {
   readonly #locks: Locks = environment.navigator!.locks!
   readonly #document = environment.document
   #channel: Channel | undefined
-  /** Aborts when it leaves. */
+  /** Aborts when the tab leaves. */
   #stay = new AbortController()
   #timer: ReturnType<typeof setInterval> | undefined
   #releaseTab = () => {}
@@ -50,11 +54,12 @@ export class Membership {
     this.#leave()
   }
 
-  tell(told: Told): void {
-    this.#channel?.postMessage({ ...told, from: this.id })
+  /** Sends a message to all other tabs. */
+  send(body: MessageBody): void {
+    this.#channel?.postMessage({ ...body, from: this.id })
   }
 
-  /** Takes the lead from a tab that does not answer. */
+  /** Makes this tab the leader, in place of one that does not answer. */
   takeLead(): void {
     this.#seekLead(this.#stay.signal, { steal: true })
   }
@@ -67,7 +72,7 @@ export class Membership {
     return new Set(names.flatMap((name): string[] => JSON.parse(name).slice(1)))
   }
 
-  /** Holds a lock whose name tells its topics, and then says so. */
+  /** Takes a lock whose name lists the topics. Then other tabs can see them. */
   async announce(): Promise<void> {
     const { signal } = this.#stay
     const releaseOld = this.#releaseTab
@@ -90,15 +95,15 @@ export class Membership {
     const { signal } = this.#stay
     const channel = new environment.BroadcastChannel!(this.#key)
     this.#channel = channel
-    channel.onmessage = ({ data }) => this.#member.hear(data)
-    this.#timer = setInterval(() => this.#member.look(), LOOK_EVERY)
+    channel.onmessage = ({ data }) => this.#member.receive(data)
+    this.#timer = setInterval(() => this.#member.check(), CHECK_EVERY)
     await this.announce()
     if (!signal.aborted) this.#seekLead(signal, { signal })
   }
 
-  /** Before the page is put aside: it would hold the lock, and answer nobody. */
+  /** Called before the page is frozen: it would keep the locks, and answer nobody. */
   readonly #leave = (): void => {
-    this.tell({ is: 'bye' })
+    this.send({ is: 'bye' })
     this.#stay.abort()
     clearInterval(this.#timer)
     this.#channel?.close()
@@ -113,14 +118,14 @@ export class Membership {
 
   #listen(method: 'addEventListener' | 'removeEventListener'): void {
     const document = this.#document
-    /* c8 ignore next 5: a worker, in part */
+    /* c8 ignore next 5: workers have no document */
     environment[method]?.('pagehide', this.#leave)
     environment[method]?.('pageshow', this.#comeBack)
     document?.[method]?.('freeze', this.#leave)
     document?.[method]?.('resume', this.#comeBack)
   }
 
-  /** Waits for the lock of who leads, or takes it. */
+  /** Waits for the leader's lock, or steals it. */
   #seekLead(signal: AbortSignal, options: { signal?: AbortSignal; steal?: boolean }): void {
     const holding = this.#locks.request(`${this.#key} leader`, options, async () => {
       await this.#member.lead(signal)

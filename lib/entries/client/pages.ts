@@ -1,35 +1,36 @@
-import type { SseEvent } from './event.js'
+// Reading the log as JSON pages, for networks in which streams do not get through. Loaded only when that happens.
 
-/** What pages of JSON are asked for by. */
-export interface PageReader {
-  /** The last event id, if any. */
-  readonly since: string | undefined
-  /** @param wait how long the server may keep the request, ms */
-  request(query: Record<string, string>, wait: number): Promise<Response>
-  receive(event: SseEvent): void
-  /** Resolves when more is taken; nothing, where it is at once. */
-  room(): Promise<void> | undefined
-}
+import type { Attempt } from './attempt.js'
+import type { Connection } from './connection.js'
+import { AGAIN } from './errors.js'
+import { keepalive, type SseEvent } from './event.js'
 
-/** As docs/pages.md has it. */
+/** A page, as docs/pages.md describes it. */
 interface Page {
   events: { id: string; event?: string; topic?: string; data: unknown }[]
   cursor: string
   hasMore: boolean
 }
 
-/** How long the server may keep a request, ms: below what proxies wait for. */
+/** How long the server may hold a request, ms: less than the usual timeout of a proxy. */
 const WAIT = 25_000
-/** After how long the stream is tried again, ms. */
+/** Time after which the stream is tried again, ms. */
 const STREAM_AFTER = 300_000
 
-/** Reads the log by pages, where streams do not get through. Resolves when it is time to try the stream again. */
-export async function readPages({ since, request, receive, room }: PageReader, signal: AbortSignal): Promise<void> {
+/**
+ * Reads pages one after another, until the attempt has ended.
+ *
+ * @throws AGAIN when it is time to try the stream again
+ */
+export async function readPages(attempt: Attempt, connection: Connection): Promise<void> {
+  const { lastEventId, requests, sink } = connection
+  const receive = (event: SseEvent) => connection.receive(event, attempt)
   const end = Date.now() + STREAM_AFTER
+  let since = lastEventId
   let first: 'connected' | 'resync' | undefined = 'connected'
   let wait = 0
-  while (Date.now() < end && !signal.aborted) {
-    const response = await request({ since: since ?? 'now', wait: String(wait), limit: '1000' }, wait)
+  while (Date.now() < end && !attempt.signal.aborted) {
+    const response = await requests.send(attempt, { since: since ?? 'now', wait: String(wait), limit: '1000' }, wait)
     if (response.status === 410) {
       await response.body?.cancel()
       since = undefined
@@ -43,8 +44,10 @@ export async function readPages({ since, request, receive, room }: PageReader, s
     first = undefined
     for (const { event = 'message', data, id, topic } of events) receive({ event, data, id, topic })
     since = cursor
-    receive({ event: 'keepalive', id: cursor, data: {}, topic: undefined })
-    await room()
+    receive(keepalive(cursor))
+    attempt.watchdog.stop()
+    await sink.room()
     wait = hasMore ? 0 : WAIT
   }
+  throw AGAIN
 }

@@ -1,6 +1,9 @@
+// The newest events that a tab has received. Whoever becomes the leader brings the other tabs up to date with them.
+
+import { keepalive } from './event.js'
 import type { Shared } from './tab-message.js'
 
-/** Events that each tab keeps, for those that have had fewer when another one takes over. */
+/** Number of events that each tab keeps. */
 const MOST = 1024
 
 /** The newest events, by their ids. */
@@ -11,23 +14,20 @@ export class RecentEvents {
     return this.#byId.has(id)
   }
 
-  /** Adds one as the newest; the oldest goes where there are too many. */
+  /** Adds an event as the newest, and drops the oldest if there are too many. */
   add(id: string, shared: Shared): void {
     this.#byId.delete(id)
     this.#byId.set(id, shared)
     if (this.#byId.size > MOST) this.#byId.delete(this.#byId.keys().next().value!)
   }
 
-  /** Begins at a cursor, which others may have as their last one. */
+  /** Drops all events, and begins with a last event id that other tabs may have, too. */
   begin(id: string): void {
-    this.add(id, { event: { event: 'keepalive', id, topic: undefined, data: {} }, isAsked: false })
-  }
-
-  clear(): void {
     this.#byId.clear()
+    this.add(id, { event: keepalive(id), isAsked: false })
   }
 
-  /** What has followed an id; nothing, where that is not known. */
+  /** Returns the events after an id; undefined if the id is not among them. */
   after(id: string): Shared[] | undefined {
     const at = [...this.#byId.keys()].indexOf(id)
     return at < 0 ? undefined : [...this.#byId.values()].slice(at + 1)

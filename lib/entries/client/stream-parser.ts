@@ -1,26 +1,25 @@
+// The parser of a stream: events, and the plugin's comments (docs/wire.md). The grammar itself is eventsource-parser's.
+
 import { createParser, type EventSourceParser } from 'eventsource-parser'
 import type { SseEvent } from './event.js'
 
-/** Who is told what a stream holds. */
+/** Receives what a stream holds. */
 interface Reader {
   /** The reconnection time, ms. */
   onRetry(ms: number): void
-  /** The app on the server has subscribed the client to a topic, or has ended that. */
+  /** The client has been subscribed to a topic on the server, or unsubscribed. */
   onSubscription(topic: string, isSubscribed: boolean): void
   onEvent(event: SseEvent): void
 }
 
-/**
- * Parses a stream of the plugin's, with what its comments tell (docs/wire.md): an event's topic, whether its data are text, and what
- * the app on the server has subscribed the client to.
- */
+/** Parses a stream. Comments give the topic of an event, whether its data is text, and the subscriptions of the client. */
 export function streamParser({ onRetry, onSubscription, onEvent }: Reader): EventSourceParser {
   let topic: string | undefined
   let isText = false
   return createParser({
     onRetry,
     onComment: (comment) => {
-      // A topic may hold spaces.
+      // A topic may contain spaces.
       const at = comment.indexOf(' ')
       const [word, rest] = [comment.slice(0, at), comment.slice(at + 1)]
       if (comment === 'text') isText = true

@@ -1,24 +1,25 @@
+// The messages between tabs that share a connection.
+
 import type { SseEvent } from './event.js'
 import type { ConnectionStatus, Transport } from './status.js'
 
-// What tabs that share a connection tell each other.
-
-/** An event, and whether a tab has asked for its topic. One that the server has subscribed the client to is heard by all tabs. */
+/** An event as the leader passes it on. */
 export interface Shared {
   readonly event: SseEvent
+  /** Whether a tab has asked for its topic. If not, the app on the server has subscribed the client to it, and it is for all tabs. */
   readonly isAsked: boolean
 }
 
-/** What tabs tell each other. */
+/** A message, with the id of the tab that has sent it. */
 export type Message = { readonly from: string } & (
   | ({ readonly is: 'event' } & Shared)
-  /** Of who leads: how its connection does. */
+  /** From the leader: the state of its connection. */
   | { readonly is: 'status'; readonly status: ConnectionStatus; readonly clientId: string | undefined }
-  /** It leads from now on. */
+  /** The sender is the leader from now on. */
   | { readonly is: 'leader' }
-  /** Wants to hear: has had the events up to `cursor`, and its topics may have changed. */
+  /** The sender wants to receive events after `cursor`, the last event id that it knows. Its topics may have changed. */
   | { readonly is: 'hello'; readonly cursor: string | undefined }
-  /** Hears from now on: after `tail`, from `cursor`. Without a tail, nobody knows what it has missed. */
+  /** The leader's answer to tab `to`: it receives `tail`, and then all events after `cursor`. Without a tail it has missed events. */
   | {
       readonly is: 'joined'
       readonly clientId: string | undefined
@@ -29,5 +30,6 @@ export type Message = { readonly from: string } & (
     }
   | { readonly is: 'ping' | 'pong' | 'bye' }
 )
-/** A message, without its sender. */
-export type Told = Message extends infer M ? (M extends Message ? Omit<M, 'from'> : never) : never
+
+/** A message without its sender. */
+export type MessageBody = Message extends infer M ? (M extends Message ? Omit<M, 'from'> : never) : never

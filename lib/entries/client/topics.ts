@@ -1,13 +1,15 @@
+// The topics that an app wants to receive. What the server has subscribed the client to is in subscriptions.ts.
+
 /**
- * The topics and patterns that a connection hears, a Set. When it changes, the client connects anew from where it is, so that
- * it misses nothing; several changes in a row take one request.
+ * The topics and patterns of a connection: a Set. When you change it, the client reconnects and resumes after its last event, or calls
+ * `changeTopics`. Changes of the same turn are one request.
  */
 export class SseTopics extends Set<string> {
   readonly #onChange: () => void
 
   constructor(topics: Iterable<string>, onChange: () => void) {
     super()
-    // By the method that tells nobody.
+    // The method of Set, since `add` below calls `onChange`.
     for (const topic of topics) super.add(topic)
     this.#onChange = onChange
   }

@@ -1,24 +1,26 @@
+// The timer that notices that a connection has gone silent.
+
 import { NEVER } from './backoff.js'
 
-/** Notices that nothing comes for too long. */
+/** Calls back when nothing has come for too long. */
 export class Watchdog {
-  /** How long it may be silent, ms. */
+  /** The longest silence that is allowed, ms. */
   patience = 0
   readonly #onSilence: () => void
   #timer: ReturnType<typeof setTimeout> | undefined
-  /** When the last byte came, ms since 1970: what measures time otherwise may stand still while a machine sleeps. */
+  /** When the last byte came, ms since 1970. The monotonic clock may stand still while a machine sleeps. */
   #byteAt = 0
 
   constructor(onSilence: () => void) {
     this.#onSilence = onSilence
   }
 
-  /** How much longer it may be silent, ms. */
+  /** How much of the allowed silence is left, ms. */
   get left(): number {
     return this.#byteAt + this.patience - Date.now()
   }
 
-  /** Calls for an end of the silence after so many ms. */
+  /** Starts to watch. @param ms the longest silence that is allowed */
   watch(ms = this.patience): void {
     this.stop()
     this.patience = ms
@@ -26,7 +28,7 @@ export class Watchdog {
     if (ms < NEVER) this.#timer = setTimeout(this.#look, ms)
   }
 
-  /** Something has come. */
+  /** Bytes have come. */
   feed(): void {
     this.#byteAt = Date.now()
   }

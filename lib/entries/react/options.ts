@@ -30,7 +30,7 @@ export function keyOf(url: Address | null, options: AnyOptions): string {
 
 /** @throws TypeError for a text, whose letters would be taken for topics */
 export function topicsOf({ topics = [] }: AnyOptions): string[] {
-  if (typeof topics === 'string') throw new TypeError(`The option 'topics' takes object, but has got string: ${topics}`)
+  if (typeof topics === 'string') throw new TypeError(`The option 'topics' takes object, but got string: ${topics}`)
   return [...new Set(topics)].sort()
 }
 

@@ -1,4 +1,4 @@
-// A promise that is settled from outside.
+// A promise that is settled from outside. A file of its own, since every wait and transport of the test client uses it.
 
 /** A promise with the functions that settle it, as `Promise.withResolvers` returns it, which Node 20 does not have. */
 export interface Deferred<T> {

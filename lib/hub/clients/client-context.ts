@@ -3,7 +3,6 @@
 import type { Diagnostics } from '../../api/diagnostics.js'
 import type { DisconnectReason } from '../../api/errors.js'
 import type { Logger } from '../../api/input/logger.js'
-import type { Chunk } from '../../log/chunk.js'
 import type { CursorContext } from '../../log/cursor.js'
 import type { EventEncoder } from '../../log/event-encoder.js'
 import type { Position } from '../../log/event-log.js'
@@ -13,7 +12,8 @@ import type { Client } from './client.js'
 import type { Counters } from './counters.js'
 import type { Follower } from './follower.js'
 import type { Slot } from './ip-limit.js'
-import type { Until } from './last-event.js'
+import type { KeepAlives } from './keep-alives.js'
+import type { Until } from './until.js'
 
 /** Limits that housekeeping enforces, ms; `Infinity` for none. */
 export interface CareLimits {
@@ -31,8 +31,15 @@ export interface Home {
   readonly isSettled: boolean
   /** Removes a client. */
   leave(client: Follower): void
-  /** Makes a client live that has nothing left to read. @returns whether it could */
-  makeLive(client: Follower): boolean
+  /** `seq` of the last event id that its live clients were sent, or of an earlier one; 0 if it is not known. */
+  readonly told: number
+  /**
+   * Makes a client live. It must have nothing left to read.
+   *
+   * @param told `seq` of the last event id that the client was sent
+   * @returns whether it could
+   */
+  makeLive(client: Follower, told: number): boolean
   /** Takes a client from the live ones. @returns `seq` up to which it has received everything */
   fallBehind(client: Follower): number
   /** Number of events that a live client has yet to receive. */
@@ -61,8 +68,7 @@ export interface ClientContext extends CursorContext {
   readonly retry: number | undefined
   /** Interval of keepalives that clients are told, ms; 0 for none. */
   readonly keepAlive: number
-  /** Returns a keepalive; with a cursor if the log has advanced. */
-  keepAliveAt(cursor: string | undefined): Chunk
+  readonly keepAlives: KeepAlives
   readonly encoder: EventEncoder
   readonly subscriptionLimits: SubscriptionLimits
   /** Clients whose streams are compressing a chunk. It may contain some that no longer are. */
@@ -78,6 +84,9 @@ export interface ClientContext extends CursorContext {
   /** Called when events are lost for a slow client. */
   onLoss(client: Client, events: number): void
 }
+
+/** What a cohort reads and counts. */
+export type CohortContext = Pick<ClientContext, 'log' | 'reader' | 'counters'>
 
 /** A log, with its readers. */
 export type Source = Pick<CursorContext, 'log' | 'reader' | 'audiences' | 'queueDepth'>

@@ -76,7 +76,7 @@ export class Client extends Follower implements SseClient {
   }
 
   send(data: unknown, options?: { event?: string | undefined }): boolean {
-    return this.deliver(new OwnChunk([this.context.encoder.encodeDirect(data, options)]))
+    return this.deliver(new OwnChunk(this.context.encoder.encodeDirect(data, options)))
   }
 
   subscribe(topic: string): void {
@@ -90,7 +90,7 @@ export class Client extends Follower implements SseClient {
     // Also for a topic that it has requested: one connection may serve several tabs, of which others have not.
     if (this.#given !== undefined && !this.#given.has(topic)) {
       this.#given.add(topic)
-      this.deliver(new OwnChunk([encodeSubscription(topic, true)]))
+      this.deliver(new OwnChunk(encodeSubscription(topic, true)))
     }
     this.flush()
   }
@@ -101,7 +101,7 @@ export class Client extends Follower implements SseClient {
     topics.delete(topic)
     this.#topics = topics
     this.hear(topics, { unsubscribe: topic })
-    if (this.#given?.delete(topic)) this.deliver(new OwnChunk([encodeSubscription(topic, false)]))
+    if (this.#given?.delete(topic)) this.deliver(new OwnChunk(encodeSubscription(topic, false)))
     this.flush()
   }
 

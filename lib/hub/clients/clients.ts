@@ -5,8 +5,6 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { DisconnectReason } from '../../api/errors.js'
 import type { Logger } from '../../api/input/logger.js'
 import type { ResolvedOptions } from '../../api/options.js'
-import { type Chunk, OwnChunk } from '../../log/chunk.js'
-import { encodeKeepAlive } from '../../log/encode.js'
 import type { LogEntry } from '../../log/log-entry.js'
 import { takesRetry } from '../../wire/stream-request.js'
 import { inSlices } from '../../wire/time-slices.js'
@@ -18,6 +16,7 @@ import { DropReports } from './drop-reports.js'
 import { abortEndSignal } from './end-signal.js'
 import type { FlushQueue } from './flush-queue.js'
 import { Housekeeping } from './housekeeping.js'
+import { KeepAlives } from './keep-alives.js'
 import { Shard } from './shard.js'
 import { endStreams } from './shutdown.js'
 
@@ -28,14 +27,11 @@ import { endStreams } from './shutdown.js'
 const DEFAULT_RETRY = 3000
 
 /**
- * Number of clients of one audience that are kept in one shard. Further ones are spread, so that a flush stays short.
+ * Number of clients that are kept together in one shard: those of a small audience, so that an event wakes that shard alone,
+ * and of a large one those that connected one after another. Those are close together in memory, so that writing to them in
+ * turn costs less.
  */
-const FEW = 64
-/**
- * Number of consecutive clients that share a shard: they are close together in memory, and are written to one after
- * another.
- */
-const NEIGHBOURS = 8
+const TOGETHER = 64
 
 /** What `Clients` needs of the hub. */
 export type ClientsContext = Pick<
@@ -55,18 +51,12 @@ export class Clients {
   readonly #byId = new Map<string, Client>()
   /** Clients that are admitted, but whose response headers have not been sent yet. */
   readonly #waiting = new Set<Client>()
-  readonly #busy = new Set<Client>()
   /** Contexts of clients that read another log. */
   readonly #sourceContexts = new WeakMap<Source, ClientContext>()
   #nextNumber = 0
-  /** The keepalive for clients whose cursor has not moved. */
-  readonly #quietKeepAlive: Chunk
-  /** The last keepalive with a cursor. Clients that get one between two events share it. */
-  #lastKeepAlive: { cursor: string; chunk: Chunk } | undefined
 
   constructor(options: ResolvedOptions, context: ClientsContext, flushes: FlushQueue, logger: Logger) {
     this.#options = options
-    this.#quietKeepAlive = new OwnChunk([encodeKeepAlive(options.keepAlive === 'event')])
     this.shards = Array.from({ length: options.shards }, () => new Shard(context.log, (shard) => flushes.add(shard)))
     this.census = new Census(this.shards)
     const drops = new DropReports((dropped) => {
@@ -80,11 +70,11 @@ export class Clients {
       queueDepth,
       overflow,
       maxEventBytes,
-      busy: this.#busy,
+      busy: new Set(),
       isClosing: false,
       retry: options.retry,
       keepAlive: Number.isFinite(options.keepAliveInterval) ? options.keepAliveInterval : 0,
-      keepAliveAt: (cursor) => this.#keepAliveAt(cursor),
+      keepAlives: new KeepAlives(options.keepAlive),
       subscriptionLimits: options,
       onOpen: (client) => this.#onOpen(client),
       onAudience: (client) => this.#onAudience(client as Client),
@@ -144,7 +134,7 @@ export class Clients {
 
   /** Whether `hurry` has something to do: some clients may be compressing. */
   get isBusy(): boolean {
-    return this.#busy.size > 0
+    return this.#context.busy.size > 0
   }
 
   /**
@@ -152,7 +142,7 @@ export class Clients {
    * be evicted.
    */
   hurry(seq: number): void {
-    for (const client of this.#busy) client.hurry(seq)
+    for (const client of this.#context.busy) client.hurry(seq)
   }
 
   /** Tells all clients of a log that events of it were missed. */
@@ -207,16 +197,8 @@ export class Clients {
   #shardFor({ number, audience }: Client): Shard {
     const { shards } = this
     const home = shards[audience.number % shards.length]!
-    const isFew = audience !== this.#context.audiences.everyone && home.countOf(audience) < FEW
-    return isFew ? home : shards[Math.floor(number / NEIGHBOURS) % shards.length]!
-  }
-
-  #keepAliveAt(cursor: string | undefined): Chunk {
-    if (cursor === undefined) return this.#quietKeepAlive
-    let last = this.#lastKeepAlive
-    if (last?.cursor !== cursor)
-      last = this.#lastKeepAlive = { cursor, chunk: new OwnChunk([encodeKeepAlive(true, cursor)]) }
-    return last.chunk
+    const isFew = audience !== this.#context.audiences.everyone && home.countOf(audience) < TOGETHER
+    return isFew ? home : shards[Math.floor(number / TOGETHER) % shards.length]!
   }
 
   #onOpen(client: Client): void {

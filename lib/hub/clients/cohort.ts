@@ -3,8 +3,9 @@
 
 import type { Audience, Cohort } from '../../log/audience.js'
 import type { EventChunk } from '../../log/chunk.js'
+import type { EventStream } from '../../wire/stream.js'
 import type { Client } from './client.js'
-import type { Home, Source } from './client-context.js'
+import type { CohortContext, Home } from './client-context.js'
 
 /** The shard of a cohort, as the cohort sees it. */
 export interface CohortOwner {
@@ -21,20 +22,25 @@ export interface CohortOwner {
 export class ShardCohort implements Cohort, Home {
   readonly audience: Audience
   readonly #owner: CohortOwner
-  readonly #source: Pick<Source, 'log' | 'reader'>
-  /** The live clients. `place` of each is its index. */
+  readonly #source: CohortContext
+  /** The live clients. Each has its index as `liveIndex`. */
   readonly #live: Client[] = []
+  /** Their streams, by the same index. A flush reads nothing else: the memory of a client is far away and no longer cached. */
+  readonly #streams: EventStream[] = []
+  /** Number of live clients for which an event may be the last one. */
+  #awaitingLast = 0
   /** The clients that catch up. */
   readonly #behind = new Set<Client>()
   /** `seq` up to which the live clients have received everything. */
   #seq = 0
+  #told = 0
   /** The chunk that is being written to the live clients, and how many have received it: those with the lowest indexes. */
   #chunk: EventChunk | undefined
   #offered = 0
   /** Whether an event of the audience's topics waits for the next flush. */
   isTouched = false
 
-  constructor(owner: CohortOwner, audience: Audience, source: Pick<Source, 'log' | 'reader'>) {
+  constructor(owner: CohortOwner, audience: Audience, source: CohortContext) {
     this.#owner = owner
     this.audience = audience
     this.#source = source
@@ -60,7 +66,7 @@ export class ShardCohort implements Cohort, Home {
     return this.#live.slice(0, max)
   }
 
-  /** Visits the live clients from the last index to the first: a client that is moved to a freed index was visited before. */
+  /** Visits the live clients backwards: when one leaves, a later one takes its index, and that one has been visited already. */
   *[Symbol.iterator](): Generator<Client> {
     const live = this.#live
     for (let i = live.length - 1; i >= 0; i--) {
@@ -86,6 +92,10 @@ export class ShardCohort implements Cohort, Home {
     return !hearsTopicless || this.#source.log.lastTopicless <= this.#seq
   }
 
+  get told(): number {
+    return this.#told
+  }
+
   /** Adds a client, which has to catch up. */
   add(client: Client): void {
     this.#behind.add(client)
@@ -93,23 +103,27 @@ export class ShardCohort implements Cohort, Home {
   }
 
   leave(client: Client): void {
-    if (!this.#behind.delete(client)) this.#removeLive(client.place)
+    if (!this.#behind.delete(client)) this.#removeLive(client.liveIndex)
     this.#owner.left(this)
   }
 
   /** @returns false if the live clients have yet to receive what this one has; the next flush makes it live */
-  makeLive(client: Client): boolean {
+  makeLive(client: Client, told: number): boolean {
     if (this.#chunk !== undefined || (this.#live.length > 0 && !this.isSettled)) return false
     this.#seq = this.#source.log.head
+    // It was not sent what the others were, and one value has to hold for all.
+    if (told < this.#told) this.#told = 0
     this.#behind.delete(client)
-    client.place = this.#live.length
+    client.liveIndex = this.#live.length
     this.#live.push(client)
+    this.#streams.push(client.stream)
+    if (client.awaitsLast) this.#awaitingLast++
     return true
   }
 
   fallBehind(client: Client): number {
     const seq = this.#seqOf(client)
-    this.#removeLive(client.place)
+    this.#removeLive(client.liveIndex)
     this.#behind.add(client)
     return seq
   }
@@ -142,20 +156,37 @@ export class ShardCohort implements Cohort, Home {
   /** Writes the chunk to the live clients that have not received it. Clients may leave meanwhile. */
   #offerOn(now: number): void {
     const live = this.#live
-    while (this.#chunk !== undefined && this.#offered < live.length) live[this.#offered++]!.take(this.#chunk, now)
-    if (this.#chunk !== undefined) this.#seq = this.#chunk.to
+    while (this.#chunk !== undefined && this.#offered < live.length) {
+      const index = this.#offered++
+      if (this.#chunk.hasExcepts || this.#awaitingLast > 0) live[index]!.take(this.#chunk, now)
+      else this.#write(index, this.#chunk, now)
+    }
+    if (this.#chunk !== undefined) {
+      this.#seq = this.#chunk.to
+      if (!this.#chunk.hasExcepts) this.#told = this.#chunk.entries.at(-1)!.seq
+    }
     this.#chunk = undefined
     this.#offered = 0
   }
 
-  /** `seq` up to which a live client has received everything. */
-  #seqOf({ place }: Client): number {
-    if (this.isSettled) return this.#source.log.head
-    return this.#chunk !== undefined && place < this.#offered ? this.#chunk.to : this.#seq
+  #write(index: number, chunk: EventChunk, now: number): void {
+    const { counters } = this.#source
+    counters.deliveries += chunk.entries.length
+    counters.bytes += chunk.size
+    // Taken before the write, in which other clients may leave.
+    const client = this.#live[index]!
+    if (!this.#streams[index]!.write(chunk, now)) client.block()
   }
 
-  #removeLive(place: number): void {
-    let free = place
+  /** `seq` up to which a live client has received everything. */
+  #seqOf({ liveIndex }: Client): number {
+    if (this.isSettled) return this.#source.log.head
+    return this.#chunk !== undefined && liveIndex < this.#offered ? this.#chunk.to : this.#seq
+  }
+
+  #removeLive(index: number): void {
+    if (this.#live[index]!.awaitsLast) this.#awaitingLast--
+    let free = index
     if (free < this.#offered) {
       // The clients that have received the chunk stay at the lowest indexes: the last of them fills the gap, and the last
       // of all takes its index.
@@ -165,12 +196,14 @@ export class ShardCohort implements Cohort, Home {
     }
     this.#move(this.#live.length - 1, free)
     this.#live.pop()
+    this.#streams.pop()
   }
 
   #move(from: number, to: number): void {
     if (from === to) return
     const client = this.#live[from]!
     this.#live[to] = client
-    client.place = to
+    this.#streams[to] = client.stream
+    client.liveIndex = to
   }
 }

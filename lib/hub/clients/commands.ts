@@ -19,8 +19,8 @@ export type Who = ClientSelector | ((client: SseClient) => boolean)
 /**
  * Applies commands to several clients. A command with a selector also goes to the other processes.
  *
- * With a backplane, `subscribe` and `send` take effect when the command comes back from the engine, and so have the
- * same place among the events on all processes. `disconnect` and `unsubscribe` take effect at once on this process.
+ * With a backplane, `subscribe` and `send` take effect when the command comes back from the engine, so that they apply
+ * between the same two events on every process. `disconnect` and `unsubscribe` take effect at once on this process.
  */
 export class Commands {
   readonly #clients: Iterable<Client>
@@ -60,7 +60,7 @@ export class Commands {
 
   /** As `Sse.send`. */
   send(who: Who, data: unknown, options?: SendOptions): number {
-    return this.#give(who, { kind: 'send', frame: this.#encoder.encodeDirect(data, options).toString() }, false)
+    return this.#give(who, { kind: 'send', frame: this.#encoder.encodeDirect(data, options) }, false)
   }
 
   /** Applies an order of any process to the clients of this one. */
@@ -94,7 +94,7 @@ export class Commands {
 /** @returns the number of clients that it was applied to */
 function apply(command: Command, clients: readonly Client[]): number {
   if (command.kind === 'send') {
-    const chunk = new OwnChunk([Buffer.from(command.frame)])
+    const chunk = new OwnChunk(command.frame)
     return clients.filter((client) => client.deliver(chunk)).length
   }
   return clients.filter((client) => {

@@ -22,9 +22,10 @@ export abstract class Connection implements StreamListener {
   #isPaused = false
   #opened = false
   readonly #stream: EventStream
-  /** Time of the last write, ms, by `performance.now()`. A whole number, since V8 allocates memory for others. */
-  #lastWrite = 0
-  /** Last time at which the client was seen to have taken bytes, or to have none to take. Same clock. */
+  /**
+   * Last time at which the client was seen to have taken bytes, or to have none to take, ms, by `performance.now()`. A whole
+   * number, since V8 allocates memory for others.
+   */
   #takenAt = 0
   /** Time at which the response headers were sent. Same clock. */
   #openedAt = 0
@@ -78,7 +79,7 @@ export abstract class Connection implements StreamListener {
     return this.#endReason
   }
 
-  protected get stream(): EventStream {
+  get stream(): EventStream {
     return this.#stream
   }
 
@@ -104,7 +105,7 @@ export abstract class Connection implements StreamListener {
     this.#stream.open(headers, first, () => {
       this.#opened = true
       this.context.counters.bytes += first.size
-      this.#openedAt = this.#takenAt = this.#lastWrite = Math.ceil(performance.now())
+      this.#openedAt = this.#takenAt = Math.ceil(performance.now())
       this.onOpened()
       opened()
     })
@@ -139,7 +140,7 @@ export abstract class Connection implements StreamListener {
   /** As `end`, without the events that it has yet to read. */
   protected endHere(reason: DisconnectReason, farewell?: Farewell): void {
     this.finish(reason)
-    const last = farewell === undefined ? undefined : new OwnChunk([encodeFarewell(farewell)])
+    const last = farewell === undefined ? undefined : new OwnChunk(encodeFarewell(farewell))
     if (last !== undefined && this.#opened) this.context.counters.bytes += last.size
     // When the app closes, `Clients` cuts those that take too long: thousands of timers would fire in one turn.
     this.#stream.end(last, reason !== 'shutdown')
@@ -167,7 +168,7 @@ export abstract class Connection implements StreamListener {
   pause(): void {
     if (this.#ended || this.#isPaused) return
     this.#isPaused = true
-    this.#block()
+    this.block()
   }
 
   /** Ends the pause. */
@@ -198,9 +199,8 @@ export abstract class Connection implements StreamListener {
 
   /** Writes a chunk. It is taken in any case; nothing more may be written if the socket is full then. */
   write(chunk: Chunk, now: number): void {
-    this.#lastWrite = Math.ceil(now)
     this.context.counters.bytes += chunk.size
-    if (!this.#stream.write(chunk)) this.#block()
+    if (!this.#stream.write(chunk, now)) this.block()
   }
 
   /** Every end of a stream passes through here. Has no effect the second time. */
@@ -212,13 +212,14 @@ export abstract class Connection implements StreamListener {
     this.onEnded(reason)
   }
 
-  #block(): void {
+  /** Takes the socket for full until `onDrain`. Call it when a write has returned false. */
+  block(): void {
     this.#isBlocked = true
     // The response may have thrown.
     if (!this.#ended) this.onBlocked()
   }
 
   #isQuiet(now: number, keepAliveInterval: number): boolean {
-    return !this.#isBlocked && !this.#ended && now - this.#lastWrite >= keepAliveInterval
+    return !this.#isBlocked && !this.#ended && now - this.#stream.lastWrite >= keepAliveInterval
   }
 }

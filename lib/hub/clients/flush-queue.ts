@@ -5,12 +5,24 @@ import type { Shard } from './shard.js'
 
 /** Number of clients that a turn of the event loop should reach: shards that have few clients to flush share a turn. */
 const ENOUGH = 16
+/**
+ * Up to so many clients per `WINDOW` are flushed at the end of the current operation: a turn of the event loop costs several
+ * microseconds, which is much for a single write. More clients wait for a turn, so that their events share a write.
+ */
+const FEW = 16
+/** ms. */
+const WINDOW = 1
 
-/** Flushes shards in turns of the event loop, so that I/O is served in between. */
+/** Flushes shards: few clients as soon as the code that broadcasts has returned, many in turns of the event loop, so that I/O is served in between. */
 export class FlushQueue {
   /** The shard that waits longest comes first. No shard is in it twice. */
   readonly #shards: Shard[] = []
   #turn: NodeJS.Immediate | undefined
+  /** Whether `#flushFew` will be called at the end of the current operation. */
+  #isSoon = false
+  /** When the current window began, ms of `performance.now()`, and the number of clients that were added in it. */
+  #windowStart = 0
+  #inWindow = 0
   readonly #diagnostics: Diagnostics
   /** When shards were added, ms of `performance.now()`, if a subscriber of the diagnostics wants to know. */
   readonly #askedAt = new WeakMap<Shard, number>()
@@ -22,7 +34,11 @@ export class FlushQueue {
   add(shard: Shard): void {
     // It is still in the queue if `hurry` has flushed it.
     if (!this.#shards.includes(shard)) this.#shards.push(shard)
-    this.#turn ??= setImmediate(this.#flushSome)
+    if (this.#turn === undefined && !this.#isSoon) {
+      this.#isSoon = true
+      // Not a microtask: events that a chain of promises broadcasts should share a write.
+      process.nextTick(this.#flushFew)
+    }
     if (this.#diagnostics.takesFlushes) this.#askedAt.set(shard, performance.now())
   }
 
@@ -53,6 +69,28 @@ export class FlushQueue {
     const end = performance.now()
     this.#diagnostics.flush(count, end - start, end - (this.#askedAt.get(shard) ?? start))
     return count
+  }
+
+  readonly #flushFew = (): void => {
+    this.#isSoon = false
+    const now = performance.now()
+    if (now - this.#windowStart >= WINDOW) {
+      this.#windowStart = now
+      this.#inWindow = 0
+    }
+    for (const shard of this.#shards) this.#inWindow += shard.reach
+    if (this.#inWindow > FEW) {
+      // A flush that ran meanwhile may have asked for a turn already.
+      this.#turn ??= setImmediate(this.#flushSome)
+      return
+    }
+    // Those that are added meanwhile ask again.
+    for (let { length } = this.#shards; length > 0; length--) {
+      const shard = this.#shards.shift()
+      // The queue may be stopped meanwhile.
+      if (shard === undefined) return
+      this.#flush(shard, now)
+    }
   }
 
   readonly #flushSome = (): void => {

@@ -8,10 +8,10 @@ import { encodeConnected, encodeResync } from '../../log/encode.js'
 import type { LogEntry } from '../../log/log-entry.js'
 import type { Headers } from '../../wire/response.js'
 import { CatchUp, type CatchUpTarget } from './catch-up.js'
-import type { Arrival, ClientContext, Home, Source } from './client-context.js'
+import type { Arrival, ClientContext, CohortContext, Home } from './client-context.js'
 import { Connection } from './connection.js'
-import { type Until, upToLast } from './last-event.js'
 import type { Resync } from './pending-resync.js'
+import { type Until, upToLast } from './until.js'
 
 /** Number of events that a client may still read when the app closes and its time is over. */
 const FEW = 16
@@ -28,10 +28,10 @@ export abstract class Follower extends Connection implements CatchUpTarget {
   #reading = false
   /** The event after which the stream ends. */
   readonly #until: Until | undefined
-  /** `seq` of the last event id that was sent to it. */
+  /** `seq` of the last event id that was sent to it. Out of date while it is live: see `#lastTold`. */
   #told: number
   /** Its index among the live clients of its cohort. The cohort sets it. */
-  place = 0
+  liveIndex = 0
   #home: Home | undefined
   #audience: Audience
   abstract readonly id: string
@@ -57,8 +57,13 @@ export abstract class Follower extends Connection implements CatchUpTarget {
   }
 
   /** The log that it reads. */
-  get source(): Pick<Source, 'log' | 'reader'> {
+  get source(): CohortContext {
     return this.context
+  }
+
+  /** Whether each event may be the last of its stream. */
+  get awaitsLast(): boolean {
+    return this.#until !== undefined
   }
 
   /** Number of its events that it has yet to receive, without those that it will lose. */
@@ -72,7 +77,7 @@ export abstract class Follower extends Connection implements CatchUpTarget {
     const { log, retry, keepAlive } = this.context
     // If the client got an id before the resync and were cut off in between, it would resume without noticing the gap.
     const id = this.#catchUp!.hasResync ? undefined : log.cursorAt(this.#told)
-    const first = new OwnChunk([encodeConnected({ retry, id, client: this.id, keepAlive })])
+    const first = new OwnChunk(encodeConnected({ retry, id, client: this.id, keepAlive }))
     this.openWith(headers, first, opened)
   }
 
@@ -109,7 +114,7 @@ export abstract class Follower extends Connection implements CatchUpTarget {
     if (!this.closed) this.#catchUp?.cursor.spare(entry)
   }
 
-  /** Receives what is new for its cohort. Call it only while it is live. */
+  /** Receives what is new for its cohort, if not all clients receive the same. Call it only while it is live. */
   take(chunk: EventChunk, now: number): void {
     const own = chunk.for(this.id)
     if (own !== undefined) this.give(own, now)
@@ -137,7 +142,7 @@ export abstract class Follower extends Connection implements CatchUpTarget {
     counters.resyncs[reason]++
     this.onResync(reason, missed)
     this.#told = seq
-    this.write(new OwnChunk([encodeResync(log.cursorAt(seq), reason, missed)]), now)
+    this.write(new OwnChunk(encodeResync(log.cursorAt(seq), reason, missed)), now)
   }
 
   overflow(): void {
@@ -216,10 +221,11 @@ export abstract class Follower extends Connection implements CatchUpTarget {
   }
 
   protected keepAlive(now: number): void {
-    const { log, keepAliveAt } = this.context
+    const { log, keepAlives } = this.context
     // If its topics are quiet and others are not, its last event id would grow so old that the log no longer knows it.
-    const seq = this.#reading ? log.head : this.#told
-    this.write(keepAliveAt(seq === this.#told ? undefined : log.cursorAt(seq)), now)
+    const told = this.#lastTold
+    const seq = this.#reading ? log.head : told
+    this.write(keepAlives.at(seq === told ? undefined : log.cursorAt(seq)), now)
     this.#told = seq
   }
 
@@ -253,8 +259,14 @@ export abstract class Follower extends Connection implements CatchUpTarget {
     return this.#catchUp.isEmpty && (!this.#reading || this.#unread === 0)
   }
 
+  /** `seq` of the last event id that was sent to it, or of an earlier one. */
+  get #lastTold(): number {
+    return this.#catchUp === undefined ? Math.max(this.#told, this.#home!.told) : this.#told
+  }
+
   /** Gives it a cursor of its own, if it is live. */
   #fallBehind(): CatchUp {
+    this.#told = this.#lastTold
     this.#catchUp ??= new CatchUp(this.context, this, this.id, this.#audience, this.#home!.fallBehind(this))
     return this.#catchUp
   }
@@ -263,7 +275,7 @@ export abstract class Follower extends Connection implements CatchUpTarget {
     const catchUp = this.#catchUp!
     catchUp.read(now, this.#reading)
     if (catchUp !== this.#catchUp || !this.#reading || !this.takesMore || !catchUp.isDone) return
-    if (!this.#home!.makeLive(this)) return
+    if (!this.#home!.makeLive(this, this.#told)) return
     catchUp.release()
     this.#catchUp = undefined
   }

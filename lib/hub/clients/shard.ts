@@ -16,6 +16,8 @@ export class Shard implements CohortOwner {
   /** Cohorts with events to read, unless all have, after an event without a topic. */
   #touched: ShardCohort[] = []
   #allTouched = false
+  /** Number of clients of the touched cohorts. */
+  #touchedSize = 0
   #woken = false
   #offered = 0
   #size = 0
@@ -46,6 +48,11 @@ export class Shard implements CohortOwner {
   /** Number of its clients of one audience. */
   countOf(audience: Audience): number {
     return this.#cohorts.get(audience)?.size ?? 0
+  }
+
+  /** Number of clients that the next flush visits, about. */
+  get reach(): number {
+    return this.#allTouched ? this.#size : this.#touchedSize
   }
 
   /** `seq` of the newest event that it has offered to its clients. */
@@ -83,6 +90,7 @@ export class Shard implements CohortOwner {
 
   touch(cohort: ShardCohort): void {
     this.#touched.push(cohort)
+    this.#touchedSize += cohort.size
     this.#askForFlush()
   }
 
@@ -98,6 +106,7 @@ export class Shard implements CohortOwner {
     const cohorts = this.#allTouched ? this.#cohorts.values() : this.#touched
     this.#allTouched = false
     this.#touched = []
+    this.#touchedSize = 0
     let count = 0
     for (const cohort of cohorts) {
       count += cohort.size

@@ -1,5 +1,5 @@
 // How the streams of all clients end when the app closes. Connections that carry no stream are closed in
-// wire/connections.ts.
+// wire/connection-deadlines.ts.
 
 import { inSlices, waitAtMost } from '../../wire/time-slices.js'
 import type { Client } from './client.js'

@@ -84,7 +84,7 @@ export class RunLog {
     return entry.id
   }
 
-  /** Returns where a client starts that sends a last event id, or none; undefined if it has received everything. */
+  /** Returns where a client starts if it sends this last event id, or none; undefined if it has received everything. */
   positionOf(id: string | undefined): Position | undefined {
     const { log } = this
     const position = log.positionOf(id ?? `${this.id}-0`)

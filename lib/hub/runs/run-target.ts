@@ -2,8 +2,7 @@
 
 import { RunsFullError } from '../../api/errors.js'
 import type { Logger } from '../../api/input/logger.js'
-import type { RunMark } from '../../backplane/run-mark.js'
-import type { RunMessage } from '../../backplane/run-message.js'
+import type { RunMark, RunMessage } from '../../backplane/run-message.js'
 import type { EncodedEvent, EventEncoder } from '../../log/event-encoder.js'
 import { readPiece } from './piece.js'
 import { DONE, FAILED, type RunLog } from './run-log.js'

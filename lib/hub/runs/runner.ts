@@ -3,7 +3,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { InvalidOptionError, RunsFullError } from '../../api/errors.js'
-import type { RunMark } from '../../backplane/run-mark.js'
+import type { RunMark } from '../../backplane/run-message.js'
 import { beginMessage, isRunId, RUN_BOUNDS, type RunMessage } from '../../backplane/run-message.js'
 import { waitAtMost } from '../../wire/time-slices.js'
 import { AwaitedRuns } from './awaited-runs.js'

@@ -40,7 +40,7 @@ t.test('an event of the largest size fits, and one byte more does not', async (t
   t.throws(() => packBatch([parcel(0, 'a'), parcel(1, 'x'.repeat(1000))], bytes.length - 1), TooLargeError)
 })
 
-t.test('a message that this package has not written is no entry, and keeps its cursor', async (t) => {
+t.test('a message of another format is no entry, but has a cursor', async (t) => {
   for (const text of [
     '',
     'x',
@@ -60,7 +60,7 @@ t.test('a message that this package has not written is no entry, and keeps its c
   t.strictSame(unpackBatch(Buffer.from('pylon-sse 1 []\n')), [], 'of none there is none')
 })
 
-t.test('each entry of a message is one by itself, as far as it is known where its body is', async (t) => {
+t.test('an invalid entry hides later ones of its message only if the length of its body is unknown', async (t) => {
   const read = (heads: unknown[], bodies: string) =>
     unpackBatch(Buffer.from(`pylon-sse 1 ${JSON.stringify(heads)}\n${bodies}`)).map((each) => each?.message.body)
   const good = ['p:9', '{}', 1]

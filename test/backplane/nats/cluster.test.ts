@@ -1,8 +1,8 @@
 import t from 'tap'
 import { jetStream } from '../../../lib/backplane/nats/jetstream.js'
-import { LONG, startProcess } from '../../kit/backplane-faults.js'
 import { NatsCluster } from '../../kit/nats-cluster.js'
 import { OwedEvents } from '../../kit/owed-events.js'
+import { LONG, startProcess } from '../../kit/processes.js'
 
 /** How long servers may take to elect leaders, on a busy machine, ms. Each attempt takes up to nine seconds. */
 const ELECTIONS = 90_000

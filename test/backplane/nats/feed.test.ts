@@ -91,7 +91,7 @@ for (const [what, fault] of Object.entries({
   'a status that is none of these': ({ status }) => status(409, 'Consumer Deleted'),
   'an error of the subscription': ({ fail }) => fail(new Error('no right'))
 } satisfies Record<string, (server: Awaited<ReturnType<typeof startFeed>>) => void>)) {
-  t.test(`it ends with ${what}, and tells nothing more`, async (t) => {
+  t.test(`the feed ends with ${what}, and passes on nothing after it`, async (t) => {
     const server = await startFeed(t)
     server.from('S.name.1.7.1.1700000000123456789.2')
     fault(server)

@@ -51,7 +51,7 @@ t.test('an address names the server and the database, and no password', async (t
   t.equal(addressOf(poolOf()), 'the address of the pool')
 })
 
-t.test('where the package pg is not installed, the error says so', async (t) => {
+t.test('without the package pg the error says what to install', async (t) => {
   const missing = Object.assign(new Error('no such package'), { code: 'ERR_MODULE_NOT_FOUND' })
   await t.rejects(
     connectTo(connectionString, () => Promise.reject(missing))(() => {}),

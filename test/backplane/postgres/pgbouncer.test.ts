@@ -1,8 +1,8 @@
 import t from 'tap'
 import { backplaneContract } from '../../../lib/backplane/contract/contract.js'
-import { dataOf, startProcess, waitForEvents } from '../../kit/backplane-faults.js'
 import { startPgBouncer } from '../../kit/pgbouncer.js'
 import { nextLog } from '../../kit/postgres-engine.js'
+import { dataOf, startProcess, waitForEvents } from '../../kit/processes.js'
 
 t.test('behind PgBouncer in transaction mode', async (t) => {
   const log = await nextLog()

@@ -3,17 +3,10 @@ import t, { type Test } from 'tap'
 import type { Backplane } from '../../../lib/backplane/backplane.js'
 import { type PgPool, postgres } from '../../../lib/backplane/postgres/postgres.js'
 import { Trimmer } from '../../../lib/backplane/postgres/trimmer.js'
-import { eventually } from '../../kit/backplane-faults.js'
 import { bodiesOf, join, Listener, PLENTY, parcels } from '../../kit/backplane-listener.js'
-import { nextLog, type PostgresLogControls } from '../../kit/postgres-engine.js'
+import { withLog } from '../../kit/postgres-engine.js'
+import { eventually } from '../../kit/processes.js'
 import { TcpProxy } from '../../kit/tcp-proxy.js'
-
-function withLog(title: string, run: (t: Test, log: PostgresLogControls) => Promise<void>) {
-  t.test(title, async (t) => {
-    const log = await nextLog()
-    if (log !== undefined) await run(t, log)
-  })
-}
 
 /** Until the end of the test. */
 function closing(t: Test, backplane: Backplane): Backplane {
@@ -31,7 +24,7 @@ withLog('a backplane can be joined once', async (t, log) => {
   await t.rejects(backplane.join(PLENTY, new Listener()), /joined already/)
 })
 
-withLog('a process has one connection, and none when it has closed', async (t, log) => {
+withLog('a process has one connection, and none after it has closed', async (t, log) => {
   const count = async () => (await log.server.connectionNames()).filter((name) => name === 'pylon-sse').length
   await eventually(async () => (await count()) === 0, 'those of others are gone')
   const backplane = log.backplane()
@@ -43,7 +36,7 @@ withLog('a process has one connection, and none when it has closed', async (t, l
   await eventually(async () => (await count()) === 0, 'it is gone')
 })
 
-withLog('its client is asked one thing at a time', async (t, log) => {
+withLog('the client of pg gets one query at a time', async (t, log) => {
   const pool = new pg.Pool({ connectionString: log.server.url })
   t.teardown(() => pool.end())
   let asking = 0
@@ -69,7 +62,7 @@ withLog('its client is asked one thing at a time', async (t, log) => {
   t.equal(most, 1)
 })
 
-withLog('with a pool of the app it keeps one client, gives it back, and leaves the pool open', async (t, log) => {
+withLog("one client of the app's pool is used and given back, and the pool stays open", async (t, log) => {
   const pool = new pg.Pool({ connectionString: log.server.url, max: 2 })
   t.teardown(() => pool.end())
   const backplane = closing(t, log.backplane({ pool, connectionString: undefined }))
@@ -84,7 +77,7 @@ withLog('with a pool of the app it keeps one client, gives it back, and leaves t
 })
 
 withLog(
-  'a pool that has no client to give is an engine out of reach, and keeps what comes too late',
+  'an exhausted pool counts as an engine out of reach, and gets a client back that comes too late',
   async (t, log) => {
     const pool = new pg.Pool({ connectionString: log.server.url, max: 1 })
     const taken = await pool.connect()
@@ -98,7 +91,7 @@ withLog(
   }
 )
 
-withLog('without notifications, as behind PgBouncer in transaction mode, events are polled for', async (t, log) => {
+withLog('without notifications, events arrive by polling', async (t, log) => {
   const backplane = closing(t, log.backplane({ listen: false }))
   const { listener } = await join(backplane)
   const listening = await log.server.admin.query(
@@ -109,7 +102,7 @@ withLog('without notifications, as behind PgBouncer in transaction mode, events 
   t.strictSame(bodiesOf(await listener.waitForEntries(1)), ['data: 1\n\n'])
 })
 
-withLog('a connection of its own may listen, and is made anew when it is lost', async (t, log) => {
+withLog('a second connection can listen, and is replaced when it is lost', async (t, log) => {
   const wire = await TcpProxy.to(t, log.server.port)
   const url = log.server.urlOf('postgres', 'postgres', wire.port)
   // The poll alone would be too late for the test.
@@ -128,7 +121,7 @@ withLog('a connection of its own may listen, and is made anew when it is lost', 
   await other.close()
 })
 
-withLog('events past maxEvents are deleted, and who was away for longer has a gap', async (t, log) => {
+withLog('events over maxEvents are deleted, and a process that missed some of them gets a gap', async (t, log) => {
   const { server, schema: s } = log
   const backplane = closing(t, log.backplane())
   const { listener } = await join(backplane)
@@ -153,7 +146,7 @@ withLog('events past maxEvents are deleted, and who was away for longer has a ga
   t.equal(listener.gaps.length, 0, 'who has read it all has no gap')
 })
 
-withLog('events past maxAge are deleted, also after a clock has jumped', async (t, log) => {
+withLog('events older than maxAge are deleted, also after a jump of the clock', async (t, log) => {
   const { server, schema: s } = log
   const backplane = closing(t, log.backplane())
   const { listener } = await join(backplane)
@@ -185,7 +178,7 @@ withLog('events past maxAge are deleted, also after a clock has jumped', async (
   await listener.waitForGap()
 })
 
-withLog('one process at a time deletes', async (t, log) => {
+withLog('only one process deletes at a time', async (t, log) => {
   const { server, schema: s } = log
   const backplane = closing(t, log.backplane())
   await join(backplane)
@@ -211,7 +204,7 @@ t.test('a trimmer continues until all is deleted, and tries again later if it fa
   await running
 })
 
-withLog('SQL publishes with a name, a topic, an id and without one client, as app.sse.publish does', async (t, log) => {
+withLog('SQL can publish with a name, a topic, an id and an excepted client, like app.sse.publish', async (t, log) => {
   const { admin } = log.server
   const s = log.schema
   const backplane = closing(t, log.backplane())
@@ -244,7 +237,7 @@ withLog('SQL publishes with a name, a topic, an id and without one client, as ap
     await t.rejects(admin.query(`select ${s}.${call}`), wrong)
 })
 
-withLog('events that follow SET CONSTRAINTS in their transaction are heard, too', async (t, log) => {
+withLog('events after SET CONSTRAINTS in a transaction arrive, too', async (t, log) => {
   const s = log.schema
   const backplane = closing(t, log.backplane())
   const { listener } = await join(backplane)

@@ -2,26 +2,19 @@ import { execFile } from 'node:child_process'
 import { join as joinPath } from 'node:path'
 import { promisify } from 'node:util'
 import pg from 'pg'
-import t, { type Test } from 'tap'
+import type { Test } from 'tap'
+import t from 'tap'
 import { postgres } from '../../../lib/backplane/postgres/postgres.js'
-import { dataOf, LONG, type Process, publish, range, startProcess, waitForEvents } from '../../kit/backplane-faults.js'
-import { requireBinary } from '../../kit/binary.js'
-import { certificate } from '../../kit/certificate.js'
 import { resyncOf } from '../../kit/numbered.js'
-import { nextLog, type PostgresLogControls } from '../../kit/postgres-engine.js'
+import type { PostgresLogControls } from '../../kit/postgres-engine.js'
+import { withLog } from '../../kit/postgres-engine.js'
 import { pathOf, startPostgres } from '../../kit/postgres-server.js'
+import { dataOf, LONG, type Process, publish, range, startProcess, waitForEvents } from '../../kit/processes.js'
 import { fillSoon } from '../../kit/small-disk.js'
 import type { SseClient } from '../../kit/sse-client.js'
 import { TcpProxy } from '../../kit/tcp-proxy.js'
 
 const run = promisify(execFile)
-
-function withLog(title: string, run: (t: Test, log: PostgresLogControls) => Promise<void>) {
-  t.test(title, async (t) => {
-    const log = await nextLog()
-    if (log !== undefined) await run(t, log)
-  })
-}
 
 /** Two processes with a client each, which have heard the numbers up to 5. */
 async function begin(t: Test, log: PostgresLogControls, limits = {}): Promise<[[Process, Process], SseClient[]]> {
@@ -39,25 +32,22 @@ async function waitForResync(client: SseClient): Promise<void> {
   await client.until((event) => resyncOf(event)?.reason === 'backplane', LONG)
 }
 
-withLog(
-  'a server that is restarted, and connections that are ended by an administrator, cost nothing',
-  async (t, log) => {
-    const [processes, clients] = await begin(t, log)
-    await log.server.restart()
-    await publish(processes[1], 6, 10)
-    await log.server.admin.query(
-      `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pylon-sse'`
-    )
-    await publish(processes[0], 11, 15)
-    await waitForEvents(clients, 15)
-    for (const client of clients) {
-      t.strictSame(dataOf(client).map(Number), range(1, 15))
-      t.strictSame(client.events.filter(resyncOf), [])
-    }
+withLog('no event is lost when the server restarts or an administrator ends connections', async (t, log) => {
+  const [processes, clients] = await begin(t, log)
+  await log.server.restart()
+  await publish(processes[1], 6, 10)
+  await log.server.admin.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pylon-sse'`
+  )
+  await publish(processes[0], 11, 15)
+  await waitForEvents(clients, 15)
+  for (const client of clients) {
+    t.strictSame(dataOf(client).map(Number), range(1, 15))
+    t.strictSame(client.events.filter(resyncOf), [])
   }
-)
+})
 
-withLog('a table that was truncated is told by a resync, and the log goes on', async (t, log) => {
+withLog("after the log's table is truncated, clients get a resync and later events", async (t, log) => {
   for (const table of ['events', 'commits']) {
     const [processes, clients] = await begin(t, log)
     await log.server.admin.query(`truncate ${log.schema}.${table}`)
@@ -69,7 +59,7 @@ withLog('a table that was truncated is told by a resync, and the log goes on', a
   }
 })
 
-withLog('an older dump that is restored is told by a resync, and repeats nothing', async (t, log) => {
+withLog('after an older dump is restored, clients get a resync and no event twice', async (t, log) => {
   const { server, schema } = log
   const [processes, clients] = await begin(t, log)
   const dump = joinPath(server.folder, `${schema}.sql`)
@@ -90,7 +80,7 @@ withLog('an older dump that is restored is told by a resync, and repeats nothing
   t.ok(resyncOf(await lost.next(LONG)), 'whoever was away is told')
 })
 
-withLog('a statement timeout is waited out, and a lock that is held for too long', async (t, log) => {
+withLog('events that wait for a lock, or run into a statement timeout, arrive later, in order', async (t, log) => {
   const [processes, clients] = await begin(t, log)
   const blocker = await log.server.admin.connect()
   await blocker.query(`begin; set constraints all immediate; select ${log.schema}.publish('"blocker"')`)
@@ -122,38 +112,41 @@ withLog('a statement timeout is waited out, and a lock that is held for too long
   }
 })
 
-withLog('a full disk refuses events, keeps what it has, and takes events again when there is room', async (t, log) => {
-  const [processes, clients] = await begin(t, log)
-  const makeRoom = await fillSoon(t, log.server, `${log.schema}.events`)
-  if (makeRoom === undefined) return
-  const [writing] = processes
-  let accepted = 5
-  const large = (n: number) => ({
-    n,
-    filler: Array.from({ length: 10_000 }, () => Math.random().toString(36)).join('')
-  })
-  const fill = async () => {
-    for (;;) {
-      await writing.app.sse.publish(large(accepted + 1))
-      accepted++
+withLog(
+  'with a full disk publish rejects, no event is lost, and events are accepted again when there is room',
+  async (t, log) => {
+    const [processes, clients] = await begin(t, log)
+    const makeRoom = await fillSoon(t, log.server, `${log.schema}.events`)
+    if (makeRoom === undefined) return
+    const [writing] = processes
+    let accepted = 5
+    const large = (n: number) => ({
+      n,
+      filler: Array.from({ length: 10_000 }, () => Math.random().toString(36)).join('')
+    })
+    const fill = async () => {
+      for (;;) {
+        await writing.app.sse.publish(large(accepted + 1))
+        accepted++
+      }
+    }
+    await t.rejects(fill(), { code: 'PYLON_SSE_ERR_BACKPLANE_REFUSED', message: /its disk is full/ })
+    t.ok(accepted > 5)
+    t.ok(writing.app.sse.ready, 'it can be read')
+    await waitForEvents(clients, accepted)
+    await makeRoom()
+    await writing.app.sse.publish({ n: ++accepted })
+    await waitForEvents(clients, accepted)
+    for (const client of clients) {
+      const numbers = dataOf(client).map((data) => JSON.parse(data).n ?? Number(data))
+      t.strictSame(numbers, range(1, accepted), 'all that was acknowledged, once')
+      t.strictSame(client.events.filter(resyncOf), [])
     }
   }
-  await t.rejects(fill(), { code: 'PYLON_SSE_ERR_BACKPLANE_REFUSED', message: /its disk is full/ })
-  t.ok(accepted > 5)
-  t.ok(writing.app.sse.ready, 'it can be read')
-  await waitForEvents(clients, accepted)
-  await makeRoom()
-  await writing.app.sse.publish({ n: ++accepted })
-  await waitForEvents(clients, accepted)
-  for (const client of clients) {
-    const numbers = dataOf(client).map((data) => JSON.parse(data).n ?? Number(data))
-    t.strictSame(numbers, range(1, accepted), 'all that was acknowledged, once')
-    t.strictSame(client.events.filter(resyncOf), [])
-  }
-})
+)
 
 withLog(
-  'a clock that jumps changes neither the order nor what is heard, and no more than maxAge is trimmed',
+  'a jump of the clock changes neither the order nor the events, and trims no more than maxAge says',
   async (t, log) => {
     const { server, schema: s } = log
     const { admin } = server
@@ -201,7 +194,7 @@ withLog(
   }
 )
 
-withLog('a role without a grant is told what it may not do', async (t, log) => {
+withLog('a role without a grant gets an error that says what it may not do', async (t, log) => {
   const { server, schema: s } = log
   const { admin } = server
   const first = await startProcess(t, log.backplane())
@@ -238,39 +231,6 @@ withLog('a role without a grant is told what it may not do', async (t, log) => {
   await waitForResync(client)
   // One that may not delete leaves it to others.
   await t.rejects(admin.query(`set role reader; select ${s}.trim(1, null, 1)`), /permission denied/)
-})
-
-t.test('the password and TLS settings of the connection string are used', async (t) => {
-  if (requireBinary(t, 'openssl') === undefined) return
-  const tls = await certificate()
-  const server = await startPostgres(t, {
-    tls,
-    config: ['ssl = on'],
-    access: [
-      'local all all trust',
-      'hostssl all secured 127.0.0.1/32 scram-sha-256',
-      'host all postgres 127.0.0.1/32 trust'
-    ]
-  })
-  if (server === undefined) return
-  await server.admin.query(`create role secured login superuser password 'right'`)
-  const at = (password: string, parameters: string) =>
-    postgres({
-      connectionString: `postgres://secured:${password}@localhost:${server.port}/postgres?${parameters}`,
-      migrate: true
-    })
-  const trusting = `sslmode=verify-full&sslrootcert=${joinPath(server.data, 'server.crt')}`
-  const process = await startProcess(t, at('right', trusting))
-  await publish(process, 1, 1)
-  for (const [password, parameters, reason] of [
-    ['wrong', trusting, /the user or the password is wrong/],
-    ['right', 'sslmode=disable', /no pg_hba\.conf entry/],
-    ['right', 'sslmode=verify-full', /self.signed certificate/]
-  ] as const) {
-    const failure = await startProcess(t, at(password, parameters)).catch((error: Error) => error)
-    t.match((failure as Error).message, reason)
-    t.notMatch((failure as Error).message, /right|wrong@/)
-  }
 })
 
 t.test('clients get a resync when a standby is promoted without the newest events', async (t) => {

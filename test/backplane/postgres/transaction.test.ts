@@ -1,8 +1,8 @@
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { publisher } from '../../../lib/entries/publisher.js'
-import { dataOf, startProcess, startProcesses, waitForEvents } from '../../kit/backplane-faults.js'
 import { nextLog, type PostgresLogControls } from '../../kit/postgres-engine.js'
+import { dataOf, startProcess, startProcesses, waitForEvents } from '../../kit/processes.js'
 import { serve } from '../../kit/server.js'
 
 function withLog(title: string, run: (t: Test, log: PostgresLogControls, client: pg.Client) => Promise<void>) {
@@ -17,7 +17,7 @@ function withLog(title: string, run: (t: Test, log: PostgresLogControls, client:
 }
 
 withLog(
-  'an event of a transaction is heard on every process when it commits, and only then',
+  'an event of a transaction reaches clients of every process when the transaction commits, and not before',
   async (t, log, client) => {
     const [one, two] = await startProcesses(t, log, 2)
     const clients = [
@@ -54,7 +54,7 @@ withLog(
   }
 )
 
-withLog('what the transaction says is told to who publishes', async (t, log, client) => {
+withLog('publish rejects if its transaction has failed, or is not a client of pg', async (t, log, client) => {
   const { app } = await startProcess(t, log.backplane())
   await client.query('begin')
   await client.query('select 1 / 0').catch(() => {})
@@ -70,7 +70,7 @@ withLog('what the transaction says is told to who publishes', async (t, log, cli
   await t.rejects(app.sse.publish(1, { transaction: client }), { code: 'PYLON_SSE_ERR_CLOSED' })
 })
 
-withLog('a publisher without clients publishes in a transaction, too', async (t, log, client) => {
+withLog('a publisher without clients can publish in a transaction', async (t, log, client) => {
   const process = await startProcess(t, log.backplane())
   const reader = await process.connect()
   const sse = publisher(log.backplane())

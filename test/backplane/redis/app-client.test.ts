@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { redisStreams } from '../../../lib/backplane/redis/redis-streams.js'
-import { dataOf, eventually, LONG, publish, range, startProcess, waitForEvents } from '../../kit/backplane-faults.js'
 import { resyncOf } from '../../kit/numbered.js'
+import { dataOf, eventually, LONG, publish, range, startProcess, waitForEvents } from '../../kit/processes.js'
 import { RedisCluster } from '../../kit/redis-cluster.js'
 import { type RedisServer, startRedis } from '../../kit/redis-server.js'
 
@@ -21,7 +21,7 @@ async function end(client: Pick<Redis, 'disconnect' | 'once' | 'on' | 'emit'>): 
   await ended
 }
 
-t.test("events are published though the app's client has ended before the start", async (t) => {
+t.test("events are published although the app's client ended before the start", async (t) => {
   const server = await startRedis(t)
   if (server === undefined) return
   const client = clientOf(t, server)
@@ -52,35 +52,38 @@ for (const how of ['disconnect', 'quit'] as const)
     t.equal(client.status, 'end', 'the client is left as it is')
   })
 
-t.test("events that wait as the app's client ends go out in order, once, when the server is back", async (t) => {
-  const server = await startRedis(t)
-  if (server === undefined) return
-  const client = clientOf(t, server)
-  const process = await startProcess(t, redisStreams({ client, publishTimeout: LONG }))
-  const other = await startProcess(t, redisStreams({ url: server.url }))
-  const readers = [await process.connect(), await other.connect()]
-  await publish(process, 1, 3)
-  await server.kill9()
-  await process.log.waitFor(/is out of reach/, LONG)
-  const waiting = publish(process, 4, 150)
-  await eventually(() => process.app.sse.stats().backplane!.pending === 147, 'the events wait')
-  t.notOk(process.app.sse.ready)
-  // It never connects again, whatever its status says.
-  client.disconnect()
-  await server.start()
-  const ids = await waiting
-  await waitForEvents(readers, 150)
-  await process.log.waitFor(/is reached again/, LONG)
-  t.ok(process.app.sse.ready)
-  for (const reader of readers) {
-    t.strictSame(dataOf(reader).map(Number), range(1, 150))
-    t.strictSame(
-      reader.events.slice(3).map(({ id }) => id),
-      ids
-    )
-    t.notOk(reader.events.some(resyncOf))
+t.test(
+  "events that wait while the app's client ends are published in order, once, when the server is back",
+  async (t) => {
+    const server = await startRedis(t)
+    if (server === undefined) return
+    const client = clientOf(t, server)
+    const process = await startProcess(t, redisStreams({ client, publishTimeout: LONG }))
+    const other = await startProcess(t, redisStreams({ url: server.url }))
+    const readers = [await process.connect(), await other.connect()]
+    await publish(process, 1, 3)
+    await server.kill9()
+    await process.log.waitFor(/is out of reach/, LONG)
+    const waiting = publish(process, 4, 150)
+    await eventually(() => process.app.sse.stats().backplane!.pending === 147, 'the events wait')
+    t.notOk(process.app.sse.ready)
+    // It never connects again, whatever its status says.
+    client.disconnect()
+    await server.start()
+    const ids = await waiting
+    await waitForEvents(readers, 150)
+    await process.log.waitFor(/is reached again/, LONG)
+    t.ok(process.app.sse.ready)
+    for (const reader of readers) {
+      t.strictSame(dataOf(reader).map(Number), range(1, 150))
+      t.strictSame(
+        reader.events.slice(3).map(({ id }) => id),
+        ids
+      )
+      t.notOk(reader.events.some(resyncOf))
+    }
   }
-})
+)
 
 t.test("events are published after the app's Cluster has ended", async (t) => {
   const cluster = await RedisCluster.start(t, 'pylon-sse')

@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import { redisStreams } from '../../../lib/backplane/redis/redis-streams.js'
-import { dataOf, eventually, startProcess, waitForEvents } from '../../kit/backplane-faults.js'
+import { dataOf, eventually, startProcess, waitForEvents } from '../../kit/processes.js'
 import { type RedisServer, startRedis } from '../../kit/redis-server.js'
 import { TcpProxy } from '../../kit/tcp-proxy.js'
 

@@ -1,16 +1,16 @@
 import { Redis } from 'ioredis'
 import t from 'tap'
 import { redisStreams } from '../../../lib/backplane/redis/redis-streams.js'
-import { dataOf, LONG, publish, range, startProcess, waitForEvents } from '../../kit/backplane-faults.js'
 import { testLosses, testLostIds } from '../../kit/engine-losses.js'
 import { resyncOf } from '../../kit/numbered.js'
+import { dataOf, LONG, publish, range, startProcess, waitForEvents } from '../../kit/processes.js'
 import { redisEngine } from '../../kit/redis-engine.js'
 import { startRedis } from '../../kit/redis-server.js'
 
 testLosses(t, redisEngine)
 
 // It counts on from the time of the newest entry that it has: other entries get the very ids of those that are lost.
-t.test('with a new master whose clock is behind,', async (t) => {
+t.test('with a new master whose clock is behind', async (t) => {
   testLostIds(t, async (t) => {
     const engine = await redisEngine(t)
     if (engine === undefined) return undefined

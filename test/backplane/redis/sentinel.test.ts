@@ -1,15 +1,15 @@
 import t from 'tap'
 import { redisStreams } from '../../../lib/backplane/redis/redis-streams.js'
-import { eventually, LONG, startProcess } from '../../kit/backplane-faults.js'
 import { resyncOf } from '../../kit/numbered.js'
 import { OwedEvents } from '../../kit/owed-events.js'
+import { eventually, LONG, startProcess } from '../../kit/processes.js'
 import { RedisSentinel } from '../../kit/redis-sentinel.js'
 
 for (const isCut of [false, true])
   t.test(
     isCut
-      ? 'what a replica had not heard of when it was promoted by a sentinel is told, also to whoever was away'
-      : 'nobody misses anything when a sentinel promotes a replica that has heard of all',
+      ? 'clients get a resync, also those that were away, if a sentinel promotes a replica that lacks events'
+      : 'no client misses an event if a sentinel promotes a replica that has all events',
     async (t) => {
       const sentinel = await RedisSentinel.start(t)
       if (sentinel === undefined) return
@@ -50,7 +50,7 @@ for (const isCut of [false, true])
     }
   )
 
-t.test('lost connections leave none open to the sentinel, and none keeps the process alive', async (t) => {
+t.test('lost connections leave no connection to the sentinel, so the process can end', async (t) => {
   const sentinel = await RedisSentinel.start(t)
   if (sentinel === undefined) return
   const client = sentinel.client(t, { failoverDetector: true })

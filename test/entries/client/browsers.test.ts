@@ -43,7 +43,7 @@ function testIn(name: string, browser: Browser): void {
     t.equal(await page.evaluate('live.status.reason'), 'closed')
   })
 
-  t.test(`in ${name} a page that is offline connects at once when it is back`, async (t) => {
+  t.test(`in ${name} a page that was offline connects at once when the network is back`, async (t) => {
     const s = await serve(t, { setup: addPages })
     const proxy = await TcpProxy.to(t, s.port!)
     const page = await openPage(t, browser, `http://127.0.0.1:${proxy.port}`)
@@ -64,7 +64,7 @@ function testIn(name: string, browser: Browser): void {
     t.strictSame(await page.evaluate('heard'), [['message', 'meanwhile']])
   })
 
-  t.test(`in ${name} a page of another origin resumes, with a token in its headers`, async (t) => {
+  t.test(`in ${name} a page of another origin resumes, and sends a token in a header`, async (t) => {
     const tokens: unknown[] = []
     const onRequest = async ({ headers, method }: { headers: { authorization?: string }; method: string }) => {
       if (method === 'GET') tokens.push(headers.authorization)
@@ -82,7 +82,7 @@ function testIn(name: string, browser: Browser): void {
     t.strictSame(tokens, ['token', 'token'])
   })
 
-  t.test(`in ${name} a service worker can use it`, async (t) => {
+  t.test(`in ${name} the client works in a service worker`, async (t) => {
     const s = await serve(t, { sse: { retry: 10 }, setup: addPages })
     const page = await openPage(t, browser, s.url)
     s.app.sse.broadcast(1)
@@ -99,25 +99,28 @@ function testIn(name: string, browser: Browser): void {
     t.strictSame(await page.evaluate('heard'), [1, 2])
   })
 
-  t.test(`in ${name} a worker can use it, and a page resumes after a reload with sessionStorage`, async (t) => {
-    const s = await serve(t, { sse: { retry: 10 }, setup: addPages })
-    const page = await openPage(t, browser, s.url)
-    await page.evaluate(`
+  t.test(
+    `in ${name} the client works in a worker, and with sessionStorage a page resumes after a reload`,
+    async (t) => {
+      const s = await serve(t, { sse: { retry: 10 }, setup: addPages })
+      const page = await openPage(t, browser, s.url)
+      await page.evaluate(`
       worker = new Worker('/worker.js', { type: 'module' })
       worker.onmessage = ({ data }) => heard.push(data)
       live = connect('/events', { storage: true })
     `)
-    await page.waitForFunction(`live.status.state === 'open' && heard.includes('open')`)
-    s.app.sse.broadcast(1)
-    await page.waitForFunction('heard.includes(1) && live.lastEventId.endsWith("-1")')
-    await page.evaluate('live.close()')
-    s.app.sse.broadcast(2)
-    await page.reload()
-    await page.waitForFunction('globalThis.connect')
-    await page.evaluate(`live = connect('/events', { storage: true }); follow(live)`)
-    await page.waitForFunction('heard.length === 1')
-    t.strictSame(await page.evaluate('heard'), [['message', 2]])
-  })
+      await page.waitForFunction(`live.status.state === 'open' && heard.includes('open')`)
+      s.app.sse.broadcast(1)
+      await page.waitForFunction('heard.includes(1) && live.lastEventId.endsWith("-1")')
+      await page.evaluate('live.close()')
+      s.app.sse.broadcast(2)
+      await page.reload()
+      await page.waitForFunction('globalThis.connect')
+      await page.evaluate(`live = connect('/events', { storage: true }); follow(live)`)
+      await page.waitForFunction('heard.length === 1')
+      t.strictSame(await page.evaluate('heard'), [['message', 2]])
+    }
+  )
 }
 
 function addPages(app: Served['app']): void {

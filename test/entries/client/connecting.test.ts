@@ -6,7 +6,7 @@ import { answering, CONNECTED, Live, status, stream } from '../../kit/live.js'
 import { serve } from '../../kit/server.js'
 import { Arrivals } from '../../kit/topics.js'
 
-t.test('an event comes with its data as they were broadcast, its name, its id and its topic', async (t) => {
+t.test('an event has the data that was broadcast, its name, its id and its topic', async (t) => {
   const s = await serve(t, { sse: { authorizeTopics: () => true } })
   const live = new Live(t, `${s.url}/events`, { topics: ['orders.42', 'täglich'] })
   await live.status('open')
@@ -29,7 +29,7 @@ t.test('an event comes with its data as they were broadcast, its name, its id an
   t.ok([...s.app.sse.clients].some(({ id }) => id === live.connection.clientId))
 })
 
-t.test('an event to one client alone has no id, and data that are no JSON are text', async (t) => {
+t.test('an event for one client alone has no id, and data that is not JSON is a string', async (t) => {
   const arrivals = new Arrivals()
   const s = await serve(t, { sse: { onConnect: arrivals.onConnect, serialize: String } })
   const live = new Live(t, `${s.url}/events`)
@@ -39,7 +39,7 @@ t.test('an event to one client alone has no id, and data that are no JSON are te
   t.strictSame(live.events, [{ event: 'greeting', data: 'hello', id: undefined, topic: undefined }])
 })
 
-t.test('url and headers may be functions, and are asked at each connect', async (t) => {
+t.test('url and headers can be functions, which are called for each request', async (t) => {
   const s = await answering(t, stream(CONNECTED, true))
   let calls = 0
   const live = new Live(t, async () => new URL(`${s.url}/events?n=${++calls}`), {
@@ -53,7 +53,42 @@ t.test('url and headers may be functions, and are asked at each connect', async 
   t.equal(second!.headers.accept, 'text/event-stream')
 })
 
-t.test('another fetch may be given, and the credentials that it sends', async (t) => {
+t.test('a listener can close the connection before its request is sent, and none is sent', async (t) => {
+  let requests = 0
+  const fetching = async () => {
+    requests++
+    return new Response(null, { status: 500 })
+  }
+  const connection = connect('http://127.0.0.1:9/events', { fetch: fetching })
+  t.teardown(() => connection.close())
+  await new Promise<void>((resolve) => {
+    connection.onStatus(({ state }) => {
+      if (state === 'connecting') connection.close()
+      else resolve()
+    })
+  })
+  for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate)
+  t.match(connection.status, { state: 'closed', reason: 'closed' })
+  t.equal(requests, 0)
+})
+
+t.test('a listener can close the connection when it opens, and gets no event', async (t) => {
+  const s = await answering(t, stream(`${CONNECTED}data: 1\n\n`, true))
+  const connection = connect(`${s.url}/events`)
+  t.teardown(() => connection.close())
+  const events: unknown[] = []
+  connection.subscribe((event) => events.push(event))
+  await new Promise<void>((resolve) => {
+    connection.onStatus(({ state }) => {
+      if (state === 'open') connection.close()
+      if (state === 'closed') resolve()
+    })
+  })
+  for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate)
+  t.strictSame(events, [])
+})
+
+t.test('a fetch function and its credentials can be set', async (t) => {
   const s = await answering(t, stream())
   const inits: RequestInit[] = []
   const fetching = (url: string, init: RequestInit) => {
@@ -66,11 +101,11 @@ t.test('another fetch may be given, and the credentials that it sends', async (t
   t.equal(s.requests[0]!.url, '/events?lastEventId=0')
 })
 
-t.test('a URL that is none is refused at once', async (t) => {
+t.test('an invalid URL is refused at once', async (t) => {
   t.throws(() => connect('/events'), TypeError, 'there is no page that it is relative to')
 })
 
-t.test('an option that there is none of, or of another type, is refused at once', async (t) => {
+t.test('an unknown option, or one of the wrong type, is refused at once', async (t) => {
   for (const [options, name, takes, got] of [
     [{ topic: ['a'] }, 'topic', 'nothing', 'object'],
     [{ topics: 'a' }, 'topics', 'object', 'string'],
@@ -82,7 +117,7 @@ t.test('an option that there is none of, or of another type, is refused at once'
     [{ sharedKey: 7 }, 'sharedKey', 'string', 'number']
   ] as const) {
     const message = new RegExp(
-      `^The option '${name}' takes ${takes.replace('|', '[|]')}, but has got ${got}[.] Options:.* load:function `
+      `^The option '${name}' takes ${takes.replace('|', '[|]')}, but got ${got}[.] Options:.* load:function `
     )
     t.throws(() => connect('http://127.0.0.1/', options as object), { constructor: TypeError, message })
   }
@@ -95,13 +130,13 @@ t.test('an option that there is none of, or of another type, is refused at once'
   connect('http://127.0.0.1/', options).close()
 })
 
-t.test('a relative URL is one of the page, or of the worker', async (t) => {
+t.test('a relative URL is relative to the page or the worker', async (t) => {
   const s = await answering(t, stream())
   t.intercept(globalThis, 'location' as never, { value: { href: `${s.url}/a/page` } })
   await new Live(t, '../../events').status('open')
 })
 
-t.test('a stream of another server is read, too', async (t) => {
+t.test('the stream of a server without the plugin can be read, too', async (t) => {
   const s = await answering(
     t,
     stream('\ufeff: hi\nwhat: ever\ndata: 1\n\nid: b\ndata: {\ndata: }\n\nevent: connected\ndata: x\n\n')
@@ -111,7 +146,7 @@ t.test('a stream of another server is read, too', async (t) => {
   t.equal(live.connection.clientId, undefined)
 })
 
-t.test('an answer that is no stream is told, and tried again', async (t) => {
+t.test('a response that is not an event stream is reported, and the client tries again', async (t) => {
   const s = await answering(t, (reply) => reply.type('text/html').send('<p>'), status(200), stream())
   const live = new Live(t, `${s.url}/events`)
   await live.status('open')
@@ -120,7 +155,7 @@ t.test('an answer that is no stream is told, and tried again', async (t) => {
   t.match(live.statuses[1], { state: 'waiting', error: live.errors[0] })
 })
 
-t.test('a fetch that does not stream, as that of React Native, is told', async (t) => {
+t.test('a fetch whose responses cannot be streamed, such as that of React Native, is reported', async (t) => {
   const fetching = async () => {
     const response = new Response(CONNECTED, { headers: { 'content-type': 'text/event-stream' } })
     return Object.defineProperty(response, 'body', { value: null })
@@ -129,7 +164,7 @@ t.test('a fetch that does not stream, as that of React Native, is told', async (
   t.match(await live.failed(), { code: 'content-type', message: 'The answer is no event stream, but null.' })
 })
 
-t.test('a URL or headers that cannot be had are told, and asked for again', async (t) => {
+t.test('if the functions for URL or headers throw, the error is reported, and they are called again', async (t) => {
   const s = await answering(t, stream())
   let calls = 0
   const live = new Live(t, async () => (++calls === 1 ? Promise.reject(new Error('no url')) : `${s.url}/events`), {
@@ -143,7 +178,7 @@ t.test('a URL or headers that cannot be had are told, and asked for again', asyn
   t.equal(s.requests.length, 1)
 })
 
-t.test('a type argument says which events there are, and what their data and the state are', async (t) => {
+t.test('a type argument gives the events, their data and the loaded state their types', async (t) => {
   const s = await answering(t, stream())
   const live = connect<{ paid: { id: number } }, Map<number, number>>(`${s.url}/events`, {
     load: () => new Map([[1, 2]]),
@@ -162,7 +197,7 @@ t.test('a type argument says which events there are, and what their data and the
   live.close()
 })
 
-t.test('no global is touched, and who imports nothing of it loads nothing', async (t) => {
+t.test('the client changes no global, and an import that is not used adds nothing to a bundle', async (t) => {
   const before = Reflect.ownKeys(globalThis).map((key) => Object.getOwnPropertyDescriptor(globalThis, key)!.value)
   const s = await answering(t, stream())
   const live = new Live(t, `${s.url}/events`, { shared: true, storage: true })
@@ -180,7 +215,7 @@ t.test('no global is touched, and who imports nothing of it loads nothing', asyn
   t.notMatch(outputFiles[0]!.text, /text.event-stream|addEventListener|createParser/)
 })
 
-t.test('topics can be added and given up while it is open, and nothing is missed', async (t) => {
+t.test('topics can be added and deleted while the stream is open, and nothing is missed', async (t) => {
   const s = await serve(t, { sse: { retry: 10, authorizeTopics: () => true } })
   const live = new Live(t, `${s.url}/events`, { topics: ['a'] })
   const { topics } = live.connection
@@ -203,7 +238,7 @@ t.test('topics can be added and given up while it is open, and nothing is missed
   t.strictSame(live.states, ['connecting', 'open', 'connecting', 'open', 'connecting', 'open', 'connecting', 'open'])
 })
 
-t.test('topics that are changed while it waits connect it at once', async (t) => {
+t.test('a change of topics ends the pause before the next attempt', async (t) => {
   const s = await answering(t, status(500), stream())
   const live = new Live(t, `${s.url}/events`, { retryDelay: 100_000, maxRetryDelay: 100_000 })
   await live.status('waiting')

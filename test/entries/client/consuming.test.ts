@@ -5,7 +5,7 @@ import { serve } from '../../kit/server.js'
 
 const THREE = `${CONNECTED}event: n\ndata: 1\n\nevent: n\ndata: 2\n\ndata: 3\n\n`
 
-t.test('a callback gets the events of its name until it is taken away, as often as it is there', async (t) => {
+t.test('a callback gets the events of its name until it is removed, and twice if it was added twice', async (t) => {
   const s = await answering(t, stream(THREE))
   const live = new Live(t, `${s.url}/events`)
   const got: unknown[] = []
@@ -24,7 +24,7 @@ t.test('a callback gets the events of its name until it is taken away, as often 
   t.strictSame(got, ['once 1', 1, 1, 2, 2, 3])
 })
 
-t.test('an error in a callback stops nothing, and is told', async (t) => {
+t.test('an error in a callback is reported, and stops neither the stream nor other callbacks', async (t) => {
   const s = await answering(t, stream(THREE))
   const live = new Live(t, `${s.url}/events`)
   const failing = () => {
@@ -38,7 +38,7 @@ t.test('an error in a callback stops nothing, and is told', async (t) => {
   t.notMatch(live.connection.status, { state: 'closed' })
 })
 
-t.test('an error that nobody listens to, and one of a listener to errors, are reported', async (t) => {
+t.test('an error without a listener, or thrown by an error listener, is reported to the console', async (t) => {
   const s = await answering(t, stream(THREE))
   const logged = t.capture(console, 'error', () => {})
   const live = connect(`${s.url}/events`)
@@ -60,7 +60,7 @@ t.test('an error that nobody listens to, and one of a listener to errors, are re
   t.match(reported, [{ message: 'of the listener' }])
 })
 
-t.test('for await gives the events until it is left, or the connection is closed', async (t) => {
+t.test('for await gives events until the loop is left or the connection is closed', async (t) => {
   const s = await answering(t, stream(THREE))
   const live = new Live(t, `${s.url}/events`)
   const got: unknown[] = []
@@ -80,7 +80,7 @@ t.test('for await gives the events until it is left, or the connection is closed
   t.strictSame(await rest.next(), { done: true, value: undefined })
 })
 
-t.test('for await waits for what comes later', async (t) => {
+t.test('for await waits for later events', async (t) => {
   const s = await serve(t, {})
   const live = new Live(t, `${s.url}/events`)
   await live.status('open')
@@ -94,7 +94,7 @@ t.test('for await waits for what comes later', async (t) => {
   t.strictSame(await events.return!(), { done: true, value: undefined })
 })
 
-t.test('for await throws what has closed the connection', async (t) => {
+t.test('for await throws the error that has closed the connection', async (t) => {
   const s = await answering(t, status(404))
   const live = new Live(t, `${s.url}/events`)
   await t.rejects(
@@ -105,7 +105,7 @@ t.test('for await throws what has closed the connection', async (t) => {
   )
 })
 
-t.test('Bounded: a for await that is too slow loses its oldest events, and is told so in their place', async (t) => {
+t.test('Bounded: a for await that is too slow loses its oldest events, and gets a resync in their place', async (t) => {
   const s = await answering(t, stream(THREE))
   const live = new Live(t, `${s.url}/events`, { maxBuffered: 2 })
   const slow = live.connection[Symbol.asyncIterator]()
@@ -114,7 +114,7 @@ t.test('Bounded: a for await that is too slow loses its oldest events, and is to
   t.match([(await slow.next()).value, (await slow.next()).value], [{ data: 2 }, { data: 3 }])
 })
 
-t.test('data are checked by the schema of their event, which may take its time', async (t) => {
+t.test('data is checked by the schema of its event, which may be async', async (t) => {
   const s = await answering(t, stream(THREE))
   const live = new Live(t, `${s.url}/events`, {
     schemas: {
@@ -138,7 +138,7 @@ t.test('data are checked by the schema of their event, which may take its time',
   ])
 })
 
-t.test('a connection that is closed while a schema takes its time gives out nothing more', async (t) => {
+t.test('a connection that is closed during an async check gives no more events', async (t) => {
   const s = await answering(t, stream(THREE))
   const live: Live = new Live(t, `${s.url}/events`, {
     schemas: {
@@ -159,7 +159,7 @@ t.test('a connection that is closed while a schema takes its time gives out noth
   t.strictSame(live.data, [])
 })
 
-t.test('a signal closes it, also one that has aborted before', async (t) => {
+t.test('a signal closes the connection, even if it aborted before', async (t) => {
   const s = await answering(t, stream(THREE))
   const controller = new AbortController()
   const live = new Live(t, `${s.url}/events`, { signal: controller.signal })

@@ -57,7 +57,7 @@ interface Owed {
 }
 
 t.test(
-  'whatever befalls connection and tabs, each tab hears its own topics once and in order, or is told of a gap',
+  'whatever happens to the connection and the tabs, each tab gets its topics once and in order, or a resync',
   async (t) => {
     let server = await serve(t, { sse: SSE })
     await fc.assert(

@@ -47,7 +47,7 @@ t.test('a stream that ends properly is no error', async (t) => {
 })
 
 t.test(
-  'it waits longer with each failure, and never longer than it may, nor less than the server asks for',
+  'pauses grow with each failure, up to maxRetryDelay, and are never shorter than the server asks for',
   async (t) => {
     const s = await answering(t, stream('retry: 5\ndata: 1\n\n', true), status(500))
     const live = new Live(t, `${s.url}/events`, { maxRetryDelay: 20 })
@@ -124,7 +124,7 @@ t.test('a client that the server has told to stay away does not reconnect', asyn
   t.equal((await live.status('closed')).reason, 'stay-away')
 })
 
-t.test('401 and 403 ask for a fresh token, once, and again after it was open', async (t) => {
+t.test('after 401 or 403 onUnauthorized is called once, and again only after the stream was open', async (t) => {
   const asked: number[] = []
   const s = await answering(t, status(401), stream(CONNECTED, true), status(403), stream(CONNECTED, true), status(401))
   const live = new Live(t, `${s.url}/events`, {
@@ -143,7 +143,7 @@ t.test('401 and 403 ask for a fresh token, once, and again after it was open', a
   t.strictSame(live.errors, [])
 })
 
-t.test('onUnauthorized may say that there is no token, and is asked again where it fails', async (t) => {
+t.test('onUnauthorized can return false to close the connection, and is called again later if it throws', async (t) => {
   const s = await answering(t, status(401))
   let calls = 0
   const live = new Live(t, `${s.url}/events`, {
@@ -173,7 +173,7 @@ t.test('a first attempt that fails is repeated after one to two seconds', async 
   t.ok(retryAt - now >= 1000 && retryAt - Date.now() <= 2000)
 })
 
-t.test('a connection that has died silently is given up, based on the keepalive interval', async (t) => {
+t.test('a connection that is silent for two keepalive intervals is given up', async (t) => {
   const greeting = CONNECTED.replace('30000', '10')
   const s = await answering(t, stream(greeting))
   const live = new Live(t, `${s.url}/events`)
@@ -197,7 +197,7 @@ t.test('a response whose first byte does not arrive is given up', async (t) => {
   t.match(live.errors, [{ code: 'silent' }])
 })
 
-t.test('it connects at once when the network is back, the page is, or the tab is shown', async (t) => {
+t.test('the client connects at once when the network is back, the page is restored, or the tab is shown', async (t) => {
   const page = addPage(t)
   const wakes = [
     () => page.happen('online'),
@@ -233,7 +233,7 @@ t.test('a connection from before the network was lost or the machine slept is op
   t.equal(s.requests.length, 4)
 })
 
-t.test('with pauseWhenHidden it is connected only while the tab is shown', async (t) => {
+t.test('with pauseWhenHidden the client is connected only while the tab is shown', async (t) => {
   const page = addPage(t)
   const s = await answering(t, stream())
   page.turn('hidden')

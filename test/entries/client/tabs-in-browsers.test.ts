@@ -65,114 +65,117 @@ class Profile {
 }
 
 function testIn(name: string, browser: Browser): void {
-  t.test(`in ${name} five tabs share one connection, and each hears all of its own once, whoever leads`, async (t) => {
-    let valid = 'one'
-    let refused = 0
-    const onRequest = async ({ headers }: { headers: { authorization?: string } }) => {
-      if (headers.authorization === valid) return
-      refused++
-      throw Object.assign(new Error('The token has expired.'), { statusCode: 401 })
-    }
-    const sse = { retry: 10, authorizeTopics: () => true, route: { onRequest } as never }
-    const setup = (app: FastifyInstance) => {
-      addPage(app)
-      app.get('/token', async () => ({ token: valid }))
-    }
-    let s = await serve(t, { sse, setup })
-    const proxy = await TcpProxy.to(t, s.port!)
-    const profile = await Profile.open(
-      t,
-      browser,
-      `http://127.0.0.1:${proxy.port}`,
-      `headers: () => ({ authorization: globalThis.token ?? 'one' }),
+  t.test(
+    `in ${name} five tabs share one connection, and each gets its own events once, whichever tab leads`,
+    async (t) => {
+      let valid = 'one'
+      let refused = 0
+      const onRequest = async ({ headers }: { headers: { authorization?: string } }) => {
+        if (headers.authorization === valid) return
+        refused++
+        throw Object.assign(new Error('The token has expired.'), { statusCode: 401 })
+      }
+      const sse = { retry: 10, authorizeTopics: () => true, route: { onRequest } as never }
+      const setup = (app: FastifyInstance) => {
+        addPage(app)
+        app.get('/token', async () => ({ token: valid }))
+      }
+      let s = await serve(t, { sse, setup })
+      const proxy = await TcpProxy.to(t, s.port!)
+      const profile = await Profile.open(
+        t,
+        browser,
+        `http://127.0.0.1:${proxy.port}`,
+        `headers: () => ({ authorization: globalThis.token ?? 'one' }),
        async onUnauthorized() { globalThis.token = (await (await fetch('/token')).json()).token }`
-    )
-    t.equal(s.app.sse.clientCount, 1)
-    let n = 0
-    /** Something for all, and something for each topic. */
-    const say = () => {
-      s.app.sse.broadcast(++n)
-      for (const i of [0, 1]) s.app.sse.broadcast(`${n} for ${i}`, { topic: `tab.${i}` })
-    }
-    say()
-    await profile.until(1)
-
-    t.comment('the leading tab is closed')
-    const first = await profile.leader()
-    const ids = [0, 1, 2, 3, 4].filter((i) => i !== first)
-    await profile.tabs.splice(first, 1)[0]!.close()
-    say()
-    await profile.until(2)
-
-    t.comment('the leading tab is frozen, or put aside')
-    const leading = await profile.leader()
-    const frozen = profile.tabs[leading]!
-    if (name === 'Chromium') {
-      const devtools = await frozen.context().newCDPSession(frozen)
-      await devtools.send('Page.setWebLifecycleState', { state: 'frozen' })
+      )
+      t.equal(s.app.sse.clientCount, 1)
+      let n = 0
+      /** Something for all, and something for each topic. */
+      const say = () => {
+        s.app.sse.broadcast(++n)
+        for (const i of [0, 1]) s.app.sse.broadcast(`${n} for ${i}`, { topic: `tab.${i}` })
+      }
       say()
-      const others = profile.tabs.filter((page) => page !== frozen)
-      for (const page of others) await page.waitForFunction('heard.includes(3)')
-      await devtools.send('Page.setWebLifecycleState', { state: 'active' })
-    } else {
-      // Firefox freezes no tab; what it tells one that is put aside is told here.
-      await frozen.evaluate(`dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true })); 0`)
+      await profile.until(1)
+
+      t.comment('the leading tab is closed')
+      const first = await profile.leader()
+      const ids = [0, 1, 2, 3, 4].filter((i) => i !== first)
+      await profile.tabs.splice(first, 1)[0]!.close()
       say()
-      const others = profile.tabs.filter((page) => page !== frozen)
-      for (const page of others) await page.waitForFunction('heard.includes(3)')
-      t.notOk(await frozen.evaluate('heard.includes(3)'))
-      await frozen.evaluate(`dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true })); 0`)
+      await profile.until(2)
+
+      t.comment('the leading tab is frozen, or put aside')
+      const leading = await profile.leader()
+      const frozen = profile.tabs[leading]!
+      if (name === 'Chromium') {
+        const devtools = await frozen.context().newCDPSession(frozen)
+        await devtools.send('Page.setWebLifecycleState', { state: 'frozen' })
+        say()
+        const others = profile.tabs.filter((page) => page !== frozen)
+        for (const page of others) await page.waitForFunction('heard.includes(3)')
+        await devtools.send('Page.setWebLifecycleState', { state: 'active' })
+      } else {
+        // Firefox freezes no tab; what it tells one that is put aside is told here.
+        await frozen.evaluate(`dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true })); 0`)
+        say()
+        const others = profile.tabs.filter((page) => page !== frozen)
+        for (const page of others) await page.waitForFunction('heard.includes(3)')
+        t.notOk(await frozen.evaluate('heard.includes(3)'))
+        await frozen.evaluate(`dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true })); 0`)
+      }
+      await profile.until(3)
+      t.equal(s.app.sse.clientCount, 1)
+
+      t.comment('the network goes while the machine sleeps for an hour, and comes back')
+      proxy.cut()
+      for (const page of profile.tabs) await page.waitForFunction(`live.status.state !== 'open'`)
+      say()
+      for (const page of profile.tabs) {
+        await page.evaluate(`{ const { now } = Date; Date.now = () => now() + 3_600_000 }`)
+      }
+      proxy.mend()
+      for (const page of profile.tabs) await page.evaluate(`dispatchEvent(new Event('online')); 0`)
+      await profile.until(4)
+
+      t.comment('the token expires')
+      valid = 'two'
+      for (const client of s.app.sse.clients) client.close()
+      say()
+      await profile.until(5)
+      t.equal(refused, 1)
+
+      const want = ids.map((i) => [1, 2, 3, 4, 5].flatMap((n) => [n, `${n} for ${i % 2}`]))
+      for (const [i, page] of profile.tabs.entries()) {
+        await page.waitForFunction(`heard.length >= ${want[i]!.length}`)
+      }
+      t.strictSame(await profile.heard(), want)
+
+      t.comment('the server restarts, with another log')
+      s = await serve(t, { sse, setup })
+      proxy.leadTo(s.port!)
+      proxy.cut()
+      proxy.mend()
+      await profile.until('resync')
+      say()
+      await profile.until(6)
+      for (const [i, page] of profile.tabs.entries()) {
+        await page.waitForFunction(`heard.length >= ${want[i]!.length + 3}`)
+      }
+      t.strictSame(
+        await profile.heard(),
+        ids.map((id, i) => [...want[i]!, 'resync', 6, `6 for ${id % 2}`])
+      )
+      t.equal(s.app.sse.clientCount, 1)
+
+      t.comment('a tab of another login')
+      await profile.add(0, `sharedKey: 'another', headers: { authorization: 'two' }`)
+      t.equal(s.app.sse.clientCount, 2)
     }
-    await profile.until(3)
-    t.equal(s.app.sse.clientCount, 1)
+  )
 
-    t.comment('the network goes while the machine sleeps for an hour, and comes back')
-    proxy.cut()
-    for (const page of profile.tabs) await page.waitForFunction(`live.status.state !== 'open'`)
-    say()
-    for (const page of profile.tabs) {
-      await page.evaluate(`{ const { now } = Date; Date.now = () => now() + 3_600_000 }`)
-    }
-    proxy.mend()
-    for (const page of profile.tabs) await page.evaluate(`dispatchEvent(new Event('online')); 0`)
-    await profile.until(4)
-
-    t.comment('the token expires')
-    valid = 'two'
-    for (const client of s.app.sse.clients) client.close()
-    say()
-    await profile.until(5)
-    t.equal(refused, 1)
-
-    const want = ids.map((i) => [1, 2, 3, 4, 5].flatMap((n) => [n, `${n} for ${i % 2}`]))
-    for (const [i, page] of profile.tabs.entries()) {
-      await page.waitForFunction(`heard.length >= ${want[i]!.length}`)
-    }
-    t.strictSame(await profile.heard(), want)
-
-    t.comment('the server restarts, with another log')
-    s = await serve(t, { sse, setup })
-    proxy.leadTo(s.port!)
-    proxy.cut()
-    proxy.mend()
-    await profile.until('resync')
-    say()
-    await profile.until(6)
-    for (const [i, page] of profile.tabs.entries()) {
-      await page.waitForFunction(`heard.length >= ${want[i]!.length + 3}`)
-    }
-    t.strictSame(
-      await profile.heard(),
-      ids.map((id, i) => [...want[i]!, 'resync', 6, `6 for ${id % 2}`])
-    )
-    t.equal(s.app.sse.clientCount, 1)
-
-    t.comment('a tab of another login')
-    await profile.add(0, `sharedKey: 'another', headers: { authorization: 'two' }`)
-    t.equal(s.app.sse.clientCount, 2)
-  })
-
-  t.test(`in ${name} tabs notice that the network is silent, and miss nothing when it passes on again`, async (t) => {
+  t.test(`in ${name} tabs notice that the network has gone silent, and miss nothing when it is back`, async (t) => {
     const s = await serve(t, {
       sse: { retry: 10, keepAliveInterval: 500, authorizeTopics: () => true },
       setup: addPage
@@ -189,9 +192,11 @@ function testIn(name: string, browser: Browser): void {
     t.strictSame(await profile.heard(), Array(5).fill([1, 2]))
   })
 
-  t.test(`in ${name} tabs go over to pages where nginx holds the stream back, and to the stream again`, async (t) => {
-    const s = await serve(t, { sse: { retry: 10, authorizeTopics: () => true }, setup: addPage })
-    const site = `server {
+  t.test(
+    `in ${name} tabs change to pages while nginx holds the stream back, and back to the stream later`,
+    async (t) => {
+      const s = await serve(t, { sse: { retry: 10, authorizeTopics: () => true }, setup: addPage })
+      const site = `server {
       listen 80;
       location / {
         proxy_pass http://127.0.0.1:3000;
@@ -199,26 +204,27 @@ function testIn(name: string, browser: Browser): void {
         proxy_ignore_headers X-Accel-Buffering;
       }
     }`
-    const port = await startNginx(t, site, { 3000: s.port! })
-    if (port === undefined) return
-    const proxy = await TcpProxy.to(t, port)
-    const profile = await Profile.open(t, browser, `http://127.0.0.1:${proxy.port}`, 'openTimeout: 1000')
-    const transports = () => Promise.all(profile.tabs.map((page) => page.evaluate('live.status.transport')))
-    t.strictSame(await transports(), Array(5).fill('pages'))
-    s.app.sse.broadcast(1)
-    await profile.until(1)
-    // The proxy is out of the way now, and the time has come to try.
-    proxy.leadTo(s.port!)
-    proxy.cut()
-    proxy.mend()
-    for (const page of profile.tabs) await page.evaluate(`{ const { now } = Date; Date.now = () => now() + 300_001 }`)
-    s.app.sse.broadcast(2)
-    await profile.until(2)
-    for (const page of profile.tabs) await page.waitForFunction(`live.status.transport === 'stream'`)
-    s.app.sse.broadcast(3)
-    await profile.until(3)
-    t.strictSame(await profile.heard(), Array(5).fill([1, 2, 3]))
-  })
+      const port = await startNginx(t, site, { 3000: s.port! })
+      if (port === undefined) return
+      const proxy = await TcpProxy.to(t, port)
+      const profile = await Profile.open(t, browser, `http://127.0.0.1:${proxy.port}`, 'openTimeout: 1000')
+      const transports = () => Promise.all(profile.tabs.map((page) => page.evaluate('live.status.transport')))
+      t.strictSame(await transports(), Array(5).fill('pages'))
+      s.app.sse.broadcast(1)
+      await profile.until(1)
+      // The proxy is out of the way now, and the time has come to try.
+      proxy.leadTo(s.port!)
+      proxy.cut()
+      proxy.mend()
+      for (const page of profile.tabs) await page.evaluate(`{ const { now } = Date; Date.now = () => now() + 300_001 }`)
+      s.app.sse.broadcast(2)
+      await profile.until(2)
+      for (const page of profile.tabs) await page.waitForFunction(`live.status.transport === 'stream'`)
+      s.app.sse.broadcast(3)
+      await profile.until(3)
+      t.strictSame(await profile.heard(), Array(5).fill([1, 2, 3]))
+    }
+  )
 }
 
 for (const [name, launch] of Object.entries(BROWSERS)) {

@@ -37,7 +37,7 @@ async function stage(t: Test, browser: Browser, options: Parameters<Browser['new
 
 function testIn(name: string, browser: Browser): void {
   t.test(
-    `in ${name} the page shows clients, rates and topics as they come, and finds, pauses and closes one`,
+    `in ${name} the page shows clients, rates and topics live, and can find, pause and close a client`,
     async (t) => {
       const { s, page, faults } = await stage(t, browser)
       const streams = [await s.connect({ query: { topic: 'orders.<b>7</b>' } }), await s.connect()]
@@ -73,7 +73,7 @@ function testIn(name: string, browser: Browser): void {
     }
   )
 
-  t.test(`in ${name} the page fits a phone, and is dark where the system is`, async (t) => {
+  t.test(`in ${name} the page fits a phone, and follows the dark mode of the system`, async (t) => {
     const colors: string[] = []
     for (const colorScheme of ['light', 'dark'] as const) {
       const { s, page, faults } = await stage(t, browser, { viewport: { width: 360, height: 740 }, colorScheme })

@@ -102,7 +102,7 @@ t.test('the runbook describes every metric, and none that does not exist', async
   )
 })
 
-t.test('each query of the dashboard has an answer of a Prometheus that scrapes a busy app', async (t) => {
+t.test('each query of the dashboard returns data from a Prometheus that scrapes a busy app', async (t) => {
   const prometheus = requireBinary(t, 'prometheus')
   if (prometheus === undefined) return
   const s = await busyApp(t)

@@ -77,7 +77,7 @@ async function observed(t: Test, options: SseTelemetryOptions = {}, sse: PylonSs
 
 const ms = ([seconds, nanos]: [number, number]) => seconds * 1000 + nanos / 1e6
 
-t.test('the meter gets the figures and the histograms that Prometheus gets, with units', async (t) => {
+t.test('OpenTelemetry gets the same metrics as Prometheus, with units', async (t) => {
   const server = await startRedis(t)
   if (server === undefined) return
   const gone = new Heard(t, 'pylon-sse:client:disconnect')
@@ -175,7 +175,7 @@ t.test('spans: false creates no spans, meter: false no metrics, and hubs are kep
   t.match((await without.collected()).get('pylon_sse.opening.duration')!.dataPoints, [{ value: { count: 1 } }])
 })
 
-t.test('without an SDK it costs no memory, and does nothing; after the app has closed, too', async (t) => {
+t.test('without an SDK the plugin does nothing and keeps no memory, also after the app has closed', async (t) => {
   const gone = new Heard(t, 'pylon-sse:client:disconnect')
   const app = fastify()
   await app.register(pylonSse)
@@ -189,7 +189,7 @@ t.test('without an SDK it costs no memory, and does nothing; after the app has c
   t.notOk((await closed.collected()).has('pylon_sse.clients'))
 })
 
-t.test('bad options are refused by name', async (t) => {
+t.test('invalid options are refused with an error that names them', async (t) => {
   const app = fastify()
   t.teardown(() => app.close())
   await app.register(pylonSse)

@@ -29,7 +29,7 @@ async function measured(t: Test, sse: PylonSseOptions = {}, options: Omit<ServeO
   return { ...s, register, values: async () => valuesOf(await register.metrics()) }
 }
 
-t.test('the metrics have the figures of stats(), by reason where there are reasons', async (t) => {
+t.test('the metrics have the values of stats(), with a label for reasons', async (t) => {
   const clock = stopClock(t)
   const s = await measured(
     t,
@@ -87,7 +87,7 @@ t.test('the metrics have the figures of stats(), by reason where there are reaso
   )
 })
 
-t.test('the histograms have times to open, lives of streams, replays, flushes and delays', async (t) => {
+t.test('histograms show the time to open, the life of streams, replays, flushes and delays', async (t) => {
   const clock = stopClock(t)
   const gone = new Heard(t, 'pylon-sse:client:disconnect')
   const s = await measured(
@@ -121,41 +121,37 @@ t.test('the histograms have times to open, lives of streams, replays, flushes an
   t.equal(of('delivery_delay_seconds', 'sum'), 0.004)
 })
 
-t.test(
-  'of a backplane there is whether it is connected, its lag, what waits, what is lost, and what is foreign',
-  async (t) => {
-    const server = await startRedis(t)
-    if (server === undefined) return
-    const states = new Heard(t, 'pylon-sse:backplane:state')
-    const s = await measured(
-      t,
-      { backplane: redisStreams({ url: server.url, maxPending: 2 }) },
-      { fastify: { logger: { level: 'silent', stream: new LogLines() } } }
-    )
-    const of = async (name: string) =>
-      (await s.values()).get(`pylon_sse_backplane_${name}{hub="sse",backplane="redis"}`)
-    t.equal(await of('connected'), 1)
-    t.equal(await of('lag_seconds'), undefined, 'nothing before the first event')
-    const reader = await s.connect()
-    await server.admin.xadd('pylon-sse', '*', 'not', 'ours')
-    await s.app.sse.publish(1)
-    await reader.next()
-    t.type(await of('lag_seconds'), 'number')
-    t.equal(await of('foreign_entries_total'), 1)
-    server.freeze()
-    for (let n = 0; n < 3; n++) s.app.sse.broadcast(n)
-    t.equal(await of('pending_events'), 2)
-    await null
-    t.equal(await of('lost_events_total'), 1)
-    server.thaw()
-    await reader.take(2)
-    t.equal(await of('pending_events'), 0)
-    await server.kill9()
-    await states.at(1)
-    t.equal(await of('connected'), 0)
-    t.equal((await s.values()).get('pylon_sse_ready{hub="sse"}'), 0)
-  }
-)
+t.test('metrics of a backplane show its connection, its lag, and waiting, lost and foreign events', async (t) => {
+  const server = await startRedis(t)
+  if (server === undefined) return
+  const states = new Heard(t, 'pylon-sse:backplane:state')
+  const s = await measured(
+    t,
+    { backplane: redisStreams({ url: server.url, maxPending: 2 }) },
+    { fastify: { logger: { level: 'silent', stream: new LogLines() } } }
+  )
+  const of = async (name: string) => (await s.values()).get(`pylon_sse_backplane_${name}{hub="sse",backplane="redis"}`)
+  t.equal(await of('connected'), 1)
+  t.equal(await of('lag_seconds'), undefined, 'nothing before the first event')
+  const reader = await s.connect()
+  await server.admin.xadd('pylon-sse', '*', 'not', 'ours')
+  await s.app.sse.publish(1)
+  await reader.next()
+  t.type(await of('lag_seconds'), 'number')
+  t.equal(await of('foreign_entries_total'), 1)
+  server.freeze()
+  for (let n = 0; n < 3; n++) s.app.sse.broadcast(n)
+  t.equal(await of('pending_events'), 2)
+  await null
+  t.equal(await of('lost_events_total'), 1)
+  server.thaw()
+  await reader.take(2)
+  t.equal(await of('pending_events'), 0)
+  await server.kill9()
+  await states.at(1)
+  t.equal(await of('connected'), 0)
+  t.equal((await s.values()).get('pylon_sse_ready{hub="sse"}'), 0)
+})
 
 t.test('the exposition passes the linter of Prometheus', async (t) => {
   const promtool = requireBinary(t, 'promtool')
@@ -188,7 +184,7 @@ t.test(
   }
 )
 
-t.test('hubs of one app share a registry, and are told apart by the label hub', async (t) => {
+t.test('hubs of one app share a registry, and differ in the label hub', async (t) => {
   const register = new Registry()
   const s = await serve(t, {
     sse: false,
@@ -208,7 +204,7 @@ t.test('hubs of one app share a registry, and are told apart by the label hub', 
   t.equal(values.get('pylon_sse_opening_duration_seconds_count{hub="the admins"}'), 1)
 })
 
-t.test('the metrics leave the registry with the last hub, so that another app may have it', async (t) => {
+t.test('the metrics leave the registry with the last hub, so that another app can use it', async (t) => {
   const register = new Registry()
   for (let i = 0; i < 2; i++) {
     const app = fastify()
@@ -242,7 +238,7 @@ t.test("the default registry is that of fastify-metrics, or else prom-client's o
   t.notMatch(await globalRegistry.metrics(), /pylon_sse/)
 })
 
-t.test('bad options are refused by name', async (t) => {
+t.test('invalid options are refused with an error that names them', async (t) => {
   const register = new Registry()
   const refused: [options: object, message: RegExp][] = [
     [{ decorator: 'live' }, /'decorator' is 'live', where the app has no hub/],

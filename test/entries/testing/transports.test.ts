@@ -1,10 +1,8 @@
-import fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { placeOfUrl } from '../../../lib/entries/testing/target.js'
-import type { ListenOptions } from '../../../lib/entries/testing/testing.js'
-import { listen } from '../../../lib/entries/testing/testing.js'
-import pylonSse from '../../../lib/index.js'
+import { type ListenOptions, listen } from '../../../lib/entries/testing/testing.js'
 import { requireBinary } from '../../kit/binary.js'
+import { withStream } from '../../kit/inject-client.js'
 import { type ServeOptions, serve } from '../../kit/server.js'
 
 interface Way {
@@ -173,7 +171,7 @@ t.test("an app that does not listen is tested by inject, and made to listen for 
 })
 
 t.test(
-  'over a socket the client has the address that is asked for',
+  'over a socket the client has the address that the option ip asks for',
   { skip: process.platform !== 'linux' },
   async (t) => {
     const app = await withStream(t)
@@ -245,10 +243,3 @@ t.test('listen rejects if there is no response, and says why', async (t) => {
   await t.rejects(listen(`http://127.0.0.1:${port}/`), { message: /was lost \(connect ECONNREFUSED/ })
   await t.rejects(listen(app), { message: /closed/ })
 })
-
-async function withStream(t: Test): Promise<FastifyInstance> {
-  const app = fastify()
-  t.teardown(() => app.close())
-  await app.register(pylonSse)
-  return app
-}

@@ -1,10 +1,9 @@
 import t from 'tap'
 import { MemoryEngine, memoryBackplane } from '../../../lib/backplane/memory.js'
-import type { SseClient } from '../../../lib/index.js'
-import { StreamEndedError } from '../../../lib/index.js'
-import { startProcess } from '../../kit/backplane-faults.js'
+import { type SseClient, StreamEndedError } from '../../../lib/index.js'
 import { deferred, gate } from '../../kit/deferred.js'
 import { LogLines } from '../../kit/log-lines.js'
+import { startProcess } from '../../kit/processes.js'
 import { serve } from '../../kit/server.js'
 
 t.test('onConnect knows whether a client has resumed from a valid cursor', async (t) => {

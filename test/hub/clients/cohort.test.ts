@@ -6,6 +6,7 @@ import t from 'tap'
 import { resolveOptions } from '../../../lib/api/options.js'
 import type { Client } from '../../../lib/hub/clients/client.js'
 import { ShardCohort } from '../../../lib/hub/clients/cohort.js'
+import { Counters } from '../../../lib/hub/clients/counters.js'
 import { Hub } from '../../../lib/hub/hub.js'
 import { Audiences } from '../../../lib/log/audience.js'
 import { EventLog } from '../../../lib/log/event-log.js'
@@ -177,15 +178,44 @@ function perform(model: Model, action: Simple): void {
 t.test('an event evicted before it was offered does not delay the events after it', async (t) => {
   const log = new EventLog({ epoch: 'life', replay: 1, events: 1, bytes: 1000 })
   const { everyone } = new Audiences()
-  const cohort = new ShardCohort({ touch() {}, left() {} }, everyone, { log, reader: new LogReader(log, everyone) })
+  const cohort = new ShardCohort({ touch() {}, left() {} }, everyone, {
+    log,
+    reader: new LogReader(log, everyone),
+    counters: new Counters()
+  })
   const client = { settleIn() {}, take: () => t.fail('there is nothing to take') } as unknown as Client
   cohort.add(client)
-  t.ok(cohort.makeLive(client))
+  t.ok(cohort.makeLive(client, 0))
   log.append('data: 1\n\n')
   log.append('data: 2\n\n', { topic: 'a' })
   t.notOk(cohort.isSettled)
   cohort.flush(0)
   t.ok(cohort.isSettled)
+})
+
+t.test('the last event id that a cohort knows of was sent to every live client', (t) => {
+  const log = new EventLog({ epoch: 'life', replay: 1, events: 10, bytes: 1000 })
+  const { everyone } = new Audiences()
+  const source = { log, reader: new LogReader(log, everyone), counters: new Counters() }
+  const cohort = new ShardCohort({ touch() {}, left() {} }, everyone, source)
+  const join = (told: number) => {
+    const client = { settleIn() {}, stream: { write: () => true }, awaitsLast: false } as unknown as Client
+    cohort.add(client)
+    t.ok(cohort.makeLive(client, told))
+  }
+  join(0)
+  t.equal(cohort.told, 0)
+  log.append('data: 1\n\n')
+  cohort.flush(0)
+  t.equal(cohort.told, log.head)
+  join(log.head)
+  t.equal(cohort.told, log.head, 'the second one has been sent it, too')
+  join(log.head - 1)
+  t.equal(cohort.told, 0, 'the third one has not')
+  log.append('data: 2\n\n')
+  cohort.flush(0)
+  t.equal(cohort.told, log.head)
+  t.end()
 })
 
 t.test('whatever happens during a flush, each client gets each of its events once and in order', async () => {

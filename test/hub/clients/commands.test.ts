@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import { MemoryEngine, memoryBackplane } from '../../../lib/backplane/memory.js'
-import { type Process, startProcess } from '../../kit/backplane-faults.js'
 import { LogLines } from '../../kit/log-lines.js'
+import { type Process, startProcess } from '../../kit/processes.js'
 import { serve } from '../../kit/server.js'
 
 /** Two apps that share a log, as two processes do, with one user each, and one who is on both. */

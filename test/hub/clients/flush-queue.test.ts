@@ -3,14 +3,15 @@ import t from 'tap'
 import { Diagnostics } from '../../../lib/api/diagnostics.js'
 import { FlushQueue } from '../../../lib/hub/clients/flush-queue.js'
 import type { Shard } from '../../../lib/hub/clients/shard.js'
+import { stopClock } from '../../kit/clock.js'
 
-/** A shard that only notes when it is flushed. So many clients that a turn is worth its while, unless told otherwise. */
-function stubShard(note: (now: number) => void, { offered = 0, clients = 16 } = {}): Shard {
+/** A shard that only notes when it is flushed. It has so many clients that it waits for a turn, unless told otherwise. */
+function stubShard(note: (now: number) => void, { offered = 0, clients = 16, reach = 17 } = {}): Shard {
   const flush = (now: number) => {
     note(now)
     return clients
   }
-  return { offered, flush } as unknown as Shard
+  return { offered, flush, reach } as unknown as Shard
 }
 
 /** Shards of so many clients each that note their place when they are flushed, and the turns between them. */
@@ -100,6 +101,20 @@ t.test('a shard that is added during its flush is flushed again, after those tha
   t.strictSame(seen, ['first', 'second', 'first'])
 })
 
+t.test('a broadcast within a flush does not make the shards that wait share a turn', async (t) => {
+  const queue = new FlushQueue(new Diagnostics())
+  const seen: (number | 'turn')[] = []
+  const [first, second, third, late] = notingShards([16, 16, 16, 16], seen) as [Shard, Shard, Shard, Shard]
+  const flush = first.flush.bind(first)
+  first.flush = (now) => {
+    queue.add(late)
+    return flush(now)
+  }
+  for (const shard of [first, second, third]) queue.add(shard)
+  await turns()
+  t.strictSame(seen, [0, 'turn', 1, 'turn', 2, 'turn', 3, 'turn'])
+})
+
 t.test('an empty queue can be used again', async (t) => {
   const queue = new FlushQueue(new Diagnostics())
   let flushes = 0
@@ -151,4 +166,62 @@ t.test('a stopped queue flushes nothing more, unless a shard is added', async (t
   queue.add(stubShard(() => seen.push('fourth')))
   await turns()
   t.strictSame(seen, ['stopping', 'fourth'])
+})
+
+t.test(
+  'few clients are flushed as soon as the code that broadcasts has returned, without a turn of the event loop',
+  async (t) => {
+    stopClock(t)
+    const queue = new FlushQueue(new Diagnostics())
+    const seen: string[] = []
+    const few = (name: string, reach: number) => stubShard(() => seen.push(name), { reach })
+    await Promise.resolve().then(() => {
+      queue.add(few('a', 1))
+      queue.add(few('b', 7))
+      t.strictSame(seen, [], 'not within the call')
+      queueMicrotask(() => t.strictSame(seen, [], 'nor between microtasks, which may broadcast more'))
+    })
+    await new Promise(process.nextTick)
+    t.strictSame(seen, ['a', 'b'])
+    t.ok(queue.isIdle)
+  }
+)
+
+t.test('a burst for single clients waits for turns, in which its events share writes', async (t) => {
+  const clock = stopClock(t)
+  const queue = new FlushQueue(new Diagnostics())
+  let flushes = 0
+  const one = stubShard(() => flushes++, { reach: 1, clients: 1 })
+  for (let i = 0; i < 16; i++) {
+    queue.add(one)
+    await new Promise(process.nextTick)
+    t.equal(flushes, i + 1)
+  }
+  queue.add(one)
+  await new Promise(process.nextTick)
+  t.equal(flushes, 16, 'the seventeenth within a millisecond')
+  queue.add(one)
+  await turns()
+  t.equal(flushes, 17, 'shared by two events')
+  clock.advance(1)
+  queue.add(one)
+  await new Promise(process.nextTick)
+  t.equal(flushes, 18, 'a millisecond later')
+})
+
+t.test('a queue that is stopped while it flushes few clients flushes no others', async (t) => {
+  const queue = new FlushQueue(new Diagnostics())
+  const seen: string[] = []
+  queue.add(
+    stubShard(
+      () => {
+        seen.push('stopping')
+        queue.stop()
+      },
+      { reach: 1 }
+    )
+  )
+  queue.add(stubShard(() => seen.push('second'), { reach: 1 }))
+  await turns()
+  t.strictSame(seen, ['stopping'])
 })

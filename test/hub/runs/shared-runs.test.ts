@@ -1,21 +1,18 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import t, { type Test } from 'tap'
-import type { Backplane, BackplaneListener, HistoryBounds, Parcel } from '../../../lib/backplane/backplane.js'
+import type { Test } from 'tap'
+import t from 'tap'
+import type { Backplane } from '../../../lib/backplane/backplane.js'
 import { MemoryEngine, memoryBackplane } from '../../../lib/backplane/memory.js'
 import { jetStream } from '../../../lib/backplane/nats/jetstream.js'
 import { redisStreams } from '../../../lib/backplane/redis/redis-streams.js'
-import { publisher } from '../../../lib/entries/publisher.js'
-import type { PylonSseOptions } from '../../../lib/index.js'
-import { type Process, startProcess } from '../../kit/backplane-faults.js'
 import { gate } from '../../kit/deferred.js'
 import { startNats } from '../../kit/nats-server.js'
 import { startRedis } from '../../kit/redis-server.js'
 import { RUN_SOURCES } from '../../kit/run-sources.js'
-import { serve } from '../../kit/server.js'
-import type { SseClient } from '../../kit/sse-client.js'
-import { waitingForRun } from '../../kit/waiting.js'
+import { told } from '../../kit/runs.js'
+import { known, start } from '../../kit/shared-runs.js'
 
 t.setTimeout(240_000)
 
@@ -44,32 +41,10 @@ const engines: Record<string, (t: Test) => Promise<SharedEngine | undefined>> = 
   }
 }
 
-/** A process with a route `/runs/:topic`. */
-async function start(t: Test, backplane: Backplane, sse: PylonSseOptions = {}) {
-  const s = await startProcess(t, backplane, { runs: { silence: 900 }, ...sse })
-  return { ...s, listen: (topic: string, lastEventId?: string) => listen(s, topic, lastEventId) }
-}
-
-/** By the plugin's own route, as a page does that has been told the topic. */
-async function listen(s: Process, topic: string, lastEventId?: string): Promise<SseClient> {
-  return s.connect({ query: { topic }, ...(lastEventId !== undefined && { lastEventId }) })
-}
-
-const told = ({ events }: SseClient) => events.map(({ event, data }) => [event, JSON.parse(data)])
-
 /** A source that gives nothing, and ends when it is stopped. */
 async function* untilAbort({ signal }: { signal: AbortSignal }) {
   await new Promise((resolve) => signal.addEventListener('abort', resolve))
   yield* []
-}
-
-/** Resolves when a process knows of a run. */
-async function known({ url }: Process, topic: string, events = 0): Promise<void> {
-  for (;;) {
-    const response = await fetch(`${url}/events?topic=${topic}`, { headers: { accept: 'application/json' } })
-    const page = (await response.json()) as { cursor: string; events: unknown[] }
-    if (/^r\w{12}-\d+$/.test(page.cursor) && page.events.length >= events) return
-  }
 }
 
 for (const [name, begin] of Object.entries(engines)) {
@@ -202,198 +177,3 @@ async function startRun(t: Test, [name, options]: [string, object]): Promise<Chi
   await once(child, 'message')
   return child
 }
-
-t.test(
-  'pieces that are missing from the engine are told of by resync, to the listeners of their run alone',
-  async (t) => {
-    const engine = new MemoryEngine()
-    const here = await start(t, memoryBackplane(engine))
-    const there = await start(t, memoryBackplane(engine))
-    const gates = [gate(), gate(), gate()]
-    here.app.sse.run(
-      async function* () {
-        for (const [i, { pass }] of gates.entries()) {
-          await pass()
-          yield i
-        }
-      },
-      { topic: 'x' }
-    )
-    await known(there, 'x')
-    const [client, other] = [await there.listen('x'), await there.connect()]
-    gates[0]!.open()
-    await client.take(1)
-    // The second piece gets to this process alone.
-    const [deaf] = [...engine.listeners].slice(1)
-    engine.listeners.delete(deaf!)
-    gates[1]!.open()
-    await known(here, 'x', 2)
-    engine.listeners.add(deaf!)
-    gates[2]!.open()
-    await client.waitForEnd()
-    t.strictSame(told(client).slice(1), [
-      ['resync', { reason: 'backplane', missed: null }],
-      [undefined, 2],
-      ['done', null]
-    ])
-    there.app.sse.broadcast('end')
-    t.equal((await other.next()).data, '"end"')
-  }
-)
-
-t.test('a run ends here, too, where the engine does not take it, and its process sees that', async (t) => {
-  const engine = new MemoryEngine()
-  const inner = memoryBackplane(engine, { publishTimeout: 200 })
-  let isAway = false
-  const here = await start(t, {
-    ...inner,
-    publish: async (batch: readonly Parcel[]) => {
-      if (isAway) throw new Error('away')
-      return inner.publish(batch)
-    }
-  })
-  const held = gate()
-  const work = here.app.sse.run(
-    async function* () {
-      yield 1
-      await held.pass()
-      yield 2
-    },
-    { topic: 'x' }
-  )
-  const client = await here.listen('x', work.cursor)
-  await client.take(1)
-  isAway = true
-  held.open()
-  await client.waitForEnd(20_000)
-  t.strictSame(told(client).at(-1), ['failed', { reason: 'error' }])
-})
-
-t.test('a request for a run that another process has yet to announce waits for it', async (t) => {
-  const engine = new MemoryEngine()
-  const here = await start(t, memoryBackplane(engine))
-  const there = await serve(t, {
-    sse: { backplane: memoryBackplane(engine), authorizeTopics: () => true },
-    setup: (app) => {
-      app.get('/run', (request, reply) => app.sse.stream(request, reply, { run: 'x' }))
-      app.get('/other', (request, reply) => app.sse.stream(request, reply, { run: 'y' }))
-    }
-  })
-  const listener = [...engine.listeners][1]!
-  engine.listeners.delete(listener)
-  const work = here.app.sse.run([1], { topic: 'x' })
-  await work.finished
-  await known(here, 'x', 2)
-  const entries = [...engine.entries]
-  const areWaiting = waitingForRun(t, 3)
-  const byCursor = there.connect({ query: { topic: 'x', lastEventId: work.cursor } })
-  const waiting = there.connect({ path: '/run' })
-  const gone = there.connect({ path: '/other' })
-  await areWaiting
-  listener.onEntries(entries)
-  for (const client of [await waiting, await byCursor]) {
-    await client.waitForEnd()
-    t.strictSame(told(client)[0], [undefined, 1])
-  }
-  t.equal((await gone).status, 410)
-})
-
-t.test('a run of another process that finds no room is skipped, and logged once', async (t) => {
-  const engine = new MemoryEngine()
-  const here = await start(t, memoryBackplane(engine))
-  const there = await start(t, memoryBackplane(engine), { runs: { max: 1 } })
-  for (const topic of ['a', 'b', 'c']) await here.app.sse.run([1], { topic }).finished
-  const client = await there.listen('a')
-  await client.waitForEnd()
-  t.match(await there.log.waitFor(/finds no room/), { topic: 'b' })
-  await known(here, 'c', 2)
-  t.equal(there.log.matching(/finds no room/).length, 1)
-})
-
-t.test('another run with the same topic replaces one that has ended, and no other', async (t) => {
-  const engine = new MemoryEngine()
-  const here = await start(t, memoryBackplane(engine))
-  const there = await start(t, memoryBackplane(engine))
-  const first = here.app.sse.run([1], { topic: 'x' })
-  await known(there, 'x', 2)
-  here.app.sse.run([2], { topic: 'x' })
-  for (;;) {
-    const client = await there.listen('x')
-    await client.waitForEnd()
-    if (told(client)[0]?.[1] === 2) break
-  }
-  const late = await there.listen('x', first.cursor)
-  await late.waitForEnd()
-  t.strictSame(told(late), [
-    ['resync', { reason: 'unknown', missed: null }],
-    [undefined, 2],
-    ['done', null]
-  ])
-  // Begun by two processes at once: each has its own, and keeps it.
-  const held = gate()
-  const source = (n: number) =>
-    async function* () {
-      await held.pass()
-      yield n
-    }
-  here.app.sse.run(source(3), { topic: 'y' })
-  there.app.sse.run(source(4), { topic: 'y' })
-  const clients = [await here.listen('y'), await there.listen('y')]
-  // Each has heard of the other's.
-  await there.app.sse.publish('after that')
-  await here.app.sse.publish('after both')
-  held.open()
-  for (const client of clients) await client.waitForEnd()
-  t.strictSame(
-    clients.map((client) => told(client)[0]?.[1]),
-    [3, 4]
-  )
-})
-
-t.test('while the engine is out of reach no run counts as lost, and a closing process waits for none', async (t) => {
-  const engine = new MemoryEngine()
-  const here = await start(t, memoryBackplane(engine))
-  const inner = memoryBackplane(engine)
-  let listener: BackplaneListener | undefined
-  const join = async (bounds: HistoryBounds, joining: BackplaneListener) => {
-    listener = joining
-    return inner.join(bounds, joining)
-  }
-  const there = await start(t, { ...inner, join }, { runs: { silence: 150 } })
-  here.app.sse.run(() => new Promise(() => {}), { topic: 'x' })
-  await known(there, 'x')
-  const client = await there.listen('x')
-  listener!.onState(false)
-  // Without a fault it hears of the run less often than it takes for a sign of life.
-  const third = await start(t, memoryBackplane(engine), { runs: { silence: 150 } })
-  const other = await third.listen('x')
-  await other.until(({ event }) => event === 'failed')
-  t.strictSame(client.events, [])
-  listener!.onState(true)
-  await client.until(({ event }) => event === 'failed')
-  t.strictSame(told(client), [['failed', { reason: 'lost' }]])
-  const isWaiting = waitingForRun(t, 1)
-  const waiting = there.connect({ query: { topic: 'y', lastEventId: 'r0123456789ab-1' } })
-  await isWaiting
-  const from = performance.now()
-  await there.app.close()
-  t.ok(performance.now() - from < 1900)
-  t.ok(await (await waiting).waitForRetry())
-})
-
-t.test('a publisher without clients takes no notice of runs', async (t) => {
-  const engine = new MemoryEngine()
-  const here = await start(t, memoryBackplane(engine))
-  const client = await here.connect()
-  const script = publisher(memoryBackplane(engine))
-  await script.publish('before')
-  const work = here.app.sse.run([1, 2], { topic: 'x' })
-  await work.finished
-  await known(here, 'x', 3)
-  await script.publish('after')
-  t.strictSame(
-    (await client.take(2)).map(({ data }) => data),
-    ['"before"', '"after"']
-  )
-  await script.close()
-})

@@ -1,13 +1,16 @@
+// The cases about cursors: their form, their order, and texts that are not cursors.
+
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import type { CaseContext } from '../harness.js'
 import { assertAscending, parcels } from '../log.js'
 
+/** Texts that are not cursors of any engine. */
 const FOREIGN = ['', ' ', 'x', '-', 'foreign', '1-2-3-4-5-6', '☃', randomUUID(), '\u0000', '9'.repeat(400)]
 
-/** Cursors: their form, their order, and what is none. */
+/** Adds the cases about cursors. */
 export function cursorCases({ add }: CaseContext): void {
-  add('cursors are unique, hold neither a colon nor white space, and have one order', async (log) => {
+  add('cursors are unique, contain no colon or white space, and have one order', async (log) => {
     const [a, b] = [await log.join(), await log.join()]
     const cursors: string[] = []
     for (let i = 0; i < 12; i++) {
@@ -30,7 +33,7 @@ export function cursorCases({ add }: CaseContext): void {
     }
   })
 
-  add('what is no cursor of its log compares with nothing', async (log) => {
+  add('a text that is not a cursor of the log does not compare with a cursor', async (log) => {
     const { backplane, joined } = await log.join()
     const [cursor] = await backplane.publish(parcels(1))
     for (const foreign of [...FOREIGN, `${cursor} `, ` ${cursor}`, `${cursor}x`, `x${cursor}`, `${cursor}\n`]) {
@@ -41,7 +44,7 @@ export function cursorCases({ add }: CaseContext): void {
     }
   })
 
-  add('the cursors of a batch are in its order', async (log) => {
+  add('the cursors of a batch are in the order of the batch', async (log) => {
     const { backplane, listener } = await log.join()
     const cursors = await backplane.publish(parcels(500))
     assert.equal(cursors.length, 500)

@@ -1,10 +1,12 @@
+// The cases about joining: the history within its bounds, its floor, and the entries that follow.
+
 import assert from 'node:assert/strict'
 import type { CaseContext } from '../harness.js'
 import { AMPLE, type Member, parcels, plain } from '../log.js'
 
-/** What `join` gives: the history within its bounds, its floor, and what follows it. */
+/** Adds the cases about joining. */
 export function joiningCases({ add }: CaseContext): void {
-  add('it has a name, and the limits with their defaults', async (log) => {
+  add('a backplane has a name, and limits with defaults', async (log) => {
     const { name, limits } = log.make()
     assert.match(name, /^\S+$/)
     for (const limit of ['publishTimeout', 'maxPending', 'maxPendingBytes'] as const) {
@@ -13,7 +15,7 @@ export function joiningCases({ add }: CaseContext): void {
     assert.equal(limits.optional, false)
   })
 
-  add('joining an empty log gives no history, and a place that all entries come after', async (log) => {
+  add('joining an empty log gives no history, and a floor before all entries', async (log) => {
     const a = await log.join()
     assert.deepEqual(a.joined.history, [])
     const [cursor] = await a.backplane.publish(parcels(1))
@@ -21,7 +23,7 @@ export function joiningCases({ add }: CaseContext): void {
     assert.equal(a.backplane.compare(a.joined.floor, a.joined.floor), 0)
   })
 
-  add('joining gives what is there, as it was published, after the floor', async (log) => {
+  add('joining gives the entries of the log, unchanged, all after the floor', async (log) => {
     const a = await log.join()
     const batch = parcels(7)
     const cursors = await a.backplane.publish(batch)
@@ -33,10 +35,10 @@ export function joiningCases({ add }: CaseContext): void {
     )
     assert.ok(b.backplane.compare(b.joined.floor, cursors[0]!)! < 0)
     await a.listener.until(7)
-    assert.deepEqual(a.listener.cursors, cursors, 'both processes call the places the same')
+    assert.deepEqual(a.listener.cursors, cursors, 'both processes have the same cursors')
   })
 
-  add('history is the newest entries, no more of them than asked for', async (log) => {
+  add('the history is the newest entries, at most as many as asked for', async (log) => {
     const a = await log.join()
     const cursors: string[] = []
     for (const batch of [parcels(4), parcels(4), parcels(4)]) cursors.push(...(await a.backplane.publish(batch)))
@@ -53,14 +55,17 @@ export function joiningCases({ add }: CaseContext): void {
     }
   })
 
-  add('history is the newest entries, no more bytes of them than asked for', async (log) => {
+  add('the history is the newest entries, at most as many bytes as asked for', async (log) => {
     const a = await log.join()
     const cursors: string[] = []
     for (let i = 0; i < 20; i++) cursors.push(...(await a.backplane.publish(parcels(1, 'x'.repeat(10_000)))))
     const { backplane, joined } = await log.join({ ...AMPLE, bytes: 100_000 })
     const { floor, history } = joined
     assert.ok(history.length <= 10, `${history.length} entries of 10,000 bytes are more than 100,000 bytes`)
-    assert.ok(history.length >= 5, `${history.length} entries of 10,000 bytes are all that was given of 100,000 bytes`)
+    assert.ok(
+      history.length >= 5,
+      `${history.length} entries of 10,000 bytes are much less than the 100,000 bytes asked for`
+    )
     assert.deepEqual(
       history.map(({ cursor }) => cursor),
       cursors.slice(-history.length)
@@ -68,7 +73,7 @@ export function joiningCases({ add }: CaseContext): void {
     assert.ok(backplane.compare(floor, cursors.at(-history.length - 1)!)! >= 0)
   })
 
-  add('nothing is missing, and nothing double, between the history and what follows', async (log) => {
+  add('between the history and the entries after it, none is missing and none comes twice', async (log) => {
     const a = await log.join()
     const sent: string[] = []
     const joining: Promise<Member>[] = []
@@ -82,7 +87,7 @@ export function joiningCases({ add }: CaseContext): void {
       await listener.until(sent.length - joined.history.length)
       const heard = [...joined.history, ...listener.entries].map(({ messageId }) => messageId)
       assert.deepEqual(heard, sent)
-      assert.equal(listener.early, 0, 'nothing is told before it has joined')
+      assert.equal(listener.early, 0, 'the listener is not called before join() has resolved')
     }
   })
 }

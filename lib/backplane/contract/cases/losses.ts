@@ -1,12 +1,14 @@
+// The cases about losses: a log that was deleted, or that lacks entries which were read from it.
+
 import assert from 'node:assert/strict'
 import type { CaseContext } from '../harness.js'
 import { ContractListener, within } from '../listener.js'
 import { AMPLE, type Member, parcels } from '../log.js'
 
-/** A log that was deleted, or has lost entries that were read. */
+/** Adds the cases about losses. Each needs the parts of the harness that cause the loss. */
 export function lossCases({ add, harness, patience }: CaseContext): void {
   if (harness.replace) {
-    add('a log that was deleted is a gap, after which the new one is heard', async (log) => {
+    add('after the log is deleted, the listener gets a gap and the entries of the new log', async (log) => {
       const [a, b] = [await log.join(), await log.join()]
       const old = await a.backplane.publish(parcels(3))
       await Promise.all([a.listener.until(3), b.listener.until(3)])
@@ -20,13 +22,13 @@ export function lossCases({ add, harness, patience }: CaseContext): void {
         await listener.untilCursor(cursors.at(-1)!, newest)
         assert.ok(newest().some(({ messageId }) => messageId === batch.at(-1)!.messageId))
         assert.ok(backplane.compare(floor, cursors.at(-1)!)! < 0)
-        assert.ok(!newest().some(({ cursor }) => old.includes(cursor)), 'nothing of the old log is told again')
+        assert.ok(!newest().some(({ cursor }) => old.includes(cursor)), 'no entry of the old log comes again')
       }
     })
   }
 
   if (harness.keep && harness.restore) {
-    add('a log that has lost its newest entries tells of the loss, to those who join later, too', async (log) => {
+    add('the loss of the newest entries is reported in the log, also for processes that join later', async (log) => {
       const all = [await log.join(), await log.join()]
       const [a, b] = all as [Member, Member]
       const kept = parcels(3)
@@ -41,17 +43,17 @@ export function lossCases({ add, harness, patience }: CaseContext): void {
       const cursors = await log.retry(() => a.backplane.publish(after))
       for (const { listener } of all) {
         await listener.untilGap()
-        assert.ok(listener.losses.length > 0, 'it asks for the report of the loss')
+        assert.ok(listener.losses.length > 0, 'the backplane asks for a report of the loss')
         await listener.untilCursor(cursors.at(-1)!, () => listener.newest)
         const ids = listener.newest.map(({ messageId }) => messageId)
         assert.ok(
           listener.losses.some(({ messageId }) => ids.includes(messageId)),
-          'the log has the report'
+          'the report is in the log'
         )
         assert.deepEqual(
           kept.concat(lost, after).filter(({ messageId }) => ids.includes(messageId)),
           kept.concat(after),
-          'what is lost is not there, and the rest is'
+          'the lost entries are gone, and the others are there'
         )
         assertOnce(listener)
       }
@@ -59,11 +61,11 @@ export function lossCases({ add, harness, patience }: CaseContext): void {
       const { history } = (await log.join()).joined
       assert.ok(
         reports.some(({ messageId }) => history.some((entry) => entry.messageId === messageId)),
-        'who joins later finds the report'
+        'a process that joins later finds the report'
       )
     })
 
-    add('entries that are lost are missed, although as many have followed', async (log) => {
+    add('a loss is noticed although as many new entries have followed', async (log) => {
       const a = await log.join()
       await a.backplane.publish(parcels(2))
       await a.listener.until(2)
@@ -77,45 +79,42 @@ export function lossCases({ add, harness, patience }: CaseContext): void {
       for (const batch of [parcels(1), parcels(1), parcels(1)]) last = await log.retry(() => other.publish(batch))
       await a.listener.untilGap()
       await a.listener.untilCursor(last[0]!, () => a.listener.newest)
-      assert.ok(a.listener.losses.length > 0, 'it asks for the report of the loss')
+      assert.ok(a.listener.losses.length > 0, 'the backplane asks for a report of the loss')
     })
 
-    add(
-      'a log that loses its newest entries twice in a row tells of each loss, to those who join between, too',
-      async (log) => {
-        const a = await log.join()
-        await a.backplane.publish(parcels(2))
-        await a.listener.until(2)
-        await harness.keep!()
-        const all: Member[] = [a]
-        for (let round = 1; round <= 2; round++) {
-          // Of those who have read what is lost some do not live to see the loss.
-          const dying = await log.join()
-          const [lost] = await dying.backplane.publish(parcels(1))
-          for (const { listener, joined } of [...all, dying])
-            await listener.untilCursor(lost!, () => [...joined.history, ...listener.entries, ...listener.sinceGap])
-          await within(dying.backplane.close(), 'close()', patience)
-          const before = all.map(({ listener }) => ({ gaps: listener.gaps.length, losses: listener.losses.length }))
-          await harness.restore!()
-          const [cursor] = await log.retry(() => a.backplane.publish(parcels(1)))
-          for (const [i, { listener }] of all.entries()) {
-            await listener.untilGap(before[i]!.gaps + 1)
-            await listener.untilCursor(cursor!, () => listener.newest)
-            assert.ok(listener.losses.length > before[i]!.losses, `it asks for the report of loss ${round}`)
-          }
-          const reports = all.flatMap(({ listener }, i) => listener.losses.slice(before[i]!.losses))
-          const later = await log.join()
-          assert.ok(
-            reports.some(({ messageId }) => later.joined.history.some((entry) => entry.messageId === messageId)),
-            `who joins after loss ${round} finds the report of it`
-          )
-          all.push(later)
+    add('two losses in a row are reported one by one, also for processes that join in between', async (log) => {
+      const a = await log.join()
+      await a.backplane.publish(parcels(2))
+      await a.listener.until(2)
+      await harness.keep!()
+      const all: Member[] = [a]
+      for (let round = 1; round <= 2; round++) {
+        // A process that has read the lost entry may be closed before the loss is found.
+        const dying = await log.join()
+        const [lost] = await dying.backplane.publish(parcels(1))
+        for (const { listener, joined } of [...all, dying])
+          await listener.untilCursor(lost!, () => [...joined.history, ...listener.entries, ...listener.sinceGap])
+        await within(dying.backplane.close(), 'close()', patience)
+        const before = all.map(({ listener }) => ({ gaps: listener.gaps.length, losses: listener.losses.length }))
+        await harness.restore!()
+        const [cursor] = await log.retry(() => a.backplane.publish(parcels(1)))
+        for (const [i, { listener }] of all.entries()) {
+          await listener.untilGap(before[i]!.gaps + 1)
+          await listener.untilCursor(cursor!, () => listener.newest)
+          assert.ok(listener.losses.length > before[i]!.losses, `the backplane asks for a report of loss ${round}`)
         }
+        const reports = all.flatMap(({ listener }, i) => listener.losses.slice(before[i]!.losses))
+        const later = await log.join()
+        assert.ok(
+          reports.some(({ messageId }) => later.joined.history.some((entry) => entry.messageId === messageId)),
+          `a process that joins after loss ${round} finds its report`
+        )
+        all.push(later)
       }
-    )
+    })
 
     if (harness.replace)
-      add('a log that went away and is back is told to nobody again', async (log) => {
+      add('entries of a log that was deleted and restored do not come again', async (log) => {
         const all = [await log.join(), await log.join()]
         const [a] = all as [Member, Member]
         await a.backplane.publish(parcels(20))
@@ -136,7 +135,7 @@ export function lossCases({ add, harness, patience }: CaseContext): void {
   }
 }
 
-/** What a gap's history has is not told; all else is told once. */
+/** Checks that no entry has come twice, apart from the histories of gaps. */
 function assertOnce({ entries }: ContractListener): void {
-  assert.equal(new Set(entries.map(({ messageId }) => messageId)).size, entries.length, 'an entry is told twice')
+  assert.equal(new Set(entries.map(({ messageId }) => messageId)).size, entries.length, 'an entry has come twice')
 }

@@ -1,3 +1,5 @@
+// The cases about the content of entries: all fields of a message, large bodies, and entries of another format.
+
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import type { BackplaneEvent, BackplaneMessage, Parcel } from '../../backplane.js'
@@ -5,9 +7,9 @@ import { faultOf } from '../../entry-format.js'
 import type { CaseContext } from '../harness.js'
 import { assertAscending, type Member, numbering, parcels, plain } from '../log.js'
 
-/** What an entry holds: all fields of a message, large ones, and entries that this package has not written. */
+/** Adds the cases about the content of entries. */
 export function messageCases({ add, harness }: CaseContext): void {
-  add('every field of a message comes through', async (log) => {
+  add('every field of a message arrives unchanged', async (log) => {
     const [a, b] = [await log.join(), await log.join()]
     const request = { key: 'k"\\☃', digest: 'd'.repeat(64), index: 2, count: 3 }
     const event: BackplaneEvent = { kind: 'event', body: 'event: a\ndata: {"b":"\u{1f600}"}\n\n' }
@@ -21,7 +23,7 @@ export function messageCases({ add, harness }: CaseContext): void {
       { ...event, id: 'i', topic: 't', except: 'e', isText: true, request },
       { kind: 'disconnect', body: '{"selector":{"topic":"x"},"options":{}}' },
       { ...event, body: 'data: \u0000\u0001\u2028\r\n\n\t"\\ \u{10ffff}' },
-      // A decoder of UTF-8 may take the mark for its own.
+      // A UTF-8 decoder may remove a byte order mark.
       { ...event, body: '\ufeffdata: x\n\n' },
       { ...event, topic: '__proto__', body: '{}' }
     ]
@@ -37,7 +39,7 @@ export function messageCases({ add, harness }: CaseContext): void {
     }
   })
 
-  add('large events come through', async (log) => {
+  add('large events arrive unchanged', async (log) => {
     const [a, b] = [await log.join(), await log.join()]
     const batch = parcels(4, `data: ${'ä"\u{1f600}'.repeat(40_000)}\n\n`)
     const cursors = await a.backplane.publish(batch)
@@ -45,13 +47,13 @@ export function messageCases({ add, harness }: CaseContext): void {
     assert.deepEqual(b.listener.cursors, cursors)
     const late = await log.join()
     for (const [i, { message }] of batch.entries()) {
-      assert.ok(b.listener.entries[i]!.message.body === message.body, 'its body is as it was')
-      assert.ok(late.joined.history[i]!.message.body === message.body, 'its body is as it was, from history')
+      assert.ok(b.listener.entries[i]!.message.body === message.body, 'the body is unchanged')
+      assert.ok(late.joined.history[i]!.message.body === message.body, 'the body is unchanged in the history')
     }
   })
 
   if (harness.intrude) {
-    add('what strangers put into the log is passed over, and nothing around it', async (log) => {
+    add('foreign entries in the log are skipped, and no others', async (log) => {
       const all = [await log.join(), await log.join()]
       const [a] = all as [Member]
       const sent: Parcel[] = []
@@ -76,7 +78,7 @@ export function messageCases({ add, harness }: CaseContext): void {
           cursors
         )
         assertAscending(backplane, [...told.map(({ cursor }) => cursor), last!])
-        assert.ok(listener.foreign.length + told.length > known.length, 'what is passed over is told')
+        assert.ok(listener.foreign.length + told.length > known.length, 'skipped entries are reported to the listener')
         assert.equal(listener.gaps.length, 0)
       }
     })

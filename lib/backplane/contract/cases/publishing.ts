@@ -1,28 +1,33 @@
+// The cases about publishing: who gets a message, in which order, and what happens to a batch that is published again.
+
 import assert from 'node:assert/strict'
 import type { Backplane, Parcel } from '../../backplane.js'
 import type { CaseContext } from '../harness.js'
 import { assertAscending, type Member, numbering, parcels, plain } from '../log.js'
 
-/** What is published: to whom it comes, in which order, and what a batch that is published again does. */
+/** Adds the cases about publishing. */
 export function publishingCases({ add }: CaseContext): void {
-  add('what one publishes comes to all, itself too, once, in order, under the cursors it was told', async (log) => {
-    const all = [await log.join(), await log.join(), await log.join()]
-    const cursors: string[] = []
-    const sent: Parcel[] = []
-    for (let i = 0; i < 20; i++) {
-      const batch = parcels(1 + (i % 7))
-      sent.push(...batch)
-      cursors.push(...(await all[0]!.backplane.publish(batch)))
+  add(
+    'messages reach every process, including the publisher, once, in order, with the acknowledged cursors',
+    async (log) => {
+      const all = [await log.join(), await log.join(), await log.join()]
+      const cursors: string[] = []
+      const sent: Parcel[] = []
+      for (let i = 0; i < 20; i++) {
+        const batch = parcels(1 + (i % 7))
+        sent.push(...batch)
+        cursors.push(...(await all[0]!.backplane.publish(batch)))
+      }
+      for (const { listener } of all) {
+        await listener.until(sent.length)
+        assert.deepEqual(listener.entries.map(plain), sent.map(plain))
+        assert.deepEqual(listener.cursors, cursors)
+      }
+      await assertNoRepeats(all)
     }
-    for (const { listener } of all) {
-      await listener.until(sent.length)
-      assert.deepEqual(listener.entries.map(plain), sent.map(plain))
-      assert.deepEqual(listener.cursors, cursors)
-    }
-    await settled(all)
-  })
+  )
 
-  add('several that publish at once are heard in one order by all', async (log) => {
+  add('messages of several publishers reach all processes in one order', async (log) => {
     const all = [await log.join(), await log.join(), await log.join()]
     const publish = async (backplane: Backplane) => {
       const sent: [messageId: string, cursor: string][] = []
@@ -52,7 +57,7 @@ export function publishingCases({ add }: CaseContext): void {
     }
   })
 
-  add('a batch that is published again is told by its message ids', async (log) => {
+  add('a batch that is published twice can be recognised by its message ids', async (log) => {
     const [a, b] = [await log.join(), await log.join()]
     const publisher = numbering()
     const batch = publisher(3)
@@ -65,7 +70,7 @@ export function publishingCases({ add }: CaseContext): void {
       heard.slice(0, 3).map(({ messageId }) => messageId),
       ids
     )
-    // An engine may leave the second out by itself.
+    // Some engines drop the second batch themselves.
     if (heard.length > 3)
       assert.deepEqual(
         heard.slice(3).map(({ messageId }) => messageId),
@@ -77,7 +82,7 @@ export function publishingCases({ add }: CaseContext): void {
     }
   })
 
-  add('a batch that has grown, or shrunk, by the time it is published again is there whole', async (log) => {
+  add('a batch that is published again with more or fewer messages arrives whole', async (log) => {
     const [a, b] = [await log.join(), await log.join()]
     const publisher = numbering()
     const batch = publisher(3)
@@ -94,20 +99,20 @@ export function publishingCases({ add }: CaseContext): void {
     }
   })
 
-  add('entries tell when the engine got them', async (log) => {
+  add('entries have the time at which the engine received them', async (log) => {
     const { backplane, listener } = await log.join()
     await backplane.publish(parcels(1))
     const { at } = (await listener.until(1)).entries[0]!
-    assert.ok(Math.abs(Date.now() - at) < 86_400_000, `it is ms since 1970: ${at}`)
+    assert.ok(Math.abs(Date.now() - at) < 86_400_000, `the time is in ms since 1970: ${at}`)
   })
 }
 
-/** Nothing comes again that has come: a last entry is the next that all hear. */
-async function settled(all: readonly Member[]): Promise<void> {
+/** Checks that no earlier entry comes again: the next entry that everyone gets is a new one. */
+async function assertNoRepeats(all: readonly Member[]): Promise<void> {
   const [cursor] = await all[0]!.backplane.publish(parcels(1))
   for (const { listener } of all) {
     const count = listener.entries.length
     await listener.untilCursor(cursor!)
-    assert.ok(listener.entries.length <= count + 1, 'something was told twice')
+    assert.ok(listener.entries.length <= count + 1, 'an entry has come twice')
   }
 }
