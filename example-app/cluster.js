@@ -4,7 +4,7 @@
 import cluster from 'node:cluster'
 import { buildApp } from './app.js'
 import { openDatabase } from './database/database.js'
-import { removeVisitorsOf } from './state/presence.js'
+import { removeProcess } from './state/presence.js'
 
 const WORKERS = 3
 
@@ -36,7 +36,7 @@ async function lead() {
     const worker = cluster.fork()
     const { pid } = worker.process
     // Its visitors have left, also where it was killed. Without the database they are taken off later.
-    worker.once('disconnect', () => removeVisitorsOf(database, String(pid)).catch(() => {}))
+    worker.once('disconnect', () => removeProcess(database, String(pid)).catch(() => {}))
     return new Promise((resolve) => {
       let isUp = false
       worker.once('listening', (address) => {

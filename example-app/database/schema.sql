@@ -71,14 +71,21 @@ begin
 end $$;
 create trigger announce_room after insert on board.rooms for each row execute function board.announce_room();
 
--- The streams that are open to rooms. Each process tells from time to time which ones it has.
+-- The processes of the app that have clients. Each reports from time to time; the others remove one that has fallen silent.
+create unlogged table board.processes (
+  id text primary key,
+  seen_at timestamptz not null default clock_timestamp()
+);
+
+-- The streams that are open to rooms.
 create unlogged table board.visitors (
   client uuid primary key,
   room text not null references board.rooms on delete cascade,
   person text not null,
-  process text not null,
-  seen_at timestamptz not null default clock_timestamp()
+  -- With a process go its visitors. A last report of a process that was killed is refused if it comes after that.
+  process text not null references board.processes on delete cascade
 );
+create index on board.visitors (process);
 
 create function board.announce_people() returns trigger language plpgsql as $$
 begin

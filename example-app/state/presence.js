@@ -1,6 +1,6 @@
 // Who is in which room.
 
-/** Shortest time between two reports of this process, and the longest, ms. */
+/** The time from a change to the report of it, and from one report to the next without a change, ms. */
 const SHORTEST = 250
 const LONGEST = 10_000
 /** A process that has not reported for so long is gone, ms. */
@@ -14,6 +14,8 @@ export class Presence {
   /** The clients of this process, by id. */
   #clients = new Map()
   #timer
+  /** When the timer ends, ms. */
+  #dueAt = Infinity
   #reporting = Promise.resolve()
   #hasReported = false
   #closed = false
@@ -53,47 +55,74 @@ export class Presence {
     clearTimeout(this.#timer)
     this.#clients.clear()
     await this.#reporting
-    if (this.#hasReported) await this.#report()
+    if (this.#hasReported) await removeProcess(this.#database, this.#processId).catch(this.#onError)
   }
 
+  /** Reports after this time, or earlier if that is due already. */
   #reportIn(ms) {
-    if (this.#closed) return
+    const dueAt = performance.now() + ms
+    if (this.#closed || dueAt >= this.#dueAt) return
+    this.#dueAt = dueAt
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => {
-      this.#reporting = this.#report().then(() => this.#reportIn(LONGEST))
+      this.#dueAt = Infinity
+      this.#reporting = this.#reporting.then(() => this.#report()).then(() => this.#reportIn(LONGEST))
     }, ms).unref()
   }
 
   /** Tells the database which clients this process has. One that is out of reach is told the next time. */
   async #report() {
-    const clients = [...this.#clients]
     try {
-      await this.#database.query(
-        `with mine as (select * from unnest($2::uuid[], $3::text[], $4::text[]) as m (client, room, person)),
-        gone as (
-          delete from board.visitors v
-          where (process = $1 and not exists (select from mine m where m.client = v.client))
-            or seen_at < clock_timestamp() - $5 * interval '1 ms'
-        )
-        insert into board.visitors (client, room, person, process)
-        select client, room, person, $1 from mine where exists (select from board.rooms r where r.name = room)
-        on conflict (client) do update set seen_at = clock_timestamp()`,
-        [
-          this.#processId,
-          clients.map(([id]) => id),
-          clients.map(([, { room }]) => room),
-          clients.map(([, { user }]) => user),
-          PATIENCE
-        ]
-      )
-      this.#hasReported = true
+      while (!(await this.#tell())) await this.#register()
+      await this.#removeSilentProcesses()
     } catch (error) {
       this.#onError(error)
     }
   }
+
+  /** Also for a process that the others took for gone, since it stood still. */
+  async #register() {
+    await this.#database.query('insert into board.processes values ($1) on conflict (id) do nothing', [this.#processId])
+    this.#hasReported = true
+  }
+
+  /** @returns whether the database knows this process */
+  async #tell() {
+    const clients = [...this.#clients]
+    const known = await this.#database.query(
+      `with me as (update board.processes set seen_at = clock_timestamp() where id = $1 returning id),
+      mine as (select * from unnest($2::uuid[], $3::text[], $4::text[]) as m (client, room, person)),
+      gone as (
+        delete from board.visitors v
+        where process = $1 and not exists (select from mine m where m.client = v.client)
+      ),
+      come as (
+        insert into board.visitors (client, room, person, process)
+        select client, room, person, me.id from mine, me where exists (select from board.rooms r where r.name = room)
+        on conflict (client) do nothing
+      )
+      select from me`,
+      [
+        this.#processId,
+        clients.map(([id]) => id),
+        clients.map(([, { room }]) => room),
+        clients.map(([, { user }]) => user)
+      ]
+    )
+    return known.length > 0
+  }
+
+  async #removeSilentProcesses() {
+    await this.#database.query(
+      `delete from board.processes where id in (
+        select id from board.processes where seen_at < clock_timestamp() - $1 * interval '1 ms' for update skip locked
+      )`,
+      [PATIENCE]
+    )
+  }
 }
 
-/** Takes the clients of a process off that has exited. */
-export async function removeVisitorsOf(database, processId) {
-  await database.query('delete from board.visitors where process = $1', [processId])
+/** Takes the clients of a process off that has exited, also those of a report that the database is still at work on. */
+export async function removeProcess(database, processId) {
+  await database.query('delete from board.processes where id = $1', [processId])
 }

@@ -5,6 +5,7 @@ import t from 'tap'
 import { BoardCluster, runCluster, START, servedBy } from '../kit/board-cluster.js'
 import { withTimeout } from '../kit/patience.js'
 import { startPostgres } from '../kit/postgres-server.js'
+import { eventually } from '../kit/processes.js'
 import { changesOf, numberOf, type Snapshot } from '../kit/task-board.js'
 
 // More than a quiet machine needs, since its processes take long to start on a busy one.
@@ -78,6 +79,26 @@ t.test('when a process is killed, its clients continue on another one and miss n
   await watching.until(isOf(['Bob']))
 })
 
+t.test('a report that the database is at work on when its process is killed leaves nobody', { skip }, async (t) => {
+  const cookie = await board.logIn('Dot')
+  const slow = await server.admin.connect()
+  t.teardown(() => slow.release(true))
+  await slow.query('begin')
+  // Held until the end of the transaction: others that publish events cannot commit.
+  await slow.query(`select pg_advisory_xact_lock('pylon_sse.commits'::regclass::oid::bigint)`)
+  const stream = await board.stream(cookie, 'team-b')
+  const pid = servedBy(stream)
+  const rowsOf = async (query: string, values: unknown[] = []) => (await server.admin.query(query, values)).rows
+  const isWaiting = `select from pg_stat_activity where wait_event = 'advisory' and query like '%board.visitors%'`
+  await eventually(async () => (await rowsOf(isWaiting)).length > 0, 'the report waits')
+  process.kill(pid, 'SIGKILL')
+  await board.waitFor(new RegExp(`${pid} has ended .SIGKILL.\\nAnother one has taken its place`))
+  await slow.query('commit')
+  const known = 'select from board.processes where id = $1'
+  await eventually(async () => (await rowsOf(known, [String(pid)])).length === 0, 'the process is gone')
+  t.strictSame(await rowsOf(`select person from board.visitors where person = 'Dot'`), [])
+})
+
 t.test('a signal ends the app, which leaves no presence and no connection in the database', { skip }, async (t) => {
   const cookie = await board.logIn('Ann')
   const streams = await board.streamsOnEach(3, cookie)
@@ -85,6 +106,7 @@ t.test('a signal ends the app, which leaves no presence and no connection in the
   t.equal(await board.stop(), 0)
   for (const stream of streams) await stream.waitForEnd()
   t.strictSame((await server.admin.query('select * from board.visitors')).rows, [])
+  t.strictSame((await server.admin.query('select * from board.processes')).rows, [])
   t.strictSame(await server.connectionNames(), ['test'])
 })
 
