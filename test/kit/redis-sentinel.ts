@@ -10,6 +10,7 @@ import { requireBinary } from './binary.js'
 import { withTimeout } from './patience.js'
 import { eventually } from './processes.js'
 import { freePort, type RedisServer, startRedis } from './redis-server.js'
+import { freeze } from './signals.js'
 
 const NAME = 'main'
 /** How long the master may be silent before the sentinel promotes the replica, ms. */
@@ -21,6 +22,7 @@ export class RedisSentinel {
   readonly replica: RedisServer
   readonly port: number
   readonly #admin: Redis
+  #process: ChildProcess | undefined
 
   private constructor(master: RedisServer, replica: RedisServer, port: number) {
     this.master = master
@@ -47,6 +49,8 @@ export class RedisSentinel {
   client(t: Test, options: { failoverDetector?: boolean } = {}): Redis {
     const client = new Redis({ sentinels: [{ host: '127.0.0.1', port: this.port }], name: NAME, ...options })
     client.on('error', () => {})
+    // With `failoverDetector`, a client that is disconnected while it connects still subscribes to the sentinels.
+    client.once('end', () => client.disconnect())
     t.teardown(() => client.disconnect())
     return client
   }
@@ -67,6 +71,10 @@ export class RedisSentinel {
     return list.split('\n').filter((line) => / sub=[1-9]/.test(line)).length
   }
 
+  freeze(): void {
+    freeze([this.#process!.pid!])
+  }
+
   async #watch(t: Test, binary: string): Promise<void> {
     const file = join(this.master.folder, 'sentinel.conf')
     const lines = [
@@ -79,6 +87,7 @@ export class RedisSentinel {
     ]
     await writeFile(file, `${lines.join('\n')}\n`)
     const child = spawn(binary, [file, '--sentinel'], { stdio: 'ignore' })
+    this.#process = child
     t.teardown(() => {
       this.#admin.disconnect()
       return end(child)

@@ -53,6 +53,7 @@ const OWN_OPTIONS = {
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,
   connectTimeout: CONNECT_TIMEOUT,
+  sentinelCommandTimeout: CONNECT_TIMEOUT,
   disconnectTimeout: 100,
   commandTimeout: undefined,
   socketTimeout: undefined,

@@ -1,3 +1,6 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { once } from 'node:events'
+import type net from 'node:net'
 import t from 'tap'
 import { redisStreams } from '../../../lib/backplane/redis/redis-streams.js'
 import { resyncOf } from '../../kit/numbered.js'
@@ -67,4 +70,24 @@ t.test('lost connections leave no connection to the sentinel, so the process can
   client.disconnect()
   await process.app.close()
   await eventually(async () => (await sentinel.countSubscribers()) === 0, 'all have gone')
+})
+
+t.test('a sentinel that does not reply keeps no connection for long, so they cannot pile up', async (t) => {
+  const sentinel = await RedisSentinel.start(t)
+  if (sentinel === undefined) return
+  const client = sentinel.client(t)
+  const process = await startProcess(t, redisStreams({ client }))
+  client.disconnect()
+  sentinel.freeze()
+  const sockets: net.Socket[] = []
+  const keep = (message: unknown) => sockets.push((message as { socket: net.Socket }).socket)
+  subscribe('net.client.socket', keep)
+  t.teardown(() => unsubscribe('net.client.socket', keep))
+  await sentinel.master.admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+  const toSentinel = () => sockets.filter(({ remotePort }) => remotePort === sentinel.port)
+  await eventually(() => toSentinel().length >= 2, 'both connections of the plugin ask the sentinel')
+  const [first] = toSentinel()
+  await once(first!, 'close')
+  await process.app.close()
+  await eventually(() => toSentinel().every(({ destroyed }) => destroyed), 'all have gone')
 })
