@@ -1,5 +1,6 @@
 // The stream of NATS that holds the log: creating, checking, appending, and reading ranges.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo } from '@nats-io/jetstream'
 import type { BackplaneEntry, BackplaneListener, HistoryBounds, Joined, Parcel } from '../backplane.js'
 import { packBatch, unpackBatch } from './batch-codec.js'
@@ -12,6 +13,9 @@ const CHUNK = 1000
 const CHUNK_BYTES = 512 * 1024
 /** Largest size of the headers of a message, bytes. */
 const HEADERS = 512
+/** How often the server is asked again about a stream that it is still creating, and the pause before each time, ms. */
+const CREATING_CHECKS = 100
+const CREATING_PAUSE = 20
 
 export interface NatsStreamOptions {
   stream: string
@@ -55,7 +59,21 @@ export class NatsStream {
   }
 
   /** Asks the server about the stream, and creates it if there is none. @throws StreamConfigError */
-  async inform({ manager }: Linked): Promise<StreamInfo> {
+  async inform(linked: Linked): Promise<StreamInfo> {
+    const { stream, subject } = this.#options
+    let info = await this.#findOrCreate(linked)
+    for (let i = 0; i < CREATING_CHECKS && isBeingCreated(info); i++) {
+      await sleep(CREATING_PAUSE, undefined, { ref: false })
+      info = await this.#findOrCreate(linked)
+    }
+    const wrong = faultsOf(info.config, subject)
+    if (wrong.length > 0) throw new StreamConfigError(`its stream ${stream} does not serve: ${wrong.join('; ')}`)
+    const { max_msg_size: size } = info.config
+    this.#maxMessageSize = size > 0 ? size : Number.POSITIVE_INFINITY
+    return info
+  }
+
+  #findOrCreate({ manager }: Linked): Promise<StreamInfo> {
     const { stream, subject, maxMessages, maxBytes, replicas } = this.#options
     const inform = () => manager.streams.info(stream)
     const create = () =>
@@ -70,7 +88,7 @@ export class NatsStream {
         /* c8 ignore next: replicas need a cluster */
         ...(replicas !== undefined && { num_replicas: replicas })
       })
-    const info = await inform().catch(async (error: Error) => {
+    return inform().catch(async (error: Error) => {
       if (error.name !== 'StreamNotFoundError') throw error
       return create().catch((error: Error) =>
         // Another process may have created it meanwhile, with other bounds.
@@ -79,11 +97,6 @@ export class NatsStream {
         })
       )
     })
-    const wrong = faultsOf(info.config, subject)
-    if (wrong.length > 0) throw new StreamConfigError(`its stream ${stream} does not serve: ${wrong.join('; ')}`)
-    const { max_msg_size: size } = info.config
-    this.#maxMessageSize = size > 0 ? size : Number.POSITIVE_INFINITY
-    return info
   }
 
   /**
@@ -210,6 +223,14 @@ export function lastNanos({ state: { last_ts } }: StreamInfo): string {
   const seconds = Math.floor(Date.parse(last_ts) / 1000)
   const [, fraction = ''] = /\.(\d+)/.exec(last_ts) ?? []
   return `${seconds}${fraction.padEnd(9, '0')}`
+}
+
+/**
+ * Whether the server has not set the time of the stream's creation yet. Until then it says the year 1, to any process that asks while
+ * another one creates the stream.
+ */
+function isBeingCreated({ created }: StreamInfo): boolean {
+  return Date.parse(created) < 0
 }
 
 /** Says what is unsuitable in the configuration of a stream. Its other limits may differ from the options. */

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { StreamConfig } from '@nats-io/jetstream'
 import t from 'tap'
+import type { Linked } from '../../../lib/backplane/nats/link.js'
+import { NatsStream } from '../../../lib/backplane/nats/nats-stream.js'
 import { bodiesOf, join, parcels } from '../../kit/backplane-listener.js'
 import { addStream, infoOf, over, UNAVAILABLE } from '../../kit/jetstream.js'
 import { startNats } from '../../kit/nats-server.js'
@@ -33,6 +35,25 @@ t.test('processes that start at once agree on one stream, whatever bounds they g
   await processes[0]!.publish(parcels('1'))
   for (const { listener } of joined) t.strictSame(bodiesOf(await listener.waitForEntries(1)), ['1'])
 })
+
+t.test(
+  'a stream that the server is still creating for another process is not taken for another one later',
+  async (t) => {
+    const server = await startNats(t)
+    if (server === undefined) return
+    const { manager } = await server.admin()
+    const options = { stream: 'NEW', subject: 'new', maxMessages: 10, maxBytes: 1000, replicas: undefined }
+    const { created } = await new NatsStream(options).inform({ manager } as Linked)
+    let asked = 0
+    const info = async (name: string) => {
+      const info = await manager.streams.info(name)
+      return asked++ < 3 ? { ...info, created: '0001-01-01T00:00:00Z' } : info
+    }
+    const early = { manager: { streams: { info } } } as unknown as Linked
+    t.equal((await new NatsStream(options).inform(early)).created, created)
+    t.equal(asked, 4)
+  }
+)
 
 t.test('an unsuitable stream is refused, and the error says what differs', async (t) => {
   const server = await startNats(t)
