@@ -77,7 +77,7 @@ const limits = { publishTimeout: LONG }
 
 function sentinelCase(failoverDetector: boolean, isPlanned: boolean, config: string[]) {
   return async (t: Test) => {
-    const sentinel = await RedisSentinel.start(t, config)
+    const sentinel = await RedisSentinel.start(t, config, 1000)
     if (sentinel === undefined) return
     const backplane = () => redisStreams({ client: sentinel.client(t, { failoverDetector }), ...limits })
     const { master, replica } = sentinel

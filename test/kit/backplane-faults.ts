@@ -29,7 +29,7 @@ export function testBackplane(t: Test, start: StartEngine): void {
 /** Tests what clients and publishers get while the engine is out of reach, and after its log has changed. */
 function testFaults(test: EngineTest): void {
   test('after kill -9 and a restart of the engine, no acknowledged event is missing, and clients stay connected', async (t, engine) => {
-    const processes = await startProcesses(t, engine, 2)
+    const processes = await startProcesses(t, engine, 2, { publishTimeout: 60_000 })
     const clients = [await processes[0].connect(), await processes[1].connect()]
     const ids = await publish(processes[0], 1, 20)
     await engine.kill9()
@@ -102,7 +102,7 @@ function testFaults(test: EngineTest): void {
   })
 
   test('events over the limits on waiting events are lost, and publish rejects', async (t, engine) => {
-    const limits = { maxPending: 5, publishTimeout: 500 }
+    const limits = { maxPending: 5, publishTimeout: 2000 }
     const one = await startProcess(t, engine.backplane(limits))
     const client = await one.connect()
     await engine.kill9()
@@ -236,19 +236,19 @@ function testFaults(test: EngineTest): void {
   })
 
   test('closing an app leaves no connection behind, even if the engine is frozen', async (t, engine) => {
-    const before = await engine.countConnections()
+    await eventually(async () => (await engine.countConnections()) === 0, 'those of other tests are gone')
     const [calm, hasty] = await startProcesses(t, engine, 2)
     await publish(calm, 1, 3)
-    t.ok((await engine.countConnections()) > before)
+    t.ok((await engine.countConnections()) > 0)
     await calm.app.close()
     engine.freeze()
     t.teardown(() => engine.thaw())
     hasty.app.sse.broadcast('on its way')
     const from = performance.now()
     await hasty.app.close()
-    t.ok(performance.now() - from < 4000, 'a frozen engine does not delay closing for long')
+    t.ok(performance.now() - from < 10_000, 'a frozen engine does not delay closing for long')
     engine.thaw()
-    await eventually(async () => (await engine.countConnections()) === before, 'all connections are gone')
+    await eventually(async () => (await engine.countConnections()) === 0, 'all connections are gone')
     await t.rejects(hasty.app.sse.publish(1), { code: 'PYLON_SSE_ERR_CLOSED' })
   })
 }

@@ -13,8 +13,8 @@ import { freePort, type RedisServer, startRedis } from './redis-server.js'
 import { freeze } from './signals.js'
 
 const NAME = 'main'
-/** How long the master may be silent before the sentinel promotes the replica, ms. */
-const DOWN_AFTER = 1000
+/** How long the master may be silent before the sentinel promotes the replica by itself, ms: in a test it must not. */
+const DOWN_AFTER = 60_000
 
 /** A master, its replica, and a sentinel that watches them, until the end of the test. */
 export class RedisSentinel {
@@ -33,7 +33,7 @@ export class RedisSentinel {
   }
 
   /** Nothing where there is no redis-server on this machine. @param config of both servers */
-  static async start(t: Test, config: string[] = []): Promise<RedisSentinel | undefined> {
+  static async start(t: Test, config: string[] = [], downAfter = DOWN_AFTER): Promise<RedisSentinel | undefined> {
     const binary = requireBinary(t, 'redis-server')
     if (binary === undefined) return undefined
     const master = await startRedis(t, { config: ['repl-diskless-sync-delay 0', ...config] })
@@ -41,7 +41,7 @@ export class RedisSentinel {
     const replica = await startRedis(t, { config: following })
     await eventually(async () => (await replica!.replication()).master_link_status === 'up', 'the replica follows')
     const sentinel = new RedisSentinel(master!, replica!, await freePort())
-    await sentinel.#watch(t, binary)
+    await sentinel.#watch(t, binary, downAfter)
     return sentinel
   }
 
@@ -58,7 +58,8 @@ export class RedisSentinel {
   /** Has the sentinel promote the replica now, whether or not the master lives. */
   async failOver(): Promise<void> {
     await eventually(async () => {
-      if ((await this.replica.replication()).role === 'master') return true
+      const [, port] = (await this.#admin.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', NAME)) as string[]
+      if (Number(port) === this.replica.port) return true
       // Refused while it is under way, or the sentinel has not heard of the replica for a while.
       await this.#admin.call('SENTINEL', 'FAILOVER', NAME).catch(() => {})
       return false
@@ -75,15 +76,15 @@ export class RedisSentinel {
     freeze([this.#process!.pid!])
   }
 
-  async #watch(t: Test, binary: string): Promise<void> {
+  async #watch(t: Test, binary: string, downAfter: number): Promise<void> {
     const file = join(this.master.folder, 'sentinel.conf')
     const lines = [
       `port ${this.port}`,
       'bind 127.0.0.1',
       `dir ${this.master.folder}`,
       `sentinel monitor ${NAME} 127.0.0.1 ${this.master.port} 1`,
-      `sentinel down-after-milliseconds ${NAME} ${DOWN_AFTER}`,
-      `sentinel failover-timeout ${NAME} 3000`
+      `sentinel down-after-milliseconds ${NAME} ${downAfter}`,
+      `sentinel failover-timeout ${NAME} 30000`
     ]
     await writeFile(file, `${lines.join('\n')}\n`)
     const child = spawn(binary, [file, '--sentinel'], { stdio: 'ignore' })

@@ -70,7 +70,6 @@ export class NatsFeed {
     /* c8 ignore next: the driver's options are no part of its types */
     const { inboxPrefix = '_INBOX' } = (connection as { options?: { inboxPrefix?: string } }).options ?? {}
     const inbox = `${inboxPrefix}.${this.#name}`
-    this.#subscription = connection.subscribe(inbox, { callback: (error, message) => this.#receive(error, message) })
     try {
       const info = await manager.consumers.add(this.#stream, {
         name: this.#name,
@@ -91,6 +90,10 @@ export class NatsFeed {
       this.end(error as Error)
       throw error
     }
+    /* c8 ignore next: closed while the server creates the consumer */
+    if (this.#hasEnded) return
+    // The server sends once there is a subscription. Made earlier, its answer would come behind the messages, too late on a slow network.
+    this.#subscription = connection.subscribe(inbox, { callback: (error, message) => this.#receive(error, message) })
   }
 
   end(error: Error): void {

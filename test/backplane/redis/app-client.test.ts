@@ -116,6 +116,10 @@ t.test('a process is not ready while it can read, but not publish', async (t) =>
   await process.log.waitFor(/is reached again/, LONG)
   t.ok(sse.ready, 'also where nothing is published meanwhile')
   await publish(process, 2, 2)
-  await waitForEvents([reader], 2)
-  t.strictSame(dataOf(reader), ['1', '2'])
+  await reader.until(({ data }) => data === '2', LONG)
+  // What is rejected for lack of time may have been appended after all.
+  t.strictSame(
+    dataOf(reader).filter((data) => data !== '"too early"'),
+    ['1', '2']
+  )
 })

@@ -78,7 +78,7 @@ t.test('a server that has never been a master refuses at once', async (t) => {
   const pair = await startPair(t)
   if (pair === undefined) return
   const [master, replica] = pair
-  const process = await startProcess(t, redisStreams({ url: replica.url, publishTimeout: 1000 }))
+  const process = await startProcess(t, redisStreams({ url: replica.url, publishTimeout: 4000 }))
   await t.rejects(process.app.sse.publish(1), { code: 'PYLON_SSE_ERR_BACKPLANE_REFUSED' })
   await replica.admin.replicaof('NO', 'ONE')
   await process.app.sse.publish(2)

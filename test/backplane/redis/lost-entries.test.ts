@@ -69,7 +69,7 @@ withRedis('another entry with the same id counts as a loss', async (t, server) =
 withRedis('if the server refuses the report of a loss, the process continues without it', async (t, server) => {
   const { admin } = server
   const wire = await TcpProxy.to(t, server.port)
-  const backplane = open(t, { url: `redis://127.0.0.1:${wire.port}`, publishTimeout: 1000 })
+  const backplane = open(t, { url: `redis://127.0.0.1:${wire.port}`, publishTimeout: 4000 })
   const { listener } = await join(backplane)
   const lose = async () => {
     const { length } = listener.entries

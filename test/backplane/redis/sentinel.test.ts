@@ -1,5 +1,4 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { once } from 'node:events'
 import type net from 'node:net'
 import t from 'tap'
 import { redisStreams } from '../../../lib/backplane/redis/redis-streams.js'
@@ -87,7 +86,7 @@ t.test('a sentinel that does not reply keeps no connection for long, so they can
   const toSentinel = () => sockets.filter(({ remotePort }) => remotePort === sentinel.port)
   await eventually(() => toSentinel().length >= 2, 'both connections of the plugin ask the sentinel')
   const [first] = toSentinel()
-  await once(first!, 'close')
+  await eventually(() => first!.destroyed, 'it is given up')
   await process.app.close()
   await eventually(() => toSentinel().every(({ destroyed }) => destroyed), 'all have gone')
 })
