@@ -89,6 +89,8 @@ create index on board.visitors (process);
 
 create function board.announce_people() returns trigger language plpgsql as $$
 begin
+  -- One report at a time: of two at once, neither would see what the other changes. The next statement sees what was committed.
+  perform pg_advisory_xact_lock('board.visitors'::regclass::oid::bigint);
   perform pylon_sse.publish(
     jsonb_build_object('people', array(select distinct person from board.visitors v where v.room = r.room order by person)),
     event => 'presence', topic => 'room.' || r.room)

@@ -1,8 +1,5 @@
-/**
- * How long a test waits for what it expects, in ms: generous, because only a failing test ever waits that long. A machine that
- * runs the gate may be busy with others' work.
- */
-export const PATIENCE = process.env.CI === 'true' ? 20_000 : 10_000
+/** How long a test waits for what it expects, in ms: generous, because only a failing test ever waits that long. */
+export const PATIENCE = 20_000
 
 /**
  * Rejects when `promise` has not settled after `ms`, saying what was awaited and, by `seen`, what had come until then.

@@ -143,8 +143,9 @@ class Postgres implements Backplane {
       whileComing(ANSWER_TIMEOUT, this.#log.load(connection, bounds, onForeign), () => connection.received)
   }
 
+  /** May wait behind a large answer, which takes long over a slow network. */
   #append(connection: Connection, batch: readonly Parcel[]): Promise<string[]> {
-    return within(ANSWER_TIMEOUT, this.#log.append(connection, batch))
+    return whileComing(ANSWER_TIMEOUT, this.#log.append(connection, batch), () => connection.received)
   }
 
   async #run(): Promise<void> {

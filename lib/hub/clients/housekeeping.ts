@@ -20,6 +20,8 @@ export class Housekeeping {
   readonly #afterTurn: (now: number) => void
   #timer: NodeJS.Timeout | undefined
   #phase = 0
+  /** When the last turn was, ms of `performance.now()`. */
+  #turnedAt = 0
 
   constructor(shards: readonly Shard[], limits: CareLimits, afterTurn: (now: number) => void) {
     this.#shards = shards
@@ -35,6 +37,7 @@ export class Housekeeping {
     // A round is spread over turns, so that thousands of keepalives do not fall into one. With short limits a turn
     // cannot be as short as that needs, so a round then has fewer turns.
     const phases = Math.max(1, Math.min(PHASES, Math.floor(shortest / VISITS / tick)))
+    this.#turnedAt = performance.now()
     this.#timer = setInterval(() => this.#turn(phases), tick)
     this.#timer.unref()
   }
@@ -45,8 +48,17 @@ export class Housekeeping {
 
   #turn(phases: number): void {
     const now = performance.now()
-    for (const shard of this.#shards) shard.tend(now, this.#phase, phases, this.#limits)
+    const limits = this.#limitsAt(now)
+    for (const shard of this.#shards) shard.tend(now, this.#phase, phases, limits)
+    this.#turnedAt = now
     this.#phase = (this.#phase + 1) % phases
     this.#afterTurn(now)
+  }
+
+  /** A process that stood still does not know yet what its clients have taken meanwhile: it cuts none of them in its first turn. */
+  #limitsAt(now: number): CareLimits {
+    const { stallTimeout } = this.#limits
+    if (now - this.#turnedAt <= stallTimeout / VISITS) return this.#limits
+    return { ...this.#limits, stallTimeout: Number.POSITIVE_INFINITY }
   }
 }

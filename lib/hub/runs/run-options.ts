@@ -18,7 +18,10 @@ export interface RunOptions {
    * 410.
    */
   linger?: number | undefined
-  /** Time without a listener on any process after which the run is stopped, ms; `0` for never. Default: never. */
+  /**
+   * Time without a listener on any process after which the run is stopped, ms; `0` for never. Default: never. With a
+   * backplane it is at least two thirds of `runs.silence`, 10 s by default: listeners on other processes are known later.
+   */
   abandonAfter?: number | undefined
   /** Stops the run when it aborts. Default: none. */
   signal?: AbortSignal | undefined

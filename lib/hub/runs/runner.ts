@@ -50,6 +50,8 @@ interface Known {
   readonly publisher: string | undefined
   /** When it last had a listener, as far as is known, ms of `performance.now()`. */
   heardAt: number
+  /** Whether the last look nearly found it lost or abandoned. */
+  isSuspect: boolean
   readonly work?: Work
   readonly abandonAfter: number
 }
@@ -98,7 +100,14 @@ export class Runner {
     const append: AppendToRun = (run, event, last) => this.#append(run, event, last)
     const work = new Work(source, runTarget(log, resolved, this.#runs, this.#context, append))
     const bounds = { linger: resolved.linger, maxEvents: resolved.maxEvents, maxBytes: resolved.maxBytes }
-    this.#known.set(log, { bounds, publisher: undefined, heardAt: performance.now(), work, abandonAfter })
+    this.#known.set(log, {
+      bounds,
+      publisher: undefined,
+      heardAt: performance.now(),
+      isSuspect: false,
+      work,
+      abandonAfter
+    })
     this.#look()
     const stop = () => work.stop('stopped')
     if (signal?.aborted) stop()
@@ -201,7 +210,8 @@ export class Runner {
     }
     if (known !== undefined) this.#runs.remove(known)
     const run = this.#runs.add(topic, id, bounds, first)
-    this.#known.set(run, { bounds, publisher, heardAt: performance.now(), abandonAfter: Number.POSITIVE_INFINITY })
+    const abandonAfter = Number.POSITIVE_INFINITY
+    this.#known.set(run, { bounds, publisher, heardAt: performance.now(), isSuspect: false, abandonAfter })
     this.#look()
     this.#waiting.look()
     return run
@@ -227,15 +237,30 @@ export class Runner {
       const { work, publisher } = known
       if (work !== undefined) {
         works++
-        if (now - known.heardAt >= known.abandonAfter) work.stop('abandoned')
+        if (this.#isOver(known, now - known.heardAt, this.#patienceOf(known))) work.stop('abandoned')
         continue
       }
       if (run.isHeard) heard.push(run.topic)
       // While the engine is out of reach no process can be heard of.
       if (!this.#context.isConnected()) this.#signs.set(publisher!, now)
-      else if (now - this.#signs.get(publisher!)! >= this.#silence) this.#lose(run)
+      else if (this.#isOver(known, now - this.#signs.get(publisher!)!, this.#silence)) this.#lose(run)
     }
     if (this.#isShared && (works > 0 || heard.length > 0)) this.#context.tell({ is: 'alive', heard })
+  }
+
+  /** How long a run may have no listener, ms. Those of other processes are known a look later, and once more after a message. */
+  #patienceOf({ abandonAfter }: Known): number {
+    return this.#isShared ? Math.max(abandonAfter, (2 * this.#silence) / LOOKS) : abandonAfter
+  }
+
+  /**
+   * Whether a run has been silent for too long. Among several processes this takes two looks: after this process stood still, signs of
+   * life may have arrived that it has yet to read.
+   */
+  #isOver(known: Known, silence: number, limit: number): boolean {
+    const wasSuspect = known.isSuspect
+    known.isSuspect = silence >= limit - this.#silence / LOOKS
+    return silence >= limit && (wasSuspect || !this.#isShared)
   }
 
   /** Ends a run whose process has been silent for too long. */

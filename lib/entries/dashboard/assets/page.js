@@ -161,6 +161,7 @@ function button(id, action) {
 }
 
 let asked = 0
+let shown = 0
 async function find() {
   const query = byId('query').value
   if (query === '') return
@@ -168,7 +169,10 @@ async function find() {
   const answer = await fetch(`${base}clients?q=${encodeURIComponent(query)}`).catch(() => undefined)
   if (!answer?.ok) return
   const { clients, total } = await answer.json()
-  if (turn === asked && byId('query').value !== '') showClients(clients, total)
+  // An answer that takes longer than the next question is shown, too.
+  if (turn < shown || byId('query').value !== query) return
+  shown = turn
+  showClients(clients, total)
 }
 
 function showTopics({ topics }) {
