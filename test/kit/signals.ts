@@ -8,9 +8,9 @@ const STOPPED = /^[TtZX]$/
 /** Returns once no thread of the processes runs: after the signal, one on another core may go on for a moment and answer. */
 export function freeze(pids: readonly number[]): void {
   signalAll(pids, 'SIGSTOP')
-  const deadline = performance.now() + 2000
+  const deadline = performance.now() + 10_000
   while (!pids.every(isStopped)) {
-    if (performance.now() > deadline) throw new Error(`Processes ${pids} have not stopped within two seconds`)
+    if (performance.now() > deadline) throw new Error(`Processes ${pids} have not stopped within ten seconds`)
   }
 }
 

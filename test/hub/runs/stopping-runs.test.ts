@@ -1,7 +1,8 @@
 import { Readable } from 'node:stream'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
 import type { Run } from '../../../lib/index.js'
+import { stopClock } from '../../kit/clock.js'
 import { deferred } from '../../kit/deferred.js'
 import { serveRuns, steps, told } from '../../kit/runs.js'
 
@@ -74,13 +75,18 @@ t.test('a silent stream is destroyed when its run is stopped', async (t) => {
 })
 
 t.test('abandonAfter stops a run that nobody listens to', async (t) => {
+  const clock = stopClock(t)
   const s = await serveRuns(t, { runs: { silence: 300 } })
   const { source, seen } = steps(1)
   const work = s.app.sse.run(source, { topic: 'x', abandonAfter: 200 })
   const client = await s.listen('x')
-  await s.app.sse.run(steps(1).source, { topic: 'unheard', abandonAfter: 200 }).finished
+  const unheard = s.app.sse.run(steps(1).source, { topic: 'unheard', abandonAfter: 200 })
+  clock.advance(200)
+  await unheard.finished
   t.strictSame(seen, [], 'somebody listens')
   await client.close()
+  while (s.app.sse.clientCount > 0) await turn()
+  clock.advance(200)
   await work.finished
   t.strictSame(seen, ['aborted'])
   const again = await s.listen('x')
