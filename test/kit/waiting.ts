@@ -1,6 +1,7 @@
-// Waits until requests wait: for an event, or for a run of another process.
+// Waits until requests wait, for an event or for a run of another process, and until clients have been looked after.
 
 import type { Test } from 'tap'
+import { Connection } from '../../lib/hub/clients/connection.js'
 import { LongPolls } from '../../lib/hub/clients/long-polls.js'
 import { AwaitedRuns } from '../../lib/hub/runs/awaited-runs.js'
 import { gate } from './deferred.js'
@@ -13,6 +14,11 @@ export function waiting(t: Test, n: number): Promise<void> {
 /** Resolves when so many requests wait for a run to be heard of. */
 export function waitingForRun(t: Test, n: number): Promise<void> {
   return called(t, AwaitedRuns.prototype, 'until', n)
+}
+
+/** Resolves when so many of the regular visits to clients have been made, over all apps. */
+export function visiting(t: Test, n: number): Promise<void> {
+  return called(t, Connection.prototype, 'tend', n)
 }
 
 /** Resolves when a method has been called so many times, and does what it did. */
