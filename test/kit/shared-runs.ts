@@ -6,9 +6,15 @@ import type { PylonSseOptions } from '../../lib/index.js'
 import { type Process, startProcess } from './processes.js'
 import type { SseClient } from './sse-client.js'
 
-/** A process with a route `/runs/:topic`. */
+/**
+ * Limits for a test that waits for a run to be abandoned or lost: no shorter, as a busy machine may stand still for a second
+ * or two.
+ */
+export const SHORT = 3000
+
+/** A process of which no run is taken for lost during a test. */
 export async function start(t: Test, backplane: Backplane, sse: PylonSseOptions = {}) {
-  const s = await startProcess(t, backplane, { runs: { silence: 900 }, ...sse })
+  const s = await startProcess(t, backplane, { runs: { silence: 15_000 }, ...sse })
   return { ...s, listen: (topic: string, lastEventId?: string) => listen(s, topic, lastEventId) }
 }
 

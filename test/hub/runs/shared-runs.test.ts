@@ -12,7 +12,7 @@ import { startNats } from '../../kit/nats-server.js'
 import { startRedis } from '../../kit/redis-server.js'
 import { RUN_SOURCES } from '../../kit/run-sources.js'
 import { told } from '../../kit/runs.js'
-import { known, start } from '../../kit/shared-runs.js'
+import { known, SHORT, start } from '../../kit/shared-runs.js'
 
 t.setTimeout(240_000)
 
@@ -128,10 +128,13 @@ for (const [name, begin] of Object.entries(engines)) {
     })
 
     await t.test('a run with listeners only on another process is not abandoned', async (t) => {
-      const work = here.app.sse.run(untilAbort, { topic: 'heard', abandonAfter: 900 })
+      const runs = { silence: SHORT }
+      const here = await start(t, engine.backplane(), { runs })
+      const there = await start(t, engine.backplane(), { runs })
+      const work = here.app.sse.run(untilAbort, { topic: 'heard', abandonAfter: SHORT })
       await known(there, 'heard')
       const client = await there.listen('heard')
-      await here.app.sse.run(untilAbort, { topic: 'unheard', abandonAfter: 900 }).finished
+      await here.app.sse.run(untilAbort, { topic: 'unheard', abandonAfter: SHORT }).finished
       t.strictSame(client.events, [])
       await client.close()
       await work.finished
@@ -144,6 +147,7 @@ for (const [name, begin] of Object.entries(engines)) {
       await t.test(
         'a run whose process is killed ends with failed, reason lost, in the time of runs.silence',
         async (t) => {
+          const there = await start(t, engine.backplane(), { runs: { silence: SHORT } })
           const child = await startRun(t, engine.process!)
           await known(there, 'endless', 5)
           const client = await there.listen('endless')
