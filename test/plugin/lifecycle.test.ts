@@ -14,6 +14,9 @@ import { RUN_SOURCES } from '../kit/run-sources.js'
 import { type ServeOptions, serve } from '../kit/server.js'
 import { KERNEL_HOLDS } from '../kit/slow-reader.js'
 
+// Above the time that a busy machine may take for the processes below.
+t.setTimeout(180_000)
+
 t.test('nothing runs before the app is ready, and nothing after it has closed', async (t) => {
   const timers = new LibTimers(t)
   const app = fastify()
@@ -80,7 +83,7 @@ t.test('no app keeps its process alive', async (t) => {
     child.stdout.on('data', (text) => {
       said += text
     })
-    const [code] = await withTimeout(once(child, 'close'), `the end of the one that ${life}`, 30_000, () => said)
+    const [code] = await withTimeout(once(child, 'close'), `the end of the one that ${life}`, 120_000, () => said)
     t.equal(code, 0, life)
     t.equal(said, 'lived\n', life)
   }
