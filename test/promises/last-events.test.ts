@@ -1,16 +1,24 @@
-import t from 'tap'
+import type { FastifyInstance } from 'fastify'
+import t, { type Test } from 'tap'
 import pylonSse from '../../lib/index.js'
+import { stopClock } from '../kit/clock.js'
 import { LogLines } from '../kit/log-lines.js'
 import { withTimeout } from '../kit/patience.js'
 import { serve } from '../kit/server.js'
 import { KERNEL_HOLDS, stuckClient } from '../kit/slow-reader.js'
-import { closesInTime } from '../kit/slowdown.js'
+
+/** Stops the clock when the app begins to close: its clients then have all the time that they need to read on. */
+function takesItsTime(t: Test) {
+  return (app: FastifyInstance) => {
+    app.addHook('preClose', async () => void stopClock(t))
+  }
+}
 
 t.test('a compressed client that has much to read when the app closes gets all of it', async (t) => {
-  const s = await serve(t, { sse: { compress: true } })
+  const s = await serve(t, { sse: { compress: true }, setup: takesItsTime(t) })
   const client = await s.connect({ headers: { 'accept-encoding': 'gzip' } })
   for (let n = 1; n <= 40; n++) s.app.sse.broadcastMessage(`${n} ${'x'.repeat(8000)}`)
-  await closesInTime(t, s.app)
+  await withTimeout(s.app.close(), 'app.close()')
   await client.waitForEnd()
   t.strictSame(
     client.events.filter(({ data }) => data.endsWith('x')).map(({ data }) => Number.parseInt(data, 10)),
@@ -57,7 +65,7 @@ t.test('what preClose hooks of the app broadcast reaches every client, wherever 
 })
 
 t.test('a client that is behind when the app closes, and reads, also gets what was sent to it alone', async (t) => {
-  const s = await serve(t, { transport: 'unix' })
+  const s = await serve(t, { transport: 'unix', setup: takesItsTime(t) })
   const reader = await s.connect()
   const behind = await stuckClient(s)
   s.app.sse.broadcastMessage('x'.repeat(KERNEL_HOLDS.unix))
