@@ -1,34 +1,9 @@
 import type { FastifyRequest } from 'fastify'
-import type { Test } from 'tap'
 import t from 'tap'
 import type { DisconnectReason, PylonSseOptions } from '../../lib/index.js'
-import pylonSse from '../../lib/index.js'
 import { gate } from '../kit/deferred.js'
+import { serveHeld } from '../kit/held-app.js'
 import { withTimeout } from '../kit/patience.js'
-import { type Served, type ServeOptions, serve } from '../kit/server.js'
-
-interface HeldApp extends Served {
-  /** The app closes, all its streams have ended, and the server listens still. */
-  streamsEnded: Promise<void>
-  closeServer(): void
-}
-
-/** Serves an app that holds its closing between the end of its streams and the end of its server. */
-async function serveHeld(t: Test, { sse, setup, ...options }: ServeOptions & { sse?: PylonSseOptions } = {}) {
-  const end = gate()
-  const s = await serve(t, {
-    ...options,
-    sse: false,
-    setup: async (app) => {
-      await setup?.(app)
-      await app.register(pylonSse, sse ?? {})
-      // Of a scope of its own: those of the app come before the plugin's, wherever they were added.
-      await app.register(async (scope) => scope.addHook('preClose', () => end.pass()))
-    }
-  })
-  t.teardown(() => end.open())
-  return { ...s, streamsEnded: end.reached, closeServer: () => end.open() } satisfies HeldApp
-}
 
 const JSON_PAGE = { accept: 'application/json' }
 

@@ -2,6 +2,7 @@ import t from 'tap'
 import type { PylonSseOptions } from '../../lib/index.js'
 import { bodyOf } from '../kit/answers.js'
 import { gate } from '../kit/deferred.js'
+import { serveHeld } from '../kit/held-app.js'
 import { LogLines } from '../kit/log-lines.js'
 import { serve } from '../kit/server.js'
 import { asksFor, heard, tellEach } from '../kit/topics.js'
@@ -81,18 +82,21 @@ t.test('a client that leaves while authorizeTopics is running is not admitted', 
 
 t.test('a server that closes while authorizeTopics is running admits no client, and closes', async (t) => {
   const held = gate()
-  const served = await serve(t, {
+  // Holds its closing, during which a slow machine may take its time for the answer.
+  const served = await serveHeld(t, {
     sse: { overLimit: 'status', authorizeTopics: () => held.pass().then(() => true) }
   })
   const other = await served.connect()
   const reader = await served.connect({ ...asksFor('a'), waitForHead: false })
   await held.reached
   const closed = served.app.close()
+  await served.streamsEnded
   await other.waitForEnd()
   held.open()
   await reader.head()
   t.equal(reader.status, 503)
   t.match(await bodyOf(reader), { code: 'PYLON_SSE_ERR_CLOSING' })
+  served.closeServer()
   await closed
   await Promise.all([other.waitForClose(), reader.waitForClose()])
 })

@@ -5,6 +5,7 @@ import type { Page } from '../../lib/routes/page.js'
 import { bodyOf } from '../kit/answers.js'
 import { gate } from '../kit/deferred.js'
 import type { EventReader } from '../kit/event-reader.js'
+import { serveHeld } from '../kit/held-app.js'
 import { ask, type Closable, dataOf, pageOf, pathOf, publishNumbers, serveNumbers } from '../kit/page-requests.js'
 import { serve } from '../kit/server.js'
 import { waiting } from '../kit/waiting.js'
@@ -110,7 +111,8 @@ t.test('a long poll does not keep the app from closing, whatever hooks there are
   for (const transport of ['http', 'h2c'] as const) {
     const waits = gate()
     const held = gate()
-    const served = await serve(t, {
+    // Holds its closing, during which a slow machine may take its time for the answer.
+    const served = await serveHeld(t, {
       transport,
       sse: { route: { preHandler: async () => waits.pass() } },
       setup: (app) => app.addHook('onSend', async () => held.pass())
@@ -124,6 +126,7 @@ t.test('a long poll does not keep the app from closing, whatever hooks there are
     await held.reached
     held.open()
     await client.waitForEnd()
+    served.closeServer()
     await closed
     t.pass(transport)
   }
