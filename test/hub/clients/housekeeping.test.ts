@@ -5,6 +5,7 @@ import { Housekeeping } from '../../../lib/hub/clients/housekeeping.js'
 import { Shard } from '../../../lib/hub/clients/shard.js'
 import { Audiences } from '../../../lib/log/audience.js'
 import { EventLog } from '../../../lib/log/event-log.js'
+import { stopClock } from '../../kit/clock.js'
 
 const log = new EventLog({ epoch: 'e', replay: 1, events: 1, bytes: 1 })
 const { everyone } = new Audiences()
@@ -125,6 +126,23 @@ t.test('with limits shorter than a turn can be, each turn visits every client', 
       t.strictSame(visit.sort(ascending), [0, 1, 2, 33], `${limit} ms`)
     }
     caretaker.stop()
+  }
+})
+
+t.test('after a standstill of the process no client counts as stalled in the first turn', async (t) => {
+  const timers = new StubTimers(t)
+  const clock = stopClock(t)
+  const shard = new StubShard(0)
+  const stallTimeout = 40
+  caretakerOf([shard], { stallTimeout }).start()
+  for (const [passed, expected] of [
+    [stallTimeout / 8, stallTimeout],
+    [stallTimeout, Number.POSITIVE_INFINITY],
+    [stallTimeout / 8, stallTimeout]
+  ] as const) {
+    clock.advance(passed)
+    timers.turn()
+    t.equal(shard.visits.at(-1)!.limits.stallTimeout, expected)
   }
 })
 

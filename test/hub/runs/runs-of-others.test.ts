@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events'
 import t from 'tap'
 import type { BackplaneListener, HistoryBounds, Parcel } from '../../../lib/backplane/backplane.js'
 import { MemoryEngine, memoryBackplane } from '../../../lib/backplane/memory.js'
@@ -190,6 +191,42 @@ t.test('while the engine is out of reach no run counts as lost, and a closing pr
   // One that waits on is cut a second after that, without an answer.
   t.ok(await (await waiting).waitForRetry())
 })
+
+t.test(
+  'after a standstill of this process no run counts as lost whose process has been heard of meanwhile',
+  async (t) => {
+    const clock = stopClock(t)
+    const engine = new MemoryEngine()
+    const here = await start(t, memoryBackplane(engine))
+    const inner = memoryBackplane(engine)
+    const looks = new EventEmitter()
+    // With each look it tells which runs have listeners here.
+    const publish = async (batch: readonly Parcel[]) => {
+      for (const _ of batch) looks.emit('look')
+      return inner.publish(batch)
+    }
+    const there = await start(t, { ...inner, publish }, { runs: { silence: 150 } })
+    const held = gate()
+    here.app.sse.run(
+      async function* () {
+        await held.pass()
+        yield 1
+      },
+      { topic: 'x' }
+    )
+    await known(there, 'x')
+    const client = await there.listen('x')
+    await once(looks, 'look')
+    clock.advance(1000)
+    await once(looks, 'look')
+    held.open()
+    await client.until(({ event }) => event === 'done')
+    t.strictSame(told(client), [
+      [undefined, 1],
+      ['done', null]
+    ])
+  }
+)
 
 t.test('a publisher without clients takes no notice of runs', async (t) => {
   const engine = new MemoryEngine()
