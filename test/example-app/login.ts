@@ -1,4 +1,5 @@
 import type { Test } from 'tap'
+import { PATIENCE } from '../kit/patience.js'
 import { cookieOf, TaskBoard, Visitor } from '../kit/task-board.js'
 
 const REFUSALS = {
@@ -105,12 +106,17 @@ export function login(t: Test): void {
   })
 
   t.test('a stream ends when its session does', async (t) => {
-    const board = await TaskBoard.serve(t, { sessionLifetime: 1500 })
-    const ann = await board.visitor()
-    const client = await ann.stream()
-    t.equal(client.status, 200)
-    await client.waitForEnd()
-    t.equal((await ann.stream()).status, 401)
+    for (const sessionLifetime of [1500, 5000, 15_000]) {
+      const board = await TaskBoard.serve(t, { sessionLifetime })
+      const ann = await board.visitor()
+      const client = await ann.stream()
+      // On a slow machine a short session is over before its stream opens.
+      if (client.status === 401 && sessionLifetime < 15_000) continue
+      t.equal(client.status, 200)
+      await client.waitForEnd(sessionLifetime + PATIENCE)
+      t.equal((await ann.stream()).status, 401)
+      break
+    }
   })
 
   t.test('past the limit of sessions nobody comes in until one ends', async (t) => {
