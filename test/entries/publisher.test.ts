@@ -60,7 +60,7 @@ t.test('a publisher waits for an engine that is out of reach, keeps the order, a
   await t.rejects(sse.publish('again', { id: 'own-1' }), { code: 'PYLON_SSE_ERR_DUPLICATE_ID' })
   t.equal(process.app.sse.stats().backplane!.foreign, 0)
 
-  const hasty = publisher(redisStreams({ url: server.url, publishTimeout: 300 }))
+  const hasty = publisher(redisStreams({ url: server.url, publishTimeout: 2000 }))
   t.teardown(() => hasty.close())
   await hasty.publish('fourth')
   await server.kill9()

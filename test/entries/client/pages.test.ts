@@ -18,7 +18,7 @@ t.test('if a proxy holds the stream back, the client changes to pages, and says 
   s.app.sse.broadcast('before')
   const loads: string[] = []
   const options = {
-    openTimeout: 400,
+    openTimeout: 1000,
     topics: ['a'],
     load: ({ reason }: { reason: string }) => loads.push(reason) as never
   }
@@ -40,7 +40,7 @@ t.test('pages report missed events, and the stream is tried again later', async 
   let late = 0
   const { now } = Date
   t.intercept(Date, 'now', { value: () => now() + late })
-  const live = new Live(t, `${s.url}/events`, { openTimeout: 400, lastEventId: 'gone-1' })
+  const live = new Live(t, `${s.url}/events`, { openTimeout: 2000, lastEventId: 'gone-1' })
   t.match(await live.take(1), [{ reason: 'expired', missed: null }])
   late = 3_600_000
   s.held = false
@@ -56,20 +56,20 @@ t.test('pages report missed events, and the stream is tried again later', async 
 t.test('after a full page the next one is requested at once', async (t) => {
   const s = await serveHeldBack(t)
   for (let i = 0; i < 1100; i++) s.app.sse.broadcast(i)
-  const live = new Live(t, `${s.url}/events`, { openTimeout: 400, lastEventId: '0' })
+  const live = new Live(t, `${s.url}/events`, { openTimeout: 1000, lastEventId: '0' })
   t.equal((await live.take(1100)).at(-1), 1099)
 })
 
 t.test('if the server has no pages, the client requests the stream again', async (t) => {
   const s = await answering(t, (reply) => reply.hijack(), status(406), stream())
-  const live = new Live(t, `${s.url}/events`, { openTimeout: 400 })
+  const live = new Live(t, `${s.url}/events`, { openTimeout: 1000 })
   await live.status('open')
   t.match(live.errors, [{ code: 'silent' }, { status: 406 }])
 })
 
 t.test('a connection that is closed while it waits for a page ends', async (t) => {
   const s = await serveHeldBack(t)
-  const live = new Live(t, `${s.url}/events`, { openTimeout: 400 })
+  const live = new Live(t, `${s.url}/events`, { openTimeout: 1000 })
   await live.status('open')
   live.connection.close()
   t.equal(live.states.at(-1), 'closed')

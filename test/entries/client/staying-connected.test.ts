@@ -183,10 +183,10 @@ t.test('a connection that is silent for two keepalive intervals is given up', as
 })
 
 t.test('a connection is kept as long as keepalives arrive', async (t) => {
-  const s = await serve(t, { sse: { keepAliveInterval: 300 } })
+  const s = await serve(t, { sse: { keepAliveInterval: 1000 } })
   const live = new Live(t, `${s.url}/events`)
   await live.status('open')
-  await new Promise((resolve) => setTimeout(resolve, 1500))
+  await new Promise((resolve) => setTimeout(resolve, 3000))
   t.strictSame(live.states, ['connecting', 'open'])
 })
 

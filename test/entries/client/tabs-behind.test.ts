@@ -108,7 +108,7 @@ t.test('tabs can join while the leading one reads pages, and start with a resync
     if (new Headers(init.headers).get('accept') === 'application/json') return fetch(url, init)
     return new Promise((_, reject) => init.signal!.addEventListener('abort', () => reject(init.signal!.reason)))
   }
-  const open = () => tabs.open(`${s.url}/events`, { fetch: heldBack, openTimeout: 50, lastEventId: 'gone-1' })
+  const open = () => tabs.open(`${s.url}/events`, { fetch: heldBack, openTimeout: 500, lastEventId: 'gone-1' })
   const first = await open()
   const second = await open()
   await second.live.take(1)

@@ -207,7 +207,7 @@ function testIn(name: string, browser: Browser): void {
       const port = await startNginx(t, site, { 3000: s.port! })
       if (port === undefined) return
       const proxy = await TcpProxy.to(t, port)
-      const profile = await Profile.open(t, browser, `http://127.0.0.1:${proxy.port}`, 'openTimeout: 1000')
+      const profile = await Profile.open(t, browser, `http://127.0.0.1:${proxy.port}`, 'openTimeout: 3000')
       const transports = () => Promise.all(profile.tabs.map((page) => page.evaluate('live.status.transport')))
       t.strictSame(await transports(), Array(5).fill('pages'))
       s.app.sse.broadcast(1)
