@@ -7,6 +7,9 @@ import { tasks } from './tasks.js'
 
 /* One process for all of them: each would take longer to start than to run. */
 
+// More than a quiet machine needs, since all of them are one test of this run.
+t.setTimeout(600_000)
+
 login(t)
 rooms(t)
 tasks(t)

@@ -11,7 +11,7 @@ import { lobby } from './lobby.js'
 import { offline } from './offline.js'
 
 // More than a quiet machine needs, since one browser serves all of them.
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const browser = await launchChromium(t)
 if (browser) {

@@ -89,10 +89,11 @@ export function board(t: Test, stage: BoardStage): void {
       for (let i = 1; i <= others; i++) await dan.tasks('PATCH', `/${created.id}`, { title: `Created ${i}` })
       await changesOf(watching, 3 + others)
       const last = others > 0 ? `Created ${others}` : 'Created'
+      // A notice stays for some seconds only.
+      const noticed = says(ann, 'notice', 'Caught up: 3 tasks have changed')
       relay.target = stage.board.port
-      await isLive(ann)
+      await Promise.all([noticed, isLive(ann)])
       await shows(t, ann, { todo: [last, 'Kept'], doing: ['Changed twice'] }, 'what happened meanwhile')
-      await says(ann, 'notice', 'Caught up: 3 tasks have changed')
 
       await dan.create('Live again')
       await shows(t, ann, { todo: ['Live again', last, 'Kept'], doing: ['Changed twice'] }, 'and goes on')

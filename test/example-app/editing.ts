@@ -1,7 +1,13 @@
+import type { Page } from 'playwright-core'
 import type { Test } from 'tap'
 import { card, focused, retype, says, shows } from '../kit/board-page.js'
 import type { BoardStage } from '../kit/board-stage.js'
 import { deferred } from '../kit/deferred.js'
+
+/** The button that undoes what was done last. */
+function undo(page: Page) {
+  return page.getByTestId('notice').getByRole('button', { name: 'Undo' })
+}
 
 /** What becomes of a title that is being edited, and of the focus, while others change and delete its task. */
 export function conflicts(t: Test, stage: BoardStage): void {
@@ -44,8 +50,10 @@ export function conflicts(t: Test, stage: BoardStage): void {
     await bob.keyboard.press('Enter')
     await says(ann, 'editor-note', 'Bob wrote “Flat bread” meanwhile.')
     await ann.getByTestId('editor-save').filter({ hasText: 'Replace it' }).click()
+    // The notice stays while the pointer is on it.
+    await undo(ann).hover()
     await shows(t, bob, { todo: ['White bread'] }, 'or replacing it')
-    await ann.getByTestId('notice').getByRole('button', { name: 'Undo' }).click()
+    await undo(ann).click()
     await shows(t, bob, { todo: ['Flat bread'] }, 'which can be undone')
   })
 }
@@ -77,9 +85,11 @@ export function editing(t: Test, stage: BoardStage): void {
   t.test('deleting can be undone, and the focus is never on what would delete the next task', async (t) => {
     await stage.enterRoom(['Second', 'First'])
     await card(ann, 'First').getByTestId('task-delete').press('Enter')
+    // The notice stays while the pointer is on it.
+    await undo(ann).hover()
     for (const page of [bob, ann]) await shows(t, page, { todo: ['Second'] }, 'deleted')
     t.equal(await focused(ann), 'task')
-    await ann.getByTestId('notice').getByRole('button', { name: 'Undo' }).click()
+    await undo(ann).click()
     await shows(t, bob, { todo: ['First', 'Second'] }, 'by the button')
     await card(ann, 'First').and(ann.locator(':focus')).waitFor()
     for (const title of ['First', 'Second']) {
@@ -123,11 +133,13 @@ export function editing(t: Test, stage: BoardStage): void {
       await stage.enterRoom(['Second', 'First'])
       await card(ann, 'First').getByTestId('task-delete').focus()
       await card(bob, 'First').getByTestId('task-delete').click()
+      // The notice stays while the pointer is on it.
+      await undo(ann).hover()
       await shows(t, ann, { todo: ['Second'] }, 'deleted')
       t.equal(await focused(ann), 'task')
       await ann.keyboard.press('Space')
       await says(ann, 'notice', 'Bob deleted “First”')
-      await ann.getByTestId('notice').getByRole('button', { name: 'Undo' }).click()
+      await undo(ann).click()
       await shows(t, bob, { todo: ['First', 'Second'] }, 'put back')
     }
   )

@@ -8,7 +8,7 @@ import { conflicts } from './editing.js'
 /* Browsers differ in keys, focus, streams and what tabs have in common. What does not depend on them is tried in the quicker one alone. */
 
 // More than a quiet machine needs, since one browser serves all of them.
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const browser = await launchFirefox(t)
 if (browser) {

@@ -12,12 +12,13 @@ export function lobby(t: Test, stage: BoardStage): void {
     await goToLobby(bob)
     const dan = await stage.board.visitor('Dan')
     await dan.call('POST', '/api/rooms', { title: 'Café & Küche' })
-    await dan.call('POST', '/api/rooms', { title: 'For Bob', members: ['bob'] })
+    // A notice stays for some seconds only.
+    const noticed = says(bob, 'notice', 'Dan has invited you to “For Bob”')
+    await Promise.all([noticed, dan.call('POST', '/api/rooms', { title: 'For Bob', members: ['bob'] })])
     for (const page of [ann, bob]) {
       await page.getByTestId('room').filter({ hasText: 'Café & Küche #café-küche For everyone' }).waitFor()
     }
     await bob.getByTestId('room').filter({ hasText: 'For Bob #for-bob Only for Dan, bob' }).waitFor()
-    await says(bob, 'notice', 'Dan has invited you to “For Bob”')
     t.equal(await ann.getByText('For Bob').count(), 0, 'those who are not invited hear nothing')
   })
 
