@@ -76,9 +76,9 @@ export class RunLog {
     return this.log.sizeOf(Buffer.byteLength(body), { topic: this.topic, isText: true })
   }
 
-  /** @returns the event's id */
-  append(body: string, isText: boolean, isLast: boolean): string {
-    const entry = this.log.append(body, { topic: this.topic, isText })
+  /** @param id the event's id. Default: its number in the run. @returns the event's id */
+  append(body: string, isText: boolean, isLast: boolean, id?: string): string {
+    const entry = this.log.append(body, { topic: this.topic, isText, id })
     if (isLast) this.ended = true
     this.audience.hear(entry)
     return entry.id

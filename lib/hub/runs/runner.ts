@@ -193,8 +193,8 @@ export class Runner {
     return this.#context.isShared()
   }
 
-  #append(run: RunLog, { body, isText = false }: RunEvent, last: boolean): void {
-    this.#runs.append(run, body, isText, last)
+  #append(run: RunLog, { body, isText = false }: RunEvent, last: boolean, ownId?: string): void {
+    this.#runs.append(run, body, isText, last, ownId)
     if (last) this.#runs.linger(run, this.#known.get(run)!.bounds.linger)
   }
 
@@ -266,7 +266,8 @@ export class Runner {
   /** Ends a run whose process has been silent for too long. */
   #lose(run: RunLog): void {
     const event = this.#context.encoder.encode({ reason: 'lost' }, { event: FAILED, topic: run.topic })
-    this.#append(run, event, true)
+    // The process may live and go on, unheard here: the next number belongs to its next piece. Others answer this id with `resync`.
+    this.#append(run, event, true, `${run.id}-lost`)
   }
 
   #noteHeard(run: RunLog | undefined): void {

@@ -54,9 +54,9 @@ export class Runs {
   }
 
   /** Appends an event to a run. @returns the event's id */
-  append(run: RunLog, body: string, isText: boolean, isLast = false): string {
+  append(run: RunLog, body: string, isText: boolean, isLast = false, ownId?: string): string {
     const before = run.bytes
-    const id = run.append(body, isText, isLast)
+    const id = run.append(body, isText, isLast, ownId)
     this.#bytes += run.bytes - before
     return id
   }

@@ -169,7 +169,14 @@ t.test('while the engine is out of reach no run counts as lost, and a closing pr
     return inner.join(bounds, joining)
   }
   const there = await start(t, { ...inner, join }, { runs: { silence: 150 } })
-  here.app.sse.run(() => new Promise(() => {}), { topic: 'x' })
+  const held = gate()
+  here.app.sse.run(
+    async function* () {
+      await held.pass()
+      yield 1
+    },
+    { topic: 'x' }
+  )
   await known(there, 'x')
   const client = await there.listen('x')
   listener!.onState(false)
@@ -184,6 +191,20 @@ t.test('while the engine is out of reach no run counts as lost, and a closing pr
   await client.until(({ event }) => event === 'failed')
   clearInterval(passing)
   t.strictSame(told(client), [['failed', { reason: 'lost' }]])
+  const { lastEventId } = client
+  t.equal((await there.connect({ query: { topic: 'x', lastEventId } })).status, 204)
+  held.open()
+  const elsewhere = await here.listen('x', lastEventId)
+  await elsewhere.waitForEnd()
+  t.strictSame(
+    told(elsewhere),
+    [
+      ['resync', { reason: 'unknown', missed: null }],
+      [undefined, 1],
+      ['done', null]
+    ],
+    'where the run goes on, nothing of it is taken for received'
+  )
   const isWaiting = waitingForRun(t, 1)
   const waiting = there.connect({ query: { topic: 'y', lastEventId: 'r0123456789ab-1' } })
   await isWaiting
