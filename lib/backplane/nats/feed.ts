@@ -92,8 +92,8 @@ export class NatsFeed {
     }
     /* c8 ignore next: closed while the server creates the consumer */
     if (this.#hasEnded) return
-    // The server sends once there is a subscription. Made earlier, its answer would come behind the messages, too late on a slow network.
     this.#watch.refresh()
+    // The server sends once there is a subscription. Made earlier, its answer would come behind the messages, too late on a slow network.
     this.#subscription = connection.subscribe(inbox, { callback: (error, message) => this.#receive(error, message) })
   }
 
