@@ -3,6 +3,7 @@ import t, { type Test } from 'tap'
 import { whileComing } from '../../lib/backplane/within.js'
 import { join, parcels } from '../kit/backplane-listener.js'
 import { natsEngine } from '../kit/nats-engine.js'
+import { postgresEngine } from '../kit/postgres-engine.js'
 import { redisEngine } from '../kit/redis-engine.js'
 import { TcpProxy } from '../kit/tcp-proxy.js'
 
@@ -65,6 +66,25 @@ for (const [name, startEngine] of [
     t.ok(Math.max(...begins) - Math.min(...begins) > 200, 'they begin within a second')
   })
 }
+
+t.test('an event is published to Postgres behind a large answer, however slow the network', async (t) => {
+  const engine = await postgresEngine()
+  if (engine === undefined) return
+  const wire = await TcpProxy.to(t, engine.port, { rate: 25_000 })
+  const [near, far] = [engine.backplane(), engine.backplane({}, wire.port)]
+  for (const backplane of [near, far]) t.teardown(() => backplane.close())
+  await join(near)
+  const { listener } = await join(far)
+  const before = wire.passed
+  await near.publish(parcels(...Array.from({ length: 20 }, () => BODY)))
+  while (wire.passed < before + 1000) await sleep(5)
+  const since = performance.now()
+  await far.publish(parcels('mine'))
+  t.ok(performance.now() - since > 5000, 'it has waited longer than for an answer')
+  const entries = await listener.waitForEntries(21)
+  t.equal(entries.at(-1)!.message.body, 'mine')
+  t.strictSame(listener.states, [])
+})
 
 t.test('a slow answer is waited for as long as bytes arrive, and no longer', async (t) => {
   let received = 0
