@@ -58,7 +58,7 @@ export class Housekeeping {
   /** A process that stood still does not know yet what its clients have taken meanwhile: it cuts none of them in its first turn. */
   #limitsAt(now: number): CareLimits {
     const { stallTimeout } = this.#limits
-    if (now - this.#turnedAt <= stallTimeout / VISITS) return this.#limits
+    if (now - this.#turnedAt <= Math.max(stallTimeout / VISITS, MAX_TICK)) return this.#limits
     return { ...this.#limits, stallTimeout: Number.POSITIVE_INFINITY }
   }
 }

@@ -133,16 +133,23 @@ t.test('after a standstill of the process no client counts as stalled in the fir
   const timers = new StubTimers(t)
   const clock = stopClock(t)
   const shard = new StubShard(0)
-  const stallTimeout = 40
-  caretakerOf([shard], { stallTimeout }).start()
-  for (const [passed, expected] of [
-    [stallTimeout / 8, stallTimeout],
-    [stallTimeout, Number.POSITIVE_INFINITY],
-    [stallTimeout / 8, stallTimeout]
+  // With few phases each turn visits the client. Turns are late by an eighth of the limit, or by a second.
+  for (const [stallTimeout, late] of [
+    [40, 1000],
+    [60_000, 7500]
   ] as const) {
-    clock.advance(passed)
-    timers.turn()
-    t.equal(shard.visits.at(-1)!.limits.stallTimeout, expected)
+    const caretaker = caretakerOf([shard], { keepAliveInterval: 40, stallTimeout })
+    caretaker.start()
+    for (const [passed, expected] of [
+      [late, stallTimeout],
+      [late + 1, Number.POSITIVE_INFINITY],
+      [late, stallTimeout]
+    ] as const) {
+      clock.advance(passed)
+      timers.turn()
+      t.equal(shard.visits.at(-1)!.limits.stallTimeout, expected)
+    }
+    caretaker.stop()
   }
 })
 
@@ -226,7 +233,7 @@ t.test('a short limit spreads its rounds over fewer turns, and a long one waits 
 
 t.test('each turn passes the same monotonic time to shards and to its listener', async (t) => {
   const timers = new StubTimers(t)
-  const limits = { keepAliveInterval: 40, stallTimeout: 50, maxConnectionAge: 60 }
+  const limits = { keepAliveInterval: 40, stallTimeout: 60_000, maxConnectionAge: 60 }
   const shards = [new StubShard(0), new StubShard(1)]
   const turns: number[] = []
   caretakerOf(shards, limits, (now) => turns.push(now)).start()
