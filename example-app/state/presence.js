@@ -74,6 +74,7 @@ export class Presence {
   async #report() {
     try {
       while (!(await this.#tell())) await this.#register()
+      this.#hasReported = true
       await this.#removeSilentProcesses()
     } catch (error) {
       this.#onError(error)
@@ -83,7 +84,6 @@ export class Presence {
   /** Also for a process that the others took for gone, since it stood still. */
   async #register() {
     await this.#database.query('insert into board.processes values ($1) on conflict (id) do nothing', [this.#processId])
-    this.#hasReported = true
   }
 
   /** @returns whether the database knows this process */
