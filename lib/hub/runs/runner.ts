@@ -50,8 +50,6 @@ interface Known {
   readonly publisher: string | undefined
   /** When it last had a listener, as far as is known, ms of `performance.now()`. */
   heardAt: number
-  /** Whether the last look nearly found it lost or abandoned. */
-  isSuspect: boolean
   readonly work?: Work
   readonly abandonAfter: number
 }
@@ -66,6 +64,8 @@ export class Runner {
   readonly #signs = new Map<string, number>()
   readonly #waiting = new AwaitedRuns()
   #timer: NodeJS.Timeout | undefined
+  /** When the runs were last checked, ms of `performance.now()`. */
+  #lookedAt = 0
   #isClosed = false
   #saidFull = false
 
@@ -100,14 +100,7 @@ export class Runner {
     const append: AppendToRun = (run, event, last) => this.#append(run, event, last)
     const work = new Work(source, runTarget(log, resolved, this.#runs, this.#context, append))
     const bounds = { linger: resolved.linger, maxEvents: resolved.maxEvents, maxBytes: resolved.maxBytes }
-    this.#known.set(log, {
-      bounds,
-      publisher: undefined,
-      heardAt: performance.now(),
-      isSuspect: false,
-      work,
-      abandonAfter
-    })
+    this.#known.set(log, { bounds, publisher: undefined, heardAt: performance.now(), work, abandonAfter })
     this.#look()
     const stop = () => work.stop('stopped')
     if (signal?.aborted) stop()
@@ -210,8 +203,7 @@ export class Runner {
     }
     if (known !== undefined) this.#runs.remove(known)
     const run = this.#runs.add(topic, id, bounds, first)
-    const abandonAfter = Number.POSITIVE_INFINITY
-    this.#known.set(run, { bounds, publisher, heardAt: performance.now(), isSuspect: false, abandonAfter })
+    this.#known.set(run, { bounds, publisher, heardAt: performance.now(), abandonAfter: Number.POSITIVE_INFINITY })
     this.#look()
     this.#waiting.look()
     return run
@@ -237,14 +229,15 @@ export class Runner {
       const { work, publisher } = known
       if (work !== undefined) {
         works++
-        if (this.#isOver(known, now - known.heardAt, this.#patienceOf(known))) work.stop('abandoned')
+        if (this.#isOver(known.heardAt, this.#patienceOf(known), now)) work.stop('abandoned')
         continue
       }
       if (run.isHeard) heard.push(run.topic)
       // While the engine is out of reach no process can be heard of.
       if (!this.#context.isConnected()) this.#signs.set(publisher!, now)
-      else if (this.#isOver(known, now - this.#signs.get(publisher!)!, this.#silence)) this.#lose(run)
+      else if (this.#isOver(this.#signs.get(publisher!)!, this.#silence, now)) this.#lose(run)
     }
+    this.#lookedAt = now
     if (this.#isShared && (works > 0 || heard.length > 0)) this.#context.tell({ is: 'alive', heard })
   }
 
@@ -254,13 +247,12 @@ export class Runner {
   }
 
   /**
-   * Whether a run has been silent for too long. Among several processes this takes two looks: after this process stood still, signs of
-   * life may have arrived that it has yet to read.
+   * Whether nothing has been heard since `at` for too long. Among several processes it must have been nearly so at the last look: after
+   * this process stood still, signs of life may have arrived that it has yet to read.
    */
-  #isOver(known: Known, silence: number, limit: number): boolean {
-    const wasSuspect = known.isSuspect
-    known.isSuspect = silence >= limit - this.#silence / LOOKS
-    return silence >= limit && (wasSuspect || !this.#isShared)
+  #isOver(at: number, limit: number, now: number): boolean {
+    if (now - at < limit) return false
+    return !this.#isShared || this.#lookedAt - at >= limit - this.#silence / LOOKS
   }
 
   /** Ends a run whose process has been silent for too long. */

@@ -4,11 +4,24 @@ import type { BackplaneListener, HistoryBounds, Parcel } from '../../../lib/back
 import { MemoryEngine, memoryBackplane } from '../../../lib/backplane/memory.js'
 import { publisher } from '../../../lib/entries/publisher.js'
 import { stopClock } from '../../kit/clock.js'
-import { gate } from '../../kit/deferred.js'
+import { type Gate, gate } from '../../kit/deferred.js'
 import { told } from '../../kit/runs.js'
-import { serve } from '../../kit/server.js'
+import { type Served, serve } from '../../kit/server.js'
 import { known, start } from '../../kit/shared-runs.js'
 import { waitingForRun } from '../../kit/waiting.js'
+
+/** Starts a run with the topic `x`, which gives one piece once its gate is open. */
+function heldRun({ app }: Served): Gate {
+  const held = gate()
+  app.sse.run(
+    async function* () {
+      await held.pass()
+      yield 1
+    },
+    { topic: 'x' }
+  )
+  return held
+}
 
 t.test(
   'pieces that are missing from the engine are told of by resync, to the listeners of their run alone',
@@ -169,14 +182,7 @@ t.test('while the engine is out of reach no run counts as lost, and a closing pr
     return inner.join(bounds, joining)
   }
   const there = await start(t, { ...inner, join }, { runs: { silence: 150 } })
-  const held = gate()
-  here.app.sse.run(
-    async function* () {
-      await held.pass()
-      yield 1
-    },
-    { topic: 'x' }
-  )
+  const held = heldRun(here)
   await known(there, 'x')
   const client = await there.listen('x')
   listener!.onState(false)
@@ -227,14 +233,7 @@ t.test(
       return inner.publish(batch)
     }
     const there = await start(t, { ...inner, publish }, { runs: { silence: 150 } })
-    const held = gate()
-    here.app.sse.run(
-      async function* () {
-        await held.pass()
-        yield 1
-      },
-      { topic: 'x' }
-    )
+    const held = heldRun(here)
     await known(there, 'x')
     const client = await there.listen('x')
     await once(looks, 'look')
