@@ -7,8 +7,8 @@ const LONGEST_LOADING_PAUSE = 1000
 /** Size of a large history, bytes. */
 const LARGE = 1024 * 1024
 
-/** Waits for `ms`, or until the signal aborts. The timer does not keep the process alive. */
-export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+/** Waits for `ms`, or until a signal aborts. The timer does not keep the process alive. */
+export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
   await sleep(ms, undefined, { ref: false, signal }).catch(() => {})
 }
 
@@ -19,7 +19,7 @@ export async function pause(ms: number, signal: AbortSignal): Promise<void> {
  * @param bytes about how many there are to load
  */
 export async function pauseBeforeLoading(bytes: number): Promise<void> {
-  if (bytes > LARGE) await sleep(Math.random() * LONGEST_LOADING_PAUSE, undefined, { ref: false })
+  if (bytes > LARGE) await pause(Math.random() * LONGEST_LOADING_PAUSE)
 }
 
 /** The pauses between attempts. */

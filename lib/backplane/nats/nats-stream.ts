@@ -1,7 +1,7 @@
 // The stream of NATS that holds the log: creating, checking, appending, and reading ranges.
 
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo } from '@nats-io/jetstream'
+import { pause } from '../backoff.js'
 import type { BackplaneEntry, BackplaneListener, HistoryBounds, Joined, Parcel } from '../backplane.js'
 import { packBatch, unpackBatch } from './batch-codec.js'
 import { NatsFeed, type StreamMessage } from './feed.js'
@@ -63,7 +63,7 @@ export class NatsStream {
     const { stream, subject } = this.#options
     let info = await this.#findOrCreate(linked)
     for (let i = 0; i < CREATING_CHECKS && isBeingCreated(info); i++) {
-      await sleep(CREATING_PAUSE, undefined, { ref: false })
+      await pause(CREATING_PAUSE)
       info = await this.#findOrCreate(linked)
     }
     const wrong = faultsOf(info.config, subject)

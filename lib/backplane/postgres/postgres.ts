@@ -140,12 +140,16 @@ class Postgres implements Backplane {
 
   #loadBy(connection: Connection) {
     return (bounds: HistoryBounds, onForeign: BackplaneListener['onForeign']): Promise<Loaded> =>
-      whileComing(ANSWER_TIMEOUT, this.#log.load(connection, bounds, onForeign), () => connection.received)
+      this.#answer(connection, this.#log.load(connection, bounds, onForeign))
   }
 
   /** May wait behind a large answer, which takes long over a slow network. */
   #append(connection: Connection, batch: readonly Parcel[]): Promise<string[]> {
-    return whileComing(ANSWER_TIMEOUT, this.#log.append(connection, batch), () => connection.received)
+    return this.#answer(connection, this.#log.append(connection, batch))
+  }
+
+  #answer<T>(connection: Connection, answer: Promise<T>): Promise<T> {
+    return whileComing(ANSWER_TIMEOUT, answer, () => connection.received)
   }
 
   async #run(): Promise<void> {
@@ -173,7 +177,7 @@ class Postgres implements Backplane {
   /** Reads the next entries and passes them to the listener. @returns whether there may be more */
   async #read(connection: Connection): Promise<boolean> {
     const reading = this.#log.readAfter(connection, this.#mark, this.#membership.onForeign)
-    const read = await whileComing(ANSWER_TIMEOUT, reading, () => connection.received)
+    const read = await this.#answer(connection, reading)
     /* c8 ignore next: closed during a read, which no test can time */
     if (this.#membership.isClosed) return false
     if (typeof read === 'string') {
