@@ -1,16 +1,18 @@
-// Holds the tests of files that run in one process back until all of them are loaded. Without that tap may end the run while a file
-// still starts its programs, if those before it have few tests, such as where there is no browser.
+// Runs the tests of several files in one process, once all of the files are loaded. If some started while a file still starts its
+// programs, and were over before it has, tap would end the run.
 
 import t from 'tap'
 
-let release!: () => void
+let setLoaded!: () => void
 
 t.test('the files are loaded', async () => {
   await new Promise<void>((resolve) => {
-    release = resolve
+    setLoaded = resolve
   })
 })
 
-export function releaseTests(): void {
-  release()
+/** Called after the imports of the files, of which this one must be the first. */
+export function runTogether(): void {
+  t.setTimeout(600_000)
+  setLoaded()
 }

@@ -1,5 +1,5 @@
 // Run in one process: to start one for each file would take longer than its tests.
-import t from 'tap'
+import { runTogether } from '../kit/run-together.js'
 import '../backplane/clients-ahead.test.js'
 import '../backplane/contract.test.js'
 import '../backplane/entry-format.test.js'
@@ -21,4 +21,4 @@ import '../backplane/nats/batch-codec.test.js'
 import '../backplane/nats/feed.test.js'
 import '../backplane/redis/names.test.js'
 
-t.setTimeout(600_000)
+runTogether()

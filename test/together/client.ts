@@ -1,5 +1,5 @@
 // Run in one process: to start one for each file would take longer than its tests.
-import t from 'tap'
+import { runTogether } from '../kit/run-together.js'
 import '../entries/client/changing-topics.test.js'
 import '../entries/client/connecting.test.js'
 import '../entries/client/consuming.test.js'
@@ -13,4 +13,4 @@ import '../entries/client/tabs-behind.test.js'
 import '../entries/react/hooks.test.js'
 import '../entries/react/types.test.js'
 
-t.setTimeout(600_000)
+runTogether()

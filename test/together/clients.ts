@@ -1,5 +1,5 @@
 // Run in one process: to start one for each file would take longer than its tests.
-import t from 'tap'
+import { runTogether } from '../kit/run-together.js'
 import '../hub/clients/client-limit.test.js'
 import '../hub/clients/client-life.test.js'
 import '../hub/clients/client.test.js'
@@ -25,4 +25,4 @@ import '../hub/clients/topic-replay.test.js'
 import '../hub/clients/visited-clients.test.js'
 import '../backplane/selector.test.js'
 
-t.setTimeout(600_000)
+runTogether()

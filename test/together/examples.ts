@@ -1,5 +1,5 @@
 // Run in one process: to start one for each file would take longer than its tests.
-import t from 'tap'
+import { runTogether } from '../kit/run-together.js'
 import '../examples/auth-tokens.test.js'
 import '../examples/checks.test.js'
 import '../examples/compiled.test.js'
@@ -8,4 +8,4 @@ import '../examples/metrics.test.js'
 import '../examples/quotes.test.js'
 import '../examples/servers.test.js'
 
-t.setTimeout(600_000)
+runTogether()

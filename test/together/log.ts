@@ -1,5 +1,5 @@
 // Run in one process: to start one for each file would take longer than its tests.
-import t from 'tap'
+import { runTogether } from '../kit/run-together.js'
 import '../log/audience.test.js'
 import '../log/chunk.test.js'
 import '../log/chunk-cache.test.js'
@@ -23,4 +23,4 @@ import '../log/small-set.test.js'
 import '../log/stream-frames.test.js'
 import '../log/topic.test.js'
 
-t.setTimeout(600_000)
+runTogether()

@@ -1,5 +1,5 @@
 // Run in one process: to start one for each file would take longer than its tests.
-import t from 'tap'
+import { runTogether } from '../kit/run-together.js'
 import '../entries/dashboard/actions.test.js'
 import '../entries/dashboard/dashboard.test.js'
 import '../entries/dashboard/snapshots.test.js'
@@ -7,4 +7,4 @@ import '../entries/metrics/grafana.test.js'
 import '../entries/metrics/opentelemetry.test.js'
 import '../entries/metrics/prometheus.test.js'
 
-t.setTimeout(600_000)
+runTogether()

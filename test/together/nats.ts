@@ -1,9 +1,9 @@
 // Run in one process: to start one for each file would take longer than its tests.
-import t from 'tap'
+import { runTogether } from '../kit/run-together.js'
 import '../backplane/nats/app-connection.test.js'
 import '../backplane/nats/joining.test.js'
 import '../backplane/nats/lost-entries.test.js'
 import '../backplane/nats/messages.test.js'
 import '../backplane/nats/streams.test.js'
 
-t.setTimeout(600_000)
+runTogether()

@@ -1,5 +1,5 @@
 // The nine promises of docs/delivery.md, run in one process: to start one for each would take longer than its tests.
-import t from 'tap'
+import { runTogether } from '../kit/run-together.js'
 import '../promises/order.test.js'
 import '../promises/once.test.js'
 import '../promises/no-silent-gap.test.js'
@@ -10,4 +10,4 @@ import '../promises/closing-ends.test.js'
 import '../promises/own-bytes.test.js'
 import '../promises/no-injection.test.js'
 
-t.setTimeout(600_000)
+runTogether()

@@ -1,5 +1,5 @@
 // Run in one process: to start one for each file would take longer than its tests.
-import t from 'tap'
+import { runTogether } from '../kit/run-together.js'
 import '../plugin/broadcast.test.js'
 import '../plugin/diagnostics.test.js'
 import '../plugin/disconnect-reasons.test.js'
@@ -16,4 +16,4 @@ import '../plugin/reentrancy.test.js'
 import '../plugin/refused-options.test.js'
 import '../plugin/stats.test.js'
 
-t.setTimeout(600_000)
+runTogether()

@@ -1,5 +1,5 @@
 // Run in one process, with one server for all.
-import t from 'tap'
+import { runTogether } from '../kit/run-together.js'
 import '../backplane/postgres/connection-string.test.js'
 import '../backplane/postgres/contract.test.js'
 import '../examples/list.test.js'
@@ -16,4 +16,4 @@ import '../backplane/postgres/server-faults.test.js'
 import '../backplane/postgres/table-changes.test.js'
 import '../backplane/postgres/transaction.test.js'
 
-t.setTimeout(600_000)
+runTogether()

@@ -1,5 +1,5 @@
 // Run in one process: to start one for each file would take longer than its tests.
-import t from 'tap'
+import { runTogether } from '../kit/run-together.js'
 import '../promises/backpressure.test.js'
 import '../promises/close.test.js'
 import '../promises/closing-deadline.test.js'
@@ -13,4 +13,4 @@ import '../promises/stream-properties.test.js'
 import '../promises/topics-model.test.js'
 import '../promises/unknown-ids.test.js'
 
-t.setTimeout(600_000)
+runTogether()

@@ -1,5 +1,5 @@
 // Run in one process: to start one for each file would take longer than its tests.
-import t from 'tap'
+import { runTogether } from '../kit/run-together.js'
 import '../backplane/redis/entries.test.js'
 import '../backplane/redis/given-client.test.js'
 import '../backplane/redis/lost-entries.test.js'
@@ -7,4 +7,4 @@ import '../backplane/redis/options.test.js'
 import '../backplane/redis/refusals.test.js'
 import '../backplane/redis/rights.test.js'
 
-t.setTimeout(600_000)
+runTogether()

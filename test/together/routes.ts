@@ -1,5 +1,5 @@
 // Run in one process: to start one for each file would take longer than its tests.
-import t from 'tap'
+import { runTogether } from '../kit/run-together.js'
 import '../routes/authorize-topics.test.js'
 import '../routes/cors.test.js'
 import '../routes/hooks.test.js'
@@ -29,4 +29,4 @@ import '../routes/stream-hooks.test.js'
 import '../routes/stream-range.test.js'
 import '../routes/topic-grants.test.js'
 
-t.setTimeout(600_000)
+runTogether()

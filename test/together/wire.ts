@@ -1,5 +1,5 @@
 // Run in one process: to start one for each file would take longer than its tests.
-import t from 'tap'
+import { runTogether } from '../kit/run-together.js'
 import '../wire/compress-large.test.js'
 import '../wire/compress.test.js'
 import '../wire/gzip.test.js'
@@ -9,4 +9,4 @@ import '../wire/time-slices.test.js'
 import '../wire/timeouts.test.js'
 import '../wire/transports.test.js'
 
-t.setTimeout(600_000)
+runTogether()
